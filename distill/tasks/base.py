@@ -1,0 +1,195 @@
+"""The three plain records every task is made of: the task, its examples, its data."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+
+from distill.errors import UserError
+
+
+@dataclass(frozen=True)
+class Positions:
+    """Column numbers (from 0) of a file without a header.
+
+    Attributes:
+        width: number of columns every line has.
+        label: column of the label or score.
+        first: column of the sentence, or of the first of a pair.
+        second: column of the second of a pair.
+    """
+
+    width: int
+    label: int
+    first: int
+    second: int | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task: its labels, its metric and the layout of its files.
+
+    Attributes:
+        name: the name on the command line and in records.
+        title: the name for people.
+        kind: ``classification`` (integer labels) or ``regression`` (one score).
+        labels: label words as they stand in the files, in the order of their ids; empty for regression.
+        metric: name of the selection metric in `distill.tasks.metrics`.
+        also: names of further metrics shown beside it.
+        folder: folder of the files in GLUE's layout.
+        first_column: header name of the sentence, or of the first of a pair.
+        second_column: header name of the second of a pair; None where there is one sentence.
+        label_column: header name of the label or score.
+        positions: where the columns are when the file has no header; None when a header is required.
+        train_file: file name of the training split.
+        dev_file: file name of the development split.
+        torn_share: largest share of lines that may be torn (wrong number of columns, an empty text) and are
+            then left out; 0 refuses the first. Only for files that are torn as published.
+        published_as: the name under which published grids list the task; None where nothing is published.
+        generator: module whose ``generate(seed)`` makes the data; None for a task read from files.
+    """
+
+    name: str
+    title: str
+    kind: Literal["classification", "regression"]
+    labels: tuple[str, ...]
+    metric: str
+    folder: str
+    first_column: str
+    label_column: str
+    second_column: str | None = None
+    also: tuple[str, ...] = ()
+    positions: Positions | None = None
+    train_file: str = "train.tsv"
+    dev_file: str = "dev.tsv"
+    torn_share: float = 0.0
+    published_as: str | None = None
+    generator: str | None = None
+
+    @property
+    def num_labels(self) -> int:
+        """Width of the classifier: number of labels, 1 for a score."""
+        return len(self.labels) if self.kind == "classification" else 1
+
+    @property
+    def pair(self) -> bool:
+        """Whether an example is two sentences."""
+        return self.second_column is not None
+
+    @property
+    def header(self) -> bool:
+        """Whether the files must start with a line of column names."""
+        return self.positions is None
+
+    @property
+    def made_up(self) -> bool:
+        """Whether the data is generated instead of read from files."""
+        return self.generator is not None
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """The examples of one split.
+
+    Attributes:
+        first: the sentence, or the first of a pair, one a row.
+        second: the second of a pair; None where there is one sentence.
+        labels: shape (n,): int64 ids for classification, float32 scores for regression.
+    """
+
+    first: tuple[str, ...]
+    second: tuple[str, ...] | None
+    labels: np.ndarray
+
+    def __post_init__(self) -> None:
+        if self.labels.ndim != 1 or self.labels.dtype not in (np.int64, np.float32):
+            raise ValueError(
+                f"labels must be (n,) int64 or float32, not {self.labels.shape} {self.labels.dtype}"
+            )
+        lengths = {len(self.first), len(self.labels), len(self.first if self.second is None else self.second)}
+        if len(lengths) != 1:
+            raise ValueError(f"texts and labels differ in length: {sorted(lengths)}")
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def head(self, n: int, seed: int) -> Examples:
+        """The first `n` rows of a shuffle that depends on `seed` alone.
+
+        Of two heads with one seed the smaller is the beginning of the larger. With `n` >= len the rows stay
+        as they are, so that a limit that limits nothing changes nothing.
+
+        Raises:
+            ValueError: `n` is below 1.
+        """
+        if n < 1:
+            raise ValueError(f"n must be at least 1, not {n}")
+        if n >= len(self):
+            return self
+        # RandomState: its streams are frozen across numpy versions, those of default_rng are not.
+        order = np.random.RandomState(np.random.MT19937(np.random.SeedSequence(seed))).permutation(len(self))[
+            :n
+        ]
+        second = None if self.second is None else tuple(self.second[i] for i in order)
+        return Examples(tuple(self.first[i] for i in order), second, self.labels[order])
+
+
+@dataclass(frozen=True, eq=False)
+class TaskData:
+    """A task with its two labelled splits.
+
+    Attributes:
+        task: the task.
+        train: training examples.
+        dev: development examples.
+        source: where the data comes from, for people.
+        notes: what the person should know about the reading (lines left out); empty when all went plainly.
+    """
+
+    task: Task
+    train: Examples
+    dev: Examples
+    source: str
+    notes: tuple[str, ...] = field(default=())
+
+    def fingerprint(self) -> str:
+        """Sha256 (hex) over task kind, label words, texts and labels of both splits, in order.
+
+        Where the data lies plays no part.
+        """
+        digest = hashlib.sha256()
+        _add_texts(digest, (self.task.kind, *self.task.labels))
+        for split in (self.train, self.dev):
+            _add_texts(digest, split.first)
+            _add_texts(digest, split.second or ())
+            digest.update(split.labels.astype(split.labels.dtype.newbyteorder("<")).tobytes())
+        return digest.hexdigest()
+
+    def limit_train(self, n: int, seed: int) -> TaskData:
+        """The same data with only `Examples.head` of the training split.
+
+        Raises:
+            UserError: `n` is below 2, or the rows that remain carry only one label or score.
+        """
+        if n < 2:
+            raise UserError(f"--max-train-rows must be at least 2, not {n}")
+        train = self.train.head(n, seed)
+        if len(np.unique(train.labels)) < 2:
+            raise UserError(
+                f"--max-train-rows {n} with seed {seed} leaves {self.task.name} with a single label; "
+                "ask for more rows"
+            )
+        return replace(self, train=train)
+
+
+def _add_texts(digest: hashlib._Hash, texts: Sequence[str]) -> None:
+    digest.update(len(texts).to_bytes(8, "little"))
+    for text in texts:
+        raw = text.encode("utf-8")
+        # The length in front keeps ("ab", "c") and ("a", "bc") apart.
+        digest.update(len(raw).to_bytes(8, "little"))
+        digest.update(raw)
