@@ -1,0 +1,25 @@
+"""Published grids of distillation methods as data, every number with its source."""
+
+from __future__ import annotations
+
+from search_spaces.axes import GRADES, RECIPES, Axis, Row, Value
+from search_spaces.names import SpaceError, UnknownName, canonical
+from search_spaces.points import Point, format_params, point_id
+from search_spaces.space import SearchSpace, load, methods
+
+__all__ = [
+    "GRADES",
+    "RECIPES",
+    "Axis",
+    "Point",
+    "Row",
+    "SearchSpace",
+    "SpaceError",
+    "UnknownName",
+    "Value",
+    "canonical",
+    "format_params",
+    "load",
+    "methods",
+    "point_id",
+]

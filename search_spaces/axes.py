@@ -1,0 +1,118 @@
+"""What a search space is made of: graded values, axes, published rows."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from search_spaces.names import SpaceError
+
+Scalar = float | int | bool | str
+
+GRADES = ("published", "code default", "ours")
+RECIPES = ("modern", "published")
+NUMERIC = ("float", "int")
+TYPES = (*NUMERIC, "bool", "choice")
+SCALES = ("log", "linear")
+
+
+@dataclass(frozen=True)
+class Value:
+    """One value of a hyper-parameter and how far it can be trusted.
+
+    Attributes:
+        value: The value, of its axis's type.
+        grade: "published", "code default" (of the reference program) or "ours".
+        source: Where it can be looked up; for "ours", the reason.
+    """
+
+    value: Scalar
+    grade: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One hyper-parameter that may be swept.
+
+    Attributes:
+        name: As the method's declaration and the command line spell it.
+        type: "float", "int", "bool" or "choice".
+        scale: "log" or "linear" on numeric axes, None on the others.
+        low: Least value ever allowed on a numeric axis. Bounds are wide on purpose: a study's
+            distribution is fixed when it is created and must still admit what is added later.
+        high: Greatest value ever allowed on a numeric axis.
+        values: The values of the grid.
+        recipes: The recipes in which the axis acts. In any other recipe it is inert.
+        help: What the hyper-parameter does, for people.
+        default: The value taken where neither a row nor a person names one; one of `values`.
+    """
+
+    name: str
+    type: str
+    scale: str | None
+    low: float | int | None
+    high: float | int | None
+    values: tuple[Value, ...]
+    recipes: tuple[str, ...]
+    help: str
+    default: Scalar
+
+    def cast(self, value: Any) -> Scalar:
+        """Brings a value to the axis's type: 1 becomes 1.0 on a float axis.
+
+        Raises:
+            SpaceError: The value has another type or lies outside the bounds; the sentence does not
+                name the axis, so that callers can put the file and the key before it.
+        """
+        if self.type == "bool":
+            if not isinstance(value, bool):
+                raise SpaceError(f"is {value!r}, but takes true or false")
+            return value
+        if self.type == "choice":
+            if value not in self.choices or isinstance(value, bool):
+                raise SpaceError(f"is {value!r}, but takes one of {', '.join(map(str, self.choices))}")
+            return str(value)
+        return self._cast_number(value)
+
+    def _cast_number(self, value: Any) -> float | int:
+        whole = self.type == "int"
+        try:
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+                raise TypeError
+            if whole and value != int(value):
+                raise TypeError
+            number = int(value) if whole else float(value)
+        except (TypeError, OverflowError):
+            kind = "a whole number" if whole else "a finite number"
+            raise SpaceError(f"is {value!r}, but takes {kind}") from None
+        if (self.low is not None and number < self.low) or (self.high is not None and number > self.high):
+            raise SpaceError(f"is {number:g}, outside the bounds [{self.low:g}, {self.high:g}]")
+        return number
+
+    @property
+    def choices(self) -> tuple[Scalar, ...]:
+        """The bare values of the grid, in the file's order."""
+        return tuple(v.value for v in self.values)
+
+    def grade(self, value: Scalar) -> str | None:
+        """The grade of a value of the grid, or None for a value that is not on it."""
+        return next((v.grade for v in self.values if v.value == value), None)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One published setting.
+
+    Attributes:
+        task: The task, in its canonical spelling.
+        layers: Layers of the student.
+        values: Axis name to value. An axis that the row leaves out takes its default.
+        source: The table or script that gives the row.
+    """
+
+    task: str
+    layers: int
+    values: dict[str, Scalar]
+    source: str

@@ -1,0 +1,333 @@
+"""Reads a search space's file and checks all of it, so that one run shows every fault.
+
+The format (`schema: 1`), by example::
+
+    schema: 1
+    method: kd                      # name of the method
+    title: Knowledge distillation   # for headings
+    reference: {paper: ..., repository: ..., revision: ...}   # any of these, texts
+    epochs: {value: 10, grade: code default, source: flag default of the reference program}
+    axes:
+      T:
+        help: temperature of the soft labels
+        type: float                 # float, int, bool or choice
+        scale: log                  # log or linear; numeric axes only
+        bounds: [0.1, 100]          # numeric axes only
+        recipes: [modern, published]   # where the axis acts; elsewhere it is inert
+        default: 1                  # one of the values
+        values:
+          - {value: 1, grade: published, source: table 2 of the paper}
+    rows:                           # published settings; may be an empty list
+      - {task: cola, layers: 4, values: {T: 1}, source: "table 2 of the paper, CoLA"}
+
+Every value has a grade (published, code default, ours) and a source. Numbers may be written 2e-5.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from search_spaces.axes import GRADES, NUMERIC, RECIPES, SCALES, TYPES, Axis, Row, Scalar, Value
+from search_spaces.names import SpaceError, UnknownName, canonical, nearest_name
+
+SCHEMA = 1
+_KEYS = ("schema", "method", "title", "reference", "epochs", "axes", "rows")
+_AXIS_KEYS = ("help", "type", "scale", "bounds", "recipes", "default", "values")
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that reads 2e-5 as a number and refuses a key given twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            name = str(key.value)
+            if name in seen:
+                raise yaml.MarkedYAMLError(problem=f"key {name!r} twice", problem_mark=key.start_mark)
+            seen.add(name)
+        return super().construct_mapping(node, deep=deep)
+
+
+# YAML 1.1, which the parser follows, takes a number with an exponent but no point for a text.
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+def read_yaml(path: Path) -> Any:
+    """The content of a YAML file.
+
+    Raises:
+        SpaceError: The file is missing, is not UTF-8 or is not YAML; the line is named.
+    """
+    try:
+        return yaml.load(path.read_text(encoding="utf-8-sig"), Loader=_Loader)
+    except OSError as error:
+        raise SpaceError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise SpaceError(f"{path}: is not UTF-8 text (byte {error.start})") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" in line {mark.line + 1}" if mark else ""
+        raise SpaceError(
+            f"{path}: is not valid YAML{line} ({getattr(error, 'problem', None) or error})"
+        ) from error
+
+
+def parse(data: Any, where: str) -> dict[str, Any]:
+    """Checks the content of a search space's file and turns it into the fields of a `SearchSpace`.
+
+    Args:
+        data: The content, as YAML or JSON gives it.
+        where: Name of the file, put before every sentence.
+
+    Raises:
+        SpaceError: One sentence for each fault.
+    """
+    reader = _Reader(where)
+    fields = reader.space(data)
+    if reader.problems:
+        raise SpaceError(*reader.problems)
+    return fields
+
+
+class _Reader:
+    """Collects faults instead of stopping at the first one."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        self.problems: list[str] = []
+
+    def say(self, key: str, sentence: str) -> None:
+        self.problems.append(f"{self.where}: {key} {sentence}")
+
+    def mapping(
+        self, data: Any, key: str, keys: tuple[str, ...], optional: tuple[str, ...] = ()
+    ) -> dict[str, Any]:
+        if not isinstance(data, Mapping):
+            self.say(key, f"is {_kind(data)}, but takes a mapping with {', '.join(keys)}")
+            return {}
+        prefix = "" if key == "the file" else f"{key}."
+        for name in data:
+            if name not in keys:
+                close = nearest_name(str(name), keys)
+                self.say(
+                    f"{prefix}{name}", "is no known key" + (f"; did you mean {close!r}?" if close else "")
+                )
+        for name in keys:
+            if name not in optional and data.get(name) is None:
+                self.say(key, f"has no {name}")
+        return dict(data)
+
+    def text(self, data: dict[str, Any], name: str, key: str) -> str:
+        text = data.get(name)
+        if text is None:
+            return ""  # its absence has been said already
+        if not isinstance(text, str) or not text.strip():
+            self.say(key, f"is {text!r}, but takes a text that is not empty")
+            return ""
+        return text.strip()
+
+    def one_of(self, data: dict[str, Any], name: str, key: str, known: tuple[str, ...]) -> str:
+        if data.get(name) is None:
+            return known[0]
+        if data[name] not in known:
+            self.say(key, f"is {data[name]!r}, but takes one of {', '.join(known)}")
+            return known[0]
+        return str(data[name])
+
+    def space(self, data: Any) -> dict[str, Any]:
+        top = self.mapping(data, "the file", _KEYS)
+        if top.get("schema") not in (None, SCHEMA):
+            self.say("schema", f"is {top['schema']!r}, but this version reads schema {SCHEMA}")
+        axes = self.axes(top.get("axes"))
+        return {
+            "method": self.text(top, "method", "method"),
+            "title": self.text(top, "title", "title"),
+            "reference": self.reference(top.get("reference")),
+            "epochs": self.epochs(top.get("epochs")),
+            "axes": axes,
+            "rows": self.rows(top.get("rows"), {axis.name: axis for axis in axes}),
+        }
+
+    def reference(self, data: Any) -> dict[str, str]:
+        if data is None:
+            return {}
+        if not isinstance(data, Mapping) or not data:
+            self.say("reference", "takes a mapping from words such as paper or repository to texts")
+            return {}
+        return {str(k): self.text(dict(data), k, f"reference.{k}") for k in data}
+
+    def epochs(self, data: Any) -> Value:
+        axis = Axis("epochs", "int", "log", 1, 10_000, (), RECIPES, "", 1)
+        value = self.value(data, "epochs", axis) if data is not None else None
+        return value or Value(1, "ours", "")
+
+    def value(self, data: Any, key: str, axis: Axis | None) -> Value | None:
+        """A graded value; None when the value itself is missing or wrong."""
+        entry = self.mapping(data, key, ("value", "grade", "source"))
+        grade, source = (
+            self.one_of(entry, "grade", f"{key}.grade", GRADES),
+            self.text(entry, "source", f"{key}.source"),
+        )
+        if entry.get("value") is None or axis is None:
+            return None
+        value = self.cast(axis, entry["value"], f"{key}.value")
+        return None if value is None else Value(value, grade, source)
+
+    def cast(self, axis: Axis, value: Any, key: str) -> Scalar | None:
+        try:
+            return axis.cast(value)
+        except SpaceError as error:
+            self.say(key, str(error))
+            return None
+
+    def axes(self, data: Any) -> tuple[Axis, ...]:
+        if data is None:
+            return ()
+        if not isinstance(data, Mapping) or not data:
+            self.say("axes", f"is {_kind(data)}, but takes a mapping from names to axes")
+            return ()
+        return tuple(self.axis(str(name), entry) for name, entry in data.items())
+
+    def axis(self, name: str, data: Any) -> Axis:
+        key = f"axes.{name}"
+        kind = data.get("type") if isinstance(data, Mapping) else None
+        numeric = kind in NUMERIC
+        keys = (
+            _AXIS_KEYS
+            if numeric or kind not in TYPES
+            else tuple(k for k in _AXIS_KEYS if k not in ("scale", "bounds"))
+        )
+        entry = self.mapping(data, key, keys)
+        kind = self.one_of(entry, "type", f"{key}.type", TYPES)
+        scale = self.one_of(entry, "scale", f"{key}.scale", SCALES) if numeric else None
+        low, high = (
+            self.bounds(entry.get("bounds"), f"{key}.bounds", kind, scale) if numeric else (None, None)
+        )
+        recipes = self.recipes(entry.get("recipes"), f"{key}.recipes")
+        bare = Axis(name, kind, scale, low, high, (), recipes, self.text(entry, "help", f"{key}.help"), 0)
+        values = self.values(entry.get("values"), f"{key}.values", bare)
+        full = Axis(name, kind, scale, low, high, values, recipes, bare.help, 0)
+        default = self.on_axis(full, entry.get("default"), f"{key}.default") if values else None
+        return Axis(
+            name, kind, scale, low, high, values, recipes, bare.help, 0 if default is None else default
+        )
+
+    def bounds(self, data: Any, key: str, kind: str, scale: str | None) -> tuple[Any, Any]:
+        if data is None:
+            return None, None
+        free = Axis("", kind, None, None, None, (), RECIPES, "", 0)
+        if not isinstance(data, list) or len(data) != 2:
+            self.say(key, f"is {data!r}, but takes two numbers, the least and the greatest value")
+            return None, None
+        low, high = (self.cast(free, end, key) for end in data)
+        if low is None or high is None:
+            return None, None
+        if float(low) >= float(high):
+            self.say(key, f"is {data!r}, but the first number must be less than the second")
+            return None, None
+        if scale == "log" and float(low) <= 0:
+            self.say(key, f"begins at {low!r}, but a log scale needs bounds above 0")
+        return low, high
+
+    def recipes(self, data: Any, key: str) -> tuple[str, ...]:
+        if data is None:
+            return RECIPES
+        if (
+            not isinstance(data, list)
+            or not data
+            or any(r not in RECIPES for r in data)
+            or len(set(data)) < len(data)
+        ):
+            self.say(key, f"is {data!r}, but takes a list of recipes out of {', '.join(RECIPES)}")
+            return RECIPES
+        return tuple(data)
+
+    def values(self, data: Any, key: str, axis: Axis) -> tuple[Value, ...]:
+        if data is None:
+            return ()
+        if not isinstance(data, list) or not data:
+            self.say(key, f"is {_kind(data)}, but takes a list of values")
+            return ()
+        found: list[Value] = []
+        for i, entry in enumerate(data):
+            if axis.type == "choice":  # a choice axis takes what it lists
+                raw = entry.get("value") if isinstance(entry, Mapping) else None
+                if raw is not None and not isinstance(raw, str):
+                    self.say(f"{key}[{i}].value", f"is {raw!r}, but a choice is a text; put it in quotes")
+                    continue
+                one = (Value(raw or "", "ours", ""),)
+                entry_axis = Axis(axis.name, "choice", None, None, None, one, RECIPES, "", "")
+            else:
+                entry_axis = axis
+            value = self.value(entry, f"{key}[{i}]", entry_axis)
+            if value is None:
+                continue
+            if any(value.value == v.value for v in found):
+                self.say(f"{key}[{i}].value", f"is {value.value!r}, which the axis has already")
+            found.append(value)
+        return tuple(found)
+
+    def on_axis(self, axis: Axis, value: Any, key: str) -> Scalar | None:
+        if value is None:
+            return None
+        cast = self.cast(axis, value, key)
+        if cast is not None and axis.grade(cast) is None:
+            listed = ", ".join(f"{v:g}" if axis.type in NUMERIC else str(v) for v in axis.choices)
+            self.say(key, f"is {value!r}, which is not among the values of axis {axis.name} ({listed})")
+        return cast
+
+    def rows(self, data: Any, axes: dict[str, Axis]) -> tuple[Row, ...]:
+        if data is None:
+            return ()
+        if not isinstance(data, list):
+            self.say("rows", f"is {_kind(data)}, but takes a list, which may be empty")
+            return ()
+        rows: list[Row] = []
+        for i, entry in enumerate(data):
+            row = self.row(entry, f"rows[{i}]", axes)
+            if row is None:
+                continue
+            if any((row.task, row.layers) == (r.task, r.layers) for r in rows):
+                self.say(f"rows[{i}]", f"is a second row for task {row.task} and {row.layers} layers")
+            rows.append(row)
+        return tuple(rows)
+
+    def row(self, data: Any, key: str, axes: dict[str, Axis]) -> Row | None:
+        entry = self.mapping(data, key, ("task", "layers", "values", "source"))
+        task, source = self.text(entry, "task", f"{key}.task"), self.text(entry, "source", f"{key}.source")
+        if task != canonical(task):
+            self.say(f"{key}.task", f"is {task!r}, but must be spelled {canonical(task)!r}")
+        layers = entry.get("layers")
+        if layers is not None and (not isinstance(layers, int) or isinstance(layers, bool) or layers < 1):
+            self.say(f"{key}.layers", f"is {layers!r}, but takes a whole number of at least 1")
+            layers = None
+        given = entry.get("values")
+        if given is not None and not isinstance(given, Mapping):
+            self.say(f"{key}.values", f"is {_kind(given)}, but takes a mapping from axes to values")
+            given = None
+        values: dict[str, Scalar] = {}
+        for name, raw in (given or {}).items():
+            if name not in axes:
+                error = UnknownName.of("axis", name, axes, where=f"{self.where}: {key}.values has the ")
+                self.problems.append(str(error))
+            elif raw is None:
+                self.say(f"{key}.values.{name}", "has no value")
+            elif (cast := self.on_axis(axes[name], raw, f"{key}.values.{name}")) is not None:
+                values[name] = cast
+        return Row(task, layers, values, source) if task and layers else None
+
+
+def _kind(data: Any) -> str:
+    if data is None or data == [] or data == {}:
+        return "empty"
+    for kind, words in ((list, "a list"), (dict, "a mapping"), (str, "a text")):
+        if isinstance(data, kind):
+            return words
+    return repr(data)

@@ -1,0 +1,293 @@
+"""Search spaces: the published settings of a method and the axes that they span, as data.
+
+One file `<method>.yaml` beside this module describes one method; `search_spaces.reading` has the format.
+
+Example:
+    >>> import search_spaces
+    >>> space = search_spaces.load("emd")
+    >>> print(space.points("cola", 4)[0])
+    alpha 1 · beta 0.001 · T 1 · lr 2e-05 · theta 1
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from search_spaces.axes import RECIPES, Axis, Row, Scalar, Value
+from search_spaces.names import SpaceError, UnknownName, canonical, nearest_name
+from search_spaces.points import Origin, Point, point_id
+from search_spaces.reading import SCHEMA, parse, read_yaml
+
+_FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """What may be searched for one method.
+
+    Attributes:
+        method: Name of the method.
+        title: Its name for headings.
+        reference: Word ("paper", "repository", "revision") to text.
+        axes: The hyper-parameters, in the order in which they are shown.
+        rows: The published settings; empty for methods that have none.
+        epochs: Epochs of training, with grade and source.
+    """
+
+    method: str
+    title: str
+    reference: dict[str, str]
+    axes: tuple[Axis, ...]
+    rows: tuple[Row, ...]
+    epochs: Value
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> SearchSpace:
+        """Reads a file and checks all of it.
+
+        Raises:
+            SpaceError: One sentence for each fault, naming the file and the key.
+        """
+        return cls.from_dict(read_yaml(Path(path)), where=str(path))
+
+    @classmethod
+    def from_dict(cls, data: Any, where: str = "search space") -> SearchSpace:
+        """Builds a space from the content of a file; the inverse of `to_dict`.
+
+        Args:
+            data: The content, as YAML or JSON gives it.
+            where: Named in the sentences of errors.
+
+        Raises:
+            SpaceError: One sentence for each fault.
+        """
+        return cls(**parse(data, where))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of a file that describes this space: lists, mappings and scalars only."""
+        return {
+            "schema": SCHEMA,
+            "method": self.method,
+            "title": self.title,
+            "reference": dict(self.reference),
+            "epochs": _value_dict(self.epochs),
+            "axes": {axis.name: _axis_dict(axis) for axis in self.axes},
+            "rows": [
+                {"task": r.task, "layers": r.layers, "values": dict(r.values), "source": r.source}
+                for r in self.rows
+            ],
+        }
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks that have rows, in the file's order."""
+        return tuple(dict.fromkeys(row.task for row in self.rows))
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """The layer counts that have rows, ascending."""
+        return tuple(sorted({row.layers for row in self.rows}))
+
+    def axis(self, name: str) -> Axis:
+        """The axis of this name.
+
+        Raises:
+            UnknownName: There is none; the nearest name is given.
+        """
+        for axis in self.axes:
+            if axis.name == name:
+                return axis
+        raise UnknownName.of(f"hyper-parameter of {self.method}", name, [a.name for a in self.axes])
+
+    def nearest(self, name: str) -> str | None:
+        """The axis whose name resembles `name` most, or None when none does."""
+        return nearest_name(name, [axis.name for axis in self.axes])
+
+    def active(self, recipe: str = "modern") -> tuple[Axis, ...]:
+        """The axes that act in a recipe.
+
+        Raises:
+            UnknownName: There is no such recipe.
+        """
+        if recipe not in RECIPES:
+            raise UnknownName.of("recipe", recipe, RECIPES)
+        return tuple(axis for axis in self.axes if recipe in axis.recipes)
+
+    def inert(self, recipe: str = "modern") -> tuple[Axis, ...]:
+        """The axes that change nothing in a recipe."""
+        acting = self.active(recipe)
+        return tuple(axis for axis in self.axes if axis not in acting)
+
+    def swept(self, recipe: str = "modern") -> tuple[Axis, ...]:
+        """The acting axes with more than one value."""
+        return tuple(axis for axis in self.active(recipe) if len(axis.values) > 1)
+
+    def row(self, task: str, layers: int) -> Row | None:
+        """The published row of exactly this task and layer count, or None."""
+        key = (canonical(task), layers)
+        return next((row for row in self.rows if (row.task, row.layers) == key), None)
+
+    def nearest_row(self, task: str, layers: int) -> Row | None:
+        """A row to name when there is none for (task, layers): the task's own, or of the most similar name.
+
+        Among these the one whose layer count is nearest, the smaller of two. None when no task resembles.
+        """
+        name = canonical(task)
+        similar = name if name in self.tasks else nearest_name(name, self.tasks)
+        rows = [row for row in self.rows if row.task == similar]
+        return min(rows, key=lambda row: (abs(row.layers - layers), row.layers), default=None)
+
+    def missing_row(self, task: str, layers: int) -> str:
+        """The sentence to show when `published` gives None."""
+        start = f"{self.title} has no published row for task {canonical(task)} with {layers} layers"
+        if not self.rows:
+            return f"{self.title} has no published rows; the points come from its axes alone"
+        near = self.nearest_row(task, layers)
+        hint = f" (nearest: {near.task} with {near.layers})" if near else f" (tasks: {', '.join(self.tasks)})"
+        return f"{start}{hint}; the points come from its axes alone"
+
+    def published(self, task: str, layers: int, recipe: str = "modern") -> Point | None:
+        """The published point of exactly this task and layer count.
+
+        Axes that the row leaves out take their default; inert axes are dropped. A row's value counts as
+        published even where the axis no longer lists it.
+
+        Returns:
+            The point, or None when there is no such row.
+
+        Raises:
+            UnknownName: There is no such recipe.
+        """
+        active = self.active(recipe)
+        row = self.row(task, layers)
+        if row is None:
+            return None
+        params = {a.name: row.values.get(a.name, a.default) for a in active}
+        grades = {
+            a.name: "published" if a.name in row.values else a.grade(a.default) or "given" for a in active
+        }
+        return Point(params, "published", grades)
+
+    def point(self, values: Mapping[str, Any] | None = None, recipe: str = "modern") -> Point:
+        """A point with a person's values, and defaults for the axes that they leave out.
+
+        Args:
+            values: Axis name to value. Values of inert axes are checked and dropped.
+            recipe: The recipe that decides which axes act.
+
+        Raises:
+            UnknownName: A name is no axis; the nearest one is given.
+            SpaceError: A value has the wrong type or lies outside its axis's bounds.
+        """
+        given: dict[str, Scalar] = {}
+        for name, value in (values or {}).items():
+            axis = self.axis(name)
+            try:
+                given[name] = axis.cast(value)
+            except SpaceError as error:
+                raise SpaceError(f"{self.method}: {name} {error}") from error
+        return self._point({a.name: given.get(a.name, a.default) for a in self.active(recipe)}, recipe)
+
+    def grid(self, recipe: str = "modern") -> list[Point]:
+        """All combinations of the values of the acting axes, in canonical order.
+
+        The order follows the names of the axes and their values, not the file's order, so that a file may be
+        rearranged without changing any sweep.
+        """
+        active = self.active(recipe)
+        by_name = sorted(active, key=lambda axis: axis.name)
+        points: dict[str, Point] = {}
+        for combination in itertools.product(*(sorted(axis.choices) for axis in by_name)):
+            chosen = dict(zip((axis.name for axis in by_name), combination, strict=True))
+            point = self._point({axis.name: chosen[axis.name] for axis in active}, recipe)
+            points.setdefault(point.id, point)
+        return list(points.values())
+
+    def points(self, task: str, layers: int, recipe: str = "modern", seed: int = 0) -> list[Point]:
+        """The points of a sweep in their order: the published one first, then the rest of the grid, shuffled.
+
+        A shuffled order keeps early stopping fair: in the order of the product, a bad value of the first axis
+        fills the first rungs. The order is a function of the seed and the grid alone, not of the task or the
+        process, and points that differ in inert axes only are one.
+
+        Args:
+            task: Name of the task, in any spelling.
+            layers: Layers of the student.
+            recipe: "modern" or "published".
+            seed: Seed of the order.
+
+        Raises:
+            UnknownName: There is no such recipe.
+        """
+        rest = self.grid(recipe)
+        draw = random.Random(seed)
+        # Sorting by draws of random() is reproducible by documented promise; shuffle() makes none.
+        keys = [draw.random() for _ in rest]
+        rest = [point for _, point in sorted(zip(keys, rest, strict=True), key=lambda pair: pair[0])]
+        first = self.published(task, layers, recipe)
+        if first is None:
+            return rest
+        return [first, *(point for point in rest if point.id != first.id)]
+
+    def _point(self, params: dict[str, Scalar], recipe: str) -> Point:
+        grades = {axis.name: axis.grade(params[axis.name]) for axis in self.active(recipe)}
+        origin: Origin = "given" if None in grades.values() else "grid"
+        return Point(params, origin, {name: grade or "given" for name, grade in grades.items()})
+
+
+def methods() -> list[str]:
+    """The methods that have a search space, in alphabetical order."""
+    return sorted(path.stem for path in _FOLDER.glob("*.yaml"))
+
+
+def load(method: str) -> SearchSpace:
+    """The search space of a method.
+
+    Raises:
+        UnknownName: There is none; the nearest known method is named.
+        SpaceError: Its file is faulty.
+    """
+    known = methods()
+    if method not in known:
+        raise UnknownName.of("method", method, known)
+    path = _FOLDER / f"{method}.yaml"
+    space = SearchSpace.from_yaml(path)
+    if space.method != method:
+        raise SpaceError(f"{path}: method is {space.method!r}, but the file's name says {method!r}")
+    return space
+
+
+def _value_dict(value: Value) -> dict[str, Any]:
+    return {"value": value.value, "grade": value.grade, "source": value.source}
+
+
+def _axis_dict(axis: Axis) -> dict[str, Any]:
+    numeric = {} if axis.scale is None else {"scale": axis.scale, "bounds": [axis.low, axis.high]}
+    return {
+        "help": axis.help,
+        "type": axis.type,
+        **numeric,
+        "recipes": list(axis.recipes),
+        "default": axis.default,
+        "values": [_value_dict(value) for value in axis.values],
+    }
+
+
+__all__ = [
+    "Axis",
+    "Point",
+    "Row",
+    "SearchSpace",
+    "SpaceError",
+    "UnknownName",
+    "Value",
+    "canonical",
+    "load",
+    "methods",
+    "point_id",
+]
