@@ -15,6 +15,8 @@ from typing import Literal
 
 import numpy as np
 
+from distill.tasks import scores
+
 _CHUNK = 2_000_000  # numbers held at once while scoring resamples (16 MB in float64)
 _ENUMERATED = 4  # up to so many classes all permutations are tried
 
@@ -144,13 +146,13 @@ def bootstrap_interval(
     samples: int = 2000,
     seed: int = 0,
 ) -> Interval:
-    """Percentile bootstrap over rows; arguments as in `Metric.compute`, all nan when a logit is not finite."""
+    """Percentile bootstrap over rows; arguments as in `Metric.compute`, all nan if a logit is not finite."""
     metric = get(metric)
     value = metric.compute(logits, labels)
     if math.isnan(value):
         return Interval(value, value, value, len(labels), level)
-    scores = _resampled(metric, [logits], labels, samples, seed)[0]
-    return Interval(value, *_percentiles(scores, level), len(labels), level)
+    drawn = _resampled(metric, [logits], labels, samples, seed)[0]
+    return Interval(value, *_percentiles(drawn, level), len(labels), level)
 
 
 def paired_bootstrap(
@@ -239,108 +241,30 @@ def teacher_verdict(
     score = bootstrap_interval(metric, logits, labels, level, samples, seed)
     chance = metric.chance(labels)
     permutation = better_label_permutation(metric, logits, labels)
+    own = f"the teacher's {metric.title} on {score.n} rows is {score.value:.3f}"
     reason = None
     if math.isnan(score.value):
         reason = f"the teacher's {metric.title} is not a number: some of its outputs are not finite"
-    elif permutation is not None:
-        order, other = permutation
-        if metric.kind == "regression":
-            reading = "with the sign of its score flipped"
-        else:
-            classes = ", ".join(str(c) for c in range(len(order)))
-            reading = f"with its classes {classes} read as {', '.join(str(c) for c in order)}"
-        reason = (
-            f"the teacher's {metric.title} on {score.n} rows is {score.value:.3f}, but {other:.3f} {reading}: "
-            "its labels are likely in another order than the data's"
-        )
+    elif permutation is not None and permutation[1] > score.high:
+        reason = f"{own}, but {_reading(permutation)}: its labels are likely in another order than the data's"
     elif score.low <= chance:
         position = "includes" if score.high >= chance else "lies below"
+        aside = f" (and it is {_reading(permutation)})" if permutation is not None else ""
         reason = (
-            f"the teacher's {metric.title} on {score.n} rows is {score.value:.3f}, and its {100 * level:g} % "
-            f"interval [{score.low:.3f}, {score.high:.3f}] {position} the {chance:.3f} that one and the same "
-            "answer to every row gets"
+            f"{own}, and its {100 * level:g} % interval [{score.low:.3f}, {score.high:.3f}] {position} "
+            f"the {chance:.3f} that one and the same answer to every row gets{aside}"
         )
+    elif permutation is not None:
+        reason = f"{own}, but {_reading(permutation)}: check the order of its labels"
     return Verdict(reason is None, reason, score, chance, permutation)
 
 
-# --- metrics of confusion counts (..., C, C) ---
-
-
-def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    """The quotient, and 0 where the denominator is 0."""
-    return np.where(denominator > 0, numerator / np.where(denominator > 0, denominator, 1.0), 0.0)
-
-
-def _accuracy(confusion: np.ndarray) -> np.ndarray:
-    return _ratio(np.trace(confusion, axis1=-2, axis2=-1), confusion.sum((-2, -1)))
-
-
-def _mcc(confusion: np.ndarray) -> np.ndarray:
-    """Matthews correlation for any number of classes (Gorodkin 2004, R_K)."""
-    true, predicted = confusion.sum(-1), confusion.sum(-2)
-    total = confusion.sum((-2, -1))
-    covariance = np.trace(confusion, axis1=-2, axis2=-1) * total - (true * predicted).sum(-1)
-    spread_true = total**2 - (true**2).sum(-1)
-    spread_predicted = total**2 - (predicted**2).sum(-1)
-    return _ratio(covariance, np.sqrt(spread_true) * np.sqrt(spread_predicted))
-
-
-def _f1(confusion: np.ndarray) -> np.ndarray:
-    """F1 of class 1 of two."""
-    if confusion.shape[-1] != 2:
-        raise ValueError(f"F1 is defined for two classes, not {confusion.shape[-1]}")
-    hits = confusion[..., 1, 1]
-    return _ratio(2 * hits, 2 * hits + confusion[..., 0, 1] + confusion[..., 1, 0])
-
-
-def _accuracy_f1(confusion: np.ndarray) -> np.ndarray:
-    return (_accuracy(confusion) + _f1(confusion)) / 2
-
-
-# --- metrics of predictions, labels and row counts (S, n) ---
-
-
-def _pearson(predictions: np.ndarray, labels: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    return _weighted_correlation(_unit(predictions)[None], _unit(labels)[None], counts)
-
-
-def _spearman(predictions: np.ndarray, labels: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    n = len(labels)
-    return _weighted_correlation(_ranks(predictions, counts) / n, _ranks(labels, counts) / n, counts)
-
-
-def _pearson_spearman(predictions: np.ndarray, labels: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    return (_pearson(predictions, labels, counts) + _spearman(predictions, labels, counts)) / 2
-
-
-def _unit(values: np.ndarray) -> np.ndarray:
-    """The values shifted and scaled into [0, 1], so that one threshold tells a constant from rounding."""
-    low, high = values.min(), values.max()
-    return np.zeros_like(values) if low == high else (values - low) / (high - low)
-
-
-def _ranks(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Ranks (S, n) that each row has in each resample; equal values share their mean rank."""
-    _, group, sizes = np.unique(values, return_inverse=True, return_counts=True)
-    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    weights = np.add.reduceat(counts[:, np.argsort(group, kind="stable")], starts, axis=1)
-    ends = np.cumsum(weights, axis=1)
-    return (ends - (weights - 1) / 2)[:, group]
-
-
-def _weighted_correlation(x: np.ndarray, y: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    total = counts.sum(1, keepdims=True)
-    dx = x - (counts * x).sum(1, keepdims=True) / total
-    dy = y - (counts * y).sum(1, keepdims=True) / total
-    var_x, var_y = ((counts * d * d).sum(1) / total[:, 0] for d in (dx, dy))
-    covariance = (counts * dx * dy).sum(1) / total[:, 0]
-    # Values lie in [0, 1]: a variance of 1e-24 is what rounding leaves of a constant.
-    varies = (var_x > 1e-24) & (var_y > 1e-24)
-    value = covariance / np.where(varies, np.sqrt(var_x) * np.sqrt(var_y), 1.0)
-    return np.where(varies, np.clip(value, -1.0, 1.0), 0.0)
-
-
-# --- inputs and resamples ---
+def _reading(permutation: tuple[tuple[int, ...], float]) -> str:
+    order, score = permutation
+    if order == (-1,):
+        return f"{score:.3f} with the sign of its score flipped"
+    classes, read_as = (", ".join(str(c) for c in some) for some in (range(len(order)), order))
+    return f"{score:.3f} with its classes {classes} read as {read_as}"
 
 
 def _checked(metric: Metric, logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -376,8 +300,8 @@ def _permutations(confusion: np.ndarray) -> Iterator[tuple[int, ...]]:
     yield tuple(int(c) for c in linear_sum_assignment(confusion.T, maximize=True)[1])
 
 
-def _percentiles(scores: np.ndarray, level: float) -> tuple[float, float]:
-    low, high = np.quantile(scores, [(1 - level) / 2, (1 + level) / 2])
+def _percentiles(values: np.ndarray, level: float) -> tuple[float, float]:
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
@@ -403,7 +327,7 @@ def _resampled_cells(
         return_index=True,
         return_counts=True,
     )
-    scores = np.empty((len(answers), samples))
+    values = np.empty((len(answers), samples))
     step = max(1, _CHUNK // max(classes * classes, len(sizes)))
     for start in range(0, samples, step):
         size = min(step, samples - start)
@@ -412,36 +336,39 @@ def _resampled_cells(
             confusion = np.zeros((size, classes, classes))
             for group, row in enumerate(rows):
                 confusion[:, labels[row], answer[row]] += drawn[:, group]
-            scores[index, start : start + size] = metric.score(confusion)
-    return scores
+            values[index, start : start + size] = metric.score(confusion)
+    return values
 
 
 def _resampled_rows(
     metric: Metric, answers: Sequence[np.ndarray], labels: np.ndarray, samples: int, rng: np.random.Generator
 ) -> np.ndarray:
     n = len(labels)
-    scores = np.empty((len(answers), samples))
+    values = np.empty((len(answers), samples))
     step = max(1, _CHUNK // n)
     for start in range(0, samples, step):
         size = min(step, samples - start)
         drawn = rng.integers(0, n, size=(size, n)) + n * np.arange(size)[:, None]
         counts = np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n).astype(np.float64)
         for index, predictions in enumerate(answers):
-            scores[index, start : start + size] = metric.score(predictions, labels, counts)
-    return scores
+            values[index, start : start + size] = metric.score(predictions, labels, counts)
+    return values
 
 
 _METRICS = {
     metric.name: metric
     for metric in (
-        Metric("mcc", "Matthews correlation", "classification", _mcc),
-        Metric("accuracy", "accuracy", "classification", _accuracy),
-        Metric("f1", "F1", "classification", _f1),
-        Metric("accuracy_f1", "mean of accuracy and F1", "classification", _accuracy_f1),
-        Metric("pearson", "Pearson correlation", "regression", _pearson),
-        Metric("spearman", "Spearman correlation", "regression", _spearman),
+        Metric("mcc", "Matthews correlation", "classification", scores.mcc),
+        Metric("accuracy", "accuracy", "classification", scores.accuracy),
+        Metric("f1", "F1", "classification", scores.f1),
+        Metric("accuracy_f1", "mean of accuracy and F1", "classification", scores.accuracy_f1),
+        Metric("pearson", "Pearson correlation", "regression", scores.pearson),
+        Metric("spearman", "Spearman correlation", "regression", scores.spearman),
         Metric(
-            "pearson_spearman", "mean of Pearson and Spearman correlation", "regression", _pearson_spearman
+            "pearson_spearman",
+            "mean of Pearson and Spearman correlation",
+            "regression",
+            scores.pearson_spearman,
         ),
     )
 }
