@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ from search_spaces.names import SpaceError, UnknownName, canonical, nearest_name
 SCHEMA = 1
 _KEYS = ("schema", "method", "title", "reference", "epochs", "axes", "rows")
 _AXIS_KEYS = ("help", "type", "scale", "bounds", "recipes", "default", "values")
+_NUMERIC_KEYS = ("scale", "bounds")
 
 
 class _Loader(yaml.SafeLoader):
@@ -107,7 +109,7 @@ class _Reader:
         self.problems.append(f"{self.where}: {key} {sentence}")
 
     def mapping(
-        self, data: Any, key: str, keys: tuple[str, ...], optional: tuple[str, ...] = ()
+        self, data: Any, key: str, keys: tuple[str, ...], useless: tuple[str, ...] = ()
     ) -> dict[str, Any]:
         if not isinstance(data, Mapping):
             self.say(key, f"is {_kind(data)}, but takes a mapping with {', '.join(keys)}")
@@ -120,7 +122,7 @@ class _Reader:
                     f"{prefix}{name}", "is no known key" + (f"; did you mean {close!r}?" if close else "")
                 )
         for name in keys:
-            if name not in optional and data.get(name) is None:
+            if name not in useless and data.get(name) is None:
                 self.say(key, f"has no {name}")
         return dict(data)
 
@@ -199,40 +201,42 @@ class _Reader:
         key = f"axes.{name}"
         kind = data.get("type") if isinstance(data, Mapping) else None
         numeric = kind in NUMERIC
-        keys = (
-            _AXIS_KEYS
-            if numeric or kind not in TYPES
-            else tuple(k for k in _AXIS_KEYS if k not in ("scale", "bounds"))
+        useless = () if numeric or kind not in TYPES else _NUMERIC_KEYS
+        entry = self.mapping(data, key, _AXIS_KEYS, useless)
+        for word in useless:
+            if word in entry:
+                self.say(f"{key}.{word}", f"has no meaning on a {kind} axis")
+        axis = Axis(
+            name=name,
+            type=self.one_of(entry, "type", f"{key}.type", TYPES),
+            scale=self.one_of(entry, "scale", f"{key}.scale", SCALES) if numeric else None,
+            low=None,
+            high=None,
+            values=(),
+            recipes=self.recipes(entry.get("recipes"), f"{key}.recipes"),
+            help=self.text(entry, "help", f"{key}.help"),
+            default=0,
         )
-        entry = self.mapping(data, key, keys)
-        kind = self.one_of(entry, "type", f"{key}.type", TYPES)
-        scale = self.one_of(entry, "scale", f"{key}.scale", SCALES) if numeric else None
-        low, high = (
-            self.bounds(entry.get("bounds"), f"{key}.bounds", kind, scale) if numeric else (None, None)
-        )
-        recipes = self.recipes(entry.get("recipes"), f"{key}.recipes")
-        bare = Axis(name, kind, scale, low, high, (), recipes, self.text(entry, "help", f"{key}.help"), 0)
-        values = self.values(entry.get("values"), f"{key}.values", bare)
-        full = Axis(name, kind, scale, low, high, values, recipes, bare.help, 0)
-        default = self.on_axis(full, entry.get("default"), f"{key}.default") if values else None
-        return Axis(
-            name, kind, scale, low, high, values, recipes, bare.help, 0 if default is None else default
-        )
+        if numeric:
+            low, high = self.bounds(entry.get("bounds"), f"{key}.bounds", axis)
+            axis = replace(axis, low=low, high=high)
+        axis = replace(axis, values=self.values(entry.get("values"), f"{key}.values", axis))
+        default = self.on_axis(axis, entry.get("default"), f"{key}.default")
+        return axis if default is None else replace(axis, default=default)
 
-    def bounds(self, data: Any, key: str, kind: str, scale: str | None) -> tuple[Any, Any]:
+    def bounds(self, data: Any, key: str, axis: Axis) -> tuple[Any, Any]:
         if data is None:
             return None, None
-        free = Axis("", kind, None, None, None, (), RECIPES, "", 0)
         if not isinstance(data, list) or len(data) != 2:
             self.say(key, f"is {data!r}, but takes two numbers, the least and the greatest value")
             return None, None
-        low, high = (self.cast(free, end, key) for end in data)
+        low, high = (self.cast(axis, end, key) for end in data)
         if low is None or high is None:
             return None, None
         if float(low) >= float(high):
             self.say(key, f"is {data!r}, but the first number must be less than the second")
             return None, None
-        if scale == "log" and float(low) <= 0:
+        if axis.scale == "log" and float(low) <= 0:
             self.say(key, f"begins at {low!r}, but a log scale needs bounds above 0")
         return low, high
 
@@ -262,8 +266,7 @@ class _Reader:
                 if raw is not None and not isinstance(raw, str):
                     self.say(f"{key}[{i}].value", f"is {raw!r}, but a choice is a text; put it in quotes")
                     continue
-                one = (Value(raw or "", "ours", ""),)
-                entry_axis = Axis(axis.name, "choice", None, None, None, one, RECIPES, "", "")
+                entry_axis = replace(axis, values=(Value(raw or "", "ours", ""),))
             else:
                 entry_axis = axis
             value = self.value(entry, f"{key}[{i}]", entry_axis)
@@ -275,8 +278,8 @@ class _Reader:
         return tuple(found)
 
     def on_axis(self, axis: Axis, value: Any, key: str) -> Scalar | None:
-        if value is None:
-            return None
+        if value is None or not axis.values:
+            return None  # said already, here or at the axis
         cast = self.cast(axis, value, key)
         if cast is not None and axis.grade(cast) is None:
             listed = ", ".join(f"{v:g}" if axis.type in NUMERIC else str(v) for v in axis.choices)
@@ -313,7 +316,7 @@ class _Reader:
             self.say(f"{key}.values", f"is {_kind(given)}, but takes a mapping from axes to values")
             given = None
         values: dict[str, Scalar] = {}
-        for name, raw in (given or {}).items():
+        for name, raw in (given or {}).items() if axes else ():
             if name not in axes:
                 error = UnknownName.of("axis", name, axes, where=f"{self.where}: {key}.values has the ")
                 self.problems.append(str(error))
