@@ -223,6 +223,7 @@ def test_unknown_names(call: Callable[[], object], sentence: str, nearest: str |
 def test_nearest_names() -> None:
     assert EMD.nearest("Alhpa") == "alpha"
     assert EMD.nearest("t_emd") == "T_emd"
+    assert EMD.nearest("t") == "T"
     assert EMD.nearest("xxxxxxxx") is None
     assert nearest_name("LR", ["lr", "beta"]) == "lr"
     assert nearest_name("anything", []) is None
