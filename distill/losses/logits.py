@@ -1,0 +1,138 @@
+"""Losses on the outputs of the last layer: what the teacher predicts and what the labels say."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from distill.losses.precision import at_least_float32, no_autocast
+
+
+def soft_cross_entropy(
+    student: Tensor, teacher: Tensor, temperature: float, reduction: Literal["batchmean", "mean"]
+) -> Tensor:
+    """Cross-entropy of the student's softened distribution under the teacher's, times T².
+
+    Args:
+        student: logits [B, C].
+        teacher: logits [B, C]; no gradient reaches them.
+        temperature: T > 0, divides both sets of logits.
+        reduction: "batchmean" divides the sum by B; "mean" by B·C, which is what the BERT-EMD and TinyBERT
+            code does and makes the value 1/C of the usual one.
+
+    Returns:
+        Scalar in float32 (float64 for float64 inputs).
+    """
+    _check(student, teacher, temperature)
+    with no_autocast(student):
+        log_student = F.log_softmax(at_least_float32(student) / temperature, dim=-1)
+        soft_targets = F.softmax(at_least_float32(teacher.detach()) / temperature, dim=-1)
+        total = -(soft_targets.to(log_student.dtype) * log_student).sum()
+        divisor = student.numel() if reduction == "mean" else student.shape[0]
+        return total * (temperature**2 / divisor)
+
+
+def distillation_kl(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """T² · KL(teacher ‖ student) of the softened distributions, mean over the batch (Hinton et al., 2015).
+
+    Args:
+        student: logits [B, C].
+        teacher: logits [B, C]; no gradient reaches them.
+        temperature: T > 0, divides both sets of logits.
+
+    Returns:
+        Scalar in float32 (float64 for float64 inputs), 0 where both agree.
+    """
+    _check(student, teacher, temperature)
+    with no_autocast(student):
+        log_student = F.log_softmax(at_least_float32(student) / temperature, dim=-1)
+        log_teacher = F.log_softmax(at_least_float32(teacher.detach()) / temperature, dim=-1)
+        divergence = F.kl_div(
+            log_student, log_teacher.to(log_student.dtype), reduction="batchmean", log_target=True
+        )
+        return divergence * temperature**2
+
+
+def prediction_loss(
+    student: Tensor,
+    teacher: Tensor,
+    labels: Tensor | None,
+    *,
+    alpha: float,
+    temperature: float,
+    form: Literal["modern", "published"],
+    regression: bool,
+) -> dict[str, Tensor]:
+    """Soft (teacher) and hard (label) terms of the prediction loss, unweighted.
+
+    The caller adds them up as `alpha * soft + (1 - alpha) * hard`. A term whose weight is 0 is still
+    returned, for the record, but without a graph: it costs no backward pass.
+
+    Args:
+        student: logits [B, C], or [B, 1] or [B] for regression.
+        teacher: logits of the same shape; no gradient reaches them.
+        labels: class indices [B] or gold scores [B]; None is allowed when `alpha` is 1 and leaves the hard
+            term out.
+        alpha: weight of the soft term in [0, 1].
+        temperature: T > 0; regression has none and does not use it.
+        form: "modern" takes T²·KL with the mean over the batch as the soft term; "published" takes T² times
+            the soft cross-entropy with the mean over batch and classes (Li et al., 2020, as in its code).
+        regression: both terms are mean squared errors, in either form.
+
+    Returns:
+        {"soft": scalar, "hard": scalar}, in float32 or better.
+
+    Raises:
+        ValueError: on shapes that disagree, or labels missing although they have a weight.
+    """
+    if not 0 <= alpha <= 1:
+        raise ValueError(f"alpha must lie in [0, 1], not {alpha}")
+    if form not in ("modern", "published"):
+        raise ValueError(f"unknown form of the prediction loss: {form!r}")
+    if labels is None and alpha < 1:
+        raise ValueError("alpha < 1 gives the labels a weight, but there are no labels")
+    if regression:
+        student, teacher = _flat_scores(student), _flat_scores(teacher)
+    terms: dict[str, Tensor] = {}
+    with no_autocast(student):
+        with contextlib.nullcontext() if alpha > 0 else torch.no_grad():
+            if regression:
+                terms["soft"] = _squared_error(student, teacher)
+            elif form == "modern":
+                terms["soft"] = distillation_kl(student, teacher, temperature)
+            else:
+                terms["soft"] = soft_cross_entropy(student, teacher, temperature, "mean")
+        if labels is not None:
+            with contextlib.nullcontext() if alpha < 1 else torch.no_grad():
+                if regression:
+                    terms["hard"] = _squared_error(student, labels.reshape(-1))
+                else:
+                    terms["hard"] = F.cross_entropy(at_least_float32(student), labels.reshape(-1).long())
+    return terms
+
+
+def _flat_scores(logits: Tensor) -> Tensor:
+    if logits.dim() == 2 and logits.shape[1] != 1:
+        raise ValueError(f"regression needs one output a row, not {tuple(logits.shape)}")
+    return logits.reshape(-1)
+
+
+def _squared_error(student: Tensor, target: Tensor) -> Tensor:
+    if student.shape != target.shape:
+        raise ValueError(f"predictions {tuple(student.shape)} and targets {tuple(target.shape)} disagree")
+    scores = at_least_float32(student)
+    return F.mse_loss(scores, target.detach().to(scores.dtype))
+
+
+def _check(student: Tensor, teacher: Tensor, temperature: float) -> None:
+    if student.shape != teacher.shape or student.dim() != 2:
+        raise ValueError(
+            f"logits must both be [B, C], not {tuple(student.shape)} (student) "
+            f"and {tuple(teacher.shape)} (teacher)"
+        )
+    if temperature <= 0:
+        raise ValueError(f"temperature must be positive, not {temperature}")
