@@ -374,8 +374,8 @@ def test_a_teacher_that_guesses_is_refused_with_the_numbers() -> None:
     assert not verdict.ok
     low, high = verdict.score.low, verdict.score.high
     assert verdict.reason == (
-        f"the teacher's accuracy on 100 rows is 0.700, and its 95 % interval [{low:.3f}, {high:.3f}] includes "
-        "the 0.700 that one and the same answer to every row gets"
+        f"the teacher's accuracy on 100 rows is 0.700, and its 95 % interval [{low:.3f}, {high:.3f}] "
+        "includes the 0.700 that one and the same answer to every row gets"
     )
 
 
