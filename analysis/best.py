@@ -1,0 +1,64 @@
+"""The best point as a configuration that the sweep command reads back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from analysis.style import number, plural
+from trainables.record import Record
+
+NAME = "best.yaml"
+# What belongs to the search or to its folder and not to the one point that is to be run again.
+_OF_THE_SEARCH = (
+    "out",
+    "resume",
+    "config",
+    "dry_run",
+    "space",
+    "trials",
+    "set",
+    "scheduler",
+    "published_only",
+)
+
+
+def best_config(record: Record) -> dict[str, Any] | None:
+    """What was asked, narrowed to the best point: `set` fixes every hyper-parameter to one value.
+
+    None while no distilled trial has a score. Keys that were left open when the sweep was asked for and that its
+    plan resolved (epochs) are written with the resolved value.
+    """
+    best = record.best_trial()
+    if best is None:
+        return None
+    plan = record.plan
+    asked = {
+        key: value
+        for key, value in record.header.get("config", {}).items()
+        if value is not None and key not in _OF_THE_SEARCH
+    }
+    resolved = {key: plan[key] for key in ("method", "layers", "recipe", "epochs")}
+    seed = best.point.get("seed", plan["seed"])
+    front = {
+        "schema": record.header["schema"],
+        "method": plan["method"],
+        "task": asked.get("task", plan["task"]),
+    }
+    return {**front, **asked, **resolved, "seed": seed, "set": best.params}
+
+
+def best_yaml(record: Record) -> str | None:
+    """`best_config` as YAML under a comment that says what it scored; None while there is no score."""
+    config, best = best_config(record), record.best_trial()
+    if config is None or best is None or best.best is None:
+        return None
+    plan = record.plan
+    scored = sum(trial.score is not None and not trial.is_baseline for trial in record.trials.values())
+    head = (
+        f"# Best of {plural(scored, 'configuration')}: {best.id}, {plan['metric_title']} "
+        f"{number(best.score, 4)} on dev of {plan['task']} after epoch {best.best['epoch']:g}.\n"
+        "# Run it again with: python -m trainables.sweep --config best.yaml\n"
+    )
+    return head + yaml.safe_dump(config, sort_keys=False, allow_unicode=True, default_flow_style=False)

@@ -1,0 +1,146 @@
+"""The report of a sweep: `python -m analysis.report DIR`.
+
+Reads only files in the sweep's folder, so it works on a running, killed, failed, empty or copied sweep, without
+GPU, Ray or torch. Writes report.html (one file, no network), report.md, trials.csv and best.yaml beside the rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import jinja2
+import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
+
+from analysis import figures, tables
+from analysis.best import NAME as BEST
+from analysis.best import best_yaml
+from analysis.observed import observed
+from analysis.style import NOTHING, ROLES, interval, number
+from analysis.summary import Line, Summary, sizes, summarise
+from trainables.record import Record, UserError, read
+
+HTML, MARKDOWN, TABLE = "report.html", "report.md", "trials.csv"
+_CONFIG = {"responsive": True, "displaylogo": False, "displayModeBar": False}
+
+
+def write(path: Path | str, running: bool | None = None) -> Path:
+    """Write the report of the sweep in `path` into that folder; every file appears whole or not at all.
+
+    Args:
+        path: The sweep's folder.
+        running: Whether its driver is at work; asked of the folder's lock when None.
+
+    Returns:
+        The HTML file.
+
+    Raises:
+        UserError: The folder holds no readable sweep, or can't be written to.
+    """
+    record = read(path)
+    summary = summarise(record, running)
+    texts = {
+        TABLE: tables.trials(record).to_csv(index=False),
+        MARKDOWN: _environment().get_template("report.md.j2").render(s=summary, record=record),
+        HTML: html(record, summary),
+    }
+    best = best_yaml(record)
+    if best is not None:
+        texts[BEST] = best
+    for name, text in texts.items():
+        _replace(record.path / name, text)
+    return record.path / HTML
+
+
+def html(record: Record, summary: Summary) -> str:
+    """The report as one page that loads nothing."""
+    drawn = {
+        "curves": _div(figures.learning_curves(record)),
+        "effects": {name: _div(figure) for name, figure in figures.effects(record).items()},
+        "so_far": _div(figures.best_so_far(record)),
+        "terms": _div(figures.loss_terms(record)),
+        "observed": {name: _div(figure) for name, figure in observed(record).items()},
+    }
+    page = _environment().get_template("report.html.j2")
+    return page.render(s=summary, record=record, figures=drawn, plotly=get_plotlyjs(), bar=_bar(summary))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write a sweep's report and print where it is; 2 with one sentence when the folder holds no sweep."""
+    parser = argparse.ArgumentParser(prog="python -m analysis.report", description=__doc__.split("\n")[0])
+    parser.add_argument(
+        "folder", metavar="DIR", type=Path, help="folder of a sweep: running, killed or finished"
+    )
+    try:
+        print(write(parser.parse_args(argv).folder))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _environment() -> jinja2.Environment:
+    found = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=jinja2.select_autoescape(("html", "html.j2")),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    found.filters["number"] = number
+    found.filters["cell"] = lambda text: str(text).replace("|", "\\|").replace("\n", " ")
+    found.globals |= {"sizes": sizes, "interval": interval, "roles": ROLES, "nothing": NOTHING}
+    return found
+
+
+def _div(figure: go.Figure | None) -> str | None:
+    """A figure as a piece of a page; the page brings plotly.js once."""
+    if figure is None:
+        return None
+    return figure.to_html(full_html=False, include_plotlyjs=False, config=_CONFIG, default_width="100%")
+
+
+def _bar(summary: Summary) -> dict[str, dict[str, float]]:
+    """Where interval and score of every trial lie on a common scale from 0 to 100, for the small bars."""
+    spans = {line.id: _span(line) for line in summary.lines if line.number is not None}
+    if not spans:
+        return {}
+    low, high = min(span[0] for span in spans.values()), max(span[2] for span in spans.values())
+    unit = (high - low) or 1.0
+    return {
+        name: dict(zip(("low", "at", "high"), (100 * (spot - low) / unit for spot in span), strict=True))
+        for name, span in spans.items()
+    }
+
+
+def _span(line: Line) -> tuple[float, float, float]:
+    at = line.number or 0.0
+    return (at, at, at) if line.spread is None else (line.spread.low, at, line.spread.high)
+
+
+def _replace(file: Path, text: str) -> None:
+    try:
+        handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as stream:
+                stream.write(text)
+            # mkstemp makes files that only their owner reads; a report is meant for everyone in the folder.
+            os.chmod(name, 0o644)
+            os.replace(name, file)
+        except BaseException:
+            os.unlink(name)
+            raise
+    except OSError as error:
+        raise UserError(
+            f"{file} can't be written: {error.strerror}; copy the folder to where you may."
+        ) from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

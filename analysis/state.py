@@ -1,0 +1,90 @@
+"""How far a sweep is, as its folder tells."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from analysis.style import plural
+from trainables.record import COMPLETE, FAIL, FINISHED, LOCK, PRUNED, RUNNING, Record
+
+try:
+    import fcntl
+except ImportError:  # only POSIX has it; elsewhere an unfinished sweep counts as interrupted
+    fcntl = None  # type: ignore[assignment]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """State of a sweep.
+
+    Attributes:
+        word: "complete", "running", "interrupted" or "not started".
+        sentence: The state with its counts.
+        resume: The command that goes on; None where there is nothing left or the sweep runs.
+    """
+
+    word: str
+    sentence: str
+    resume: str | None
+
+
+def progress(record: Record, running: bool | None = None) -> Progress:
+    """Say how far a sweep is.
+
+    Args:
+        record: The sweep.
+        running: Whether its driver is at work; asked of the folder's lock when None.
+    """
+    trials = list(record.trials.values())
+    done = [trial for trial in trials if trial.state in FINISHED]
+    counts = [
+        f"{sum(trial.state == state for trial in trials)} {word}"
+        for state, word in ((COMPLETE, "complete"), (PRUNED, "stopped early"), (FAIL, "failed"))
+        if any(trial.state == state for trial in trials)
+    ]
+    split = f" ({', '.join(counts)})" if counts else ""
+    if len(done) == len(trials):
+        return Progress(
+            "complete", f"Complete: all {plural(len(trials), 'trial')} are finished{split}.", None
+        )
+    finished = f"{len(done)} of {plural(len(trials), 'trial')} finished{split}"
+    command = f"python -m trainables.sweep --resume {shlex.quote(str(record.path.resolve()))}"
+    if locked(record.path) if running is None else running:
+        now = sum(trial.state == RUNNING for trial in trials)
+        doing = f"{now} at work" if now else "preparing" if record.prepared is None else "none at work yet"
+        return Progress("running", f"Running: {finished}, {doing}.", None)
+    if not record.rows:
+        return Progress("not started", f"Not started: {finished}.", command)
+    last = dt.datetime.fromisoformat(record.rows[-1]["time"]).strftime("%Y-%m-%d %H:%M:%S %Z").strip()
+    return Progress("interrupted", f"Interrupted: {finished}; the last event is of {last}.", command)
+
+
+def locked(folder: Path) -> bool:
+    """Whether another process holds the sweep's file lock, that is, whether a driver is at work.
+
+    The driver itself asks when it writes its last report; that its own lock is held then says nothing.
+    """
+    if fcntl is None:
+        return False
+    try:
+        with (folder / LOCK).open() as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return _owner(handle.read()) != os.getpid()
+            return False
+    except OSError:
+        return False
+
+
+def _owner(text: str) -> int | None:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    return found.get("pid") if isinstance(found, dict) else None
