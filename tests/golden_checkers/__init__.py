@@ -1,0 +1,1 @@
+"""One module a golden's prefix, each with `check(stem, arrays)`."""
