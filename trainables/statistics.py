@@ -1,7 +1,7 @@
 """Intervals and paired differences from the predictions a sweep saved. Imports neither Ray nor torch.
 
-The report and the proof of the record read predictions only through this module, so that a score in the report
-is the number the trial was judged by, computed by the same function.
+The report and the proof of the record read predictions only through this module, so that a score in the
+report is the number the trial was judged by, computed by the same function.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = [
 
 
 def load_predictions(file: Path) -> tuple[np.ndarray, np.ndarray] | None:
-    """Logits [n, C] (or [n]) and labels [n] of `file`; None where it is missing, torn or has other contents."""
+    """Logits [n, C] (or [n]) and labels [n] of `file`; None where it is missing, torn or something else."""
     try:
         with np.load(file, allow_pickle=False) as stored:
             logits, labels = stored["logits"], stored["labels"]
@@ -53,8 +53,8 @@ def trial_interval(
 ) -> Interval | None:
     """Bootstrap interval over the dev rows of a trial's best or last evaluation (`which`).
 
-    None where the predictions are missing, or belong to an evaluation that the rows do not have (a sweep killed
-    between the two writes), so that no interval stands beside another evaluation's score.
+    None where the predictions are missing, or belong to an evaluation that the rows do not have (a sweep
+    killed between the two writes), so that no interval stands beside another evaluation's score.
     """
     found = load_predictions(trial.predictions(which))
     row = trial.best if which == "best" else trial.last

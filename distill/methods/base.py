@@ -1,0 +1,161 @@
+"""What a method declares, without importing torch.
+
+A method module holds one `METHOD`. Plan, grid and report read the declaration; only a trial calls the stage's
+`objective`, which imports what it needs then.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
+
+from distill.errors import UserError
+
+if TYPE_CHECKING:
+    from distill.methods.objective import Objective, Setting
+
+
+@dataclass(frozen=True)
+class Hyperparameter:
+    """One value a method can be given.
+
+    Attributes:
+        default: Value where nothing else is said.
+        low, high: Inclusive bounds of numbers.
+        choices: Legal values of type "choice".
+        published: Default in the published recipe, where it differs.
+        active: Whether the value changes anything, given all the others; where not, points drop it, so that
+            points which differ only in inert values are one.
+    """
+
+    name: str
+    type: Literal["float", "int", "bool", "choice"]
+    default: Any
+    help: str
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+    published: Any = None
+    active: Callable[[dict[str, Any]], bool] = lambda values: True
+
+    def parse(self, value: Any) -> Any:
+        """Bring `value` (a number, or text from the command line) to the declared type.
+
+        Raises:
+            UserError: The value has another type or lies outside the bounds.
+        """
+        if self.type == "choice":
+            if str(value) not in self.choices:
+                raise UserError(f"{self.name}={value} is unknown; choose one of {', '.join(self.choices)}.")
+            return str(value)
+        if self.type == "bool":
+            known = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
+            if str(value).lower() not in known:
+                raise UserError(f"{self.name}={value} is neither true nor false.")
+            return known[str(value).lower()]
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            raise UserError(f"{self.name}={value} is not a number.") from None
+        if self.type == "int" and number != int(number):
+            raise UserError(f"{self.name}={value} is not a whole number.")
+        low = -float("inf") if self.low is None else self.low
+        high = float("inf") if self.high is None else self.high
+        if not low <= number <= high:
+            raise UserError(f"{self.name}={value} is outside {self.low} … {self.high}.")
+        return int(number) if self.type == "int" else number
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One training phase of a method.
+
+    Attributes:
+        objective: Builds the stage's objective; imports torch only when called.
+        depends_on: Hyper-parameters that change what the stage computes. A stage that depends on none of the
+            swept ones can be run once and shared.
+        trainable: "all" or prefixes of parameter names of the student that this stage trains.
+        reporting: Whether its evaluations are the trial's score; exactly one stage of a method reports.
+    """
+
+    name: str
+    objective: Callable[[Setting], Objective]
+    depends_on: tuple[str, ...]
+    trainable: tuple[str, ...] = ("all",)
+    reporting: bool = True
+
+
+@dataclass(frozen=True)
+class Method:
+    """A distillation method (or plain fine-tuning).
+
+    Attributes:
+        needs_teacher: False for undistilled training.
+        loss_parameters: Hyper-parameters of the objective, training ones excluded.
+        student_inits: Student initialisations it accepts, its default first.
+        regression: Whether its losses are defined for regression tasks.
+    """
+
+    name: str
+    title: str
+    reference: str
+    hyperparameters: tuple[Hyperparameter, ...]
+    stages: tuple[Stage, ...]
+    needs_teacher: bool = True
+    student_inits: tuple[str, ...] = ("pretrained", "teacher")
+    regression: bool = True
+
+    def hyperparameter(self, name: str) -> Hyperparameter | None:
+        return next((h for h in self.hyperparameters if h.name == name), None)
+
+    def resolve(self, values: dict[str, Any], recipe: str) -> dict[str, Any]:
+        """Defaults overlaid with `values`, parsed, without what is inert in `recipe`.
+
+        Raises:
+            UserError: A name is unknown, or a value illegal.
+        """
+        known = [h.name for h in self.hyperparameters]
+        for name in values:
+            if name not in known:
+                raise UserError(f"{self.name} has no hyper-parameter {name}{nearest(name, known)}.")
+        full = {}
+        for h in self.hyperparameters:
+            default = h.published if recipe == "published" and h.published is not None else h.default
+            full[h.name] = h.parse(values.get(h.name, default))
+        return {h.name: full[h.name] for h in self.hyperparameters if h.active(full)}
+
+
+def nearest(name: str, known: list[str] | tuple[str, ...]) -> str:
+    """Tail of an error sentence that names the nearest known word, or all of them."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]}?" if close else f"; known: {', '.join(known)}"
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """Names of all methods, found by listing the package."""
+    package = importlib.import_module("distill.methods")
+    found = []
+    for module in pkgutil.iter_modules(package.__path__):
+        if module.name in {"base", "objective"}:
+            continue
+        if hasattr(importlib.import_module(f"distill.methods.{module.name}"), "METHOD"):
+            found.append(module.name)
+    return tuple(found)
+
+
+def get(name: str) -> Method:
+    """The declaration of a method.
+
+    Raises:
+        UserError: No method of that name; the nearest known one is named.
+    """
+    if name not in names():
+        raise UserError(f"--method {name} is unknown{nearest(name, names())}.".replace("?.", "?"))
+    method: Method = importlib.import_module(f"distill.methods.{name}").METHOD
+    return method

@@ -1,0 +1,195 @@
+"""BERT-EMD: many-to-many layer matching by the earth mover's distance (Li et al., EMNLP 2020)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from distill.methods.base import Hyperparameter, Method, Stage
+
+if TYPE_CHECKING:
+    from distill.methods.objective import Objective, Setting
+
+
+def objective(setting: Setting) -> Objective:
+    """Total: beta · (theta · (hidden + attention) + embedding) + alpha · soft + (1 - alpha) · hard.
+
+    `hidden` and `attention` are transport costs between all layers of student and teacher, `embedding` the mean
+    squared difference of the embedding outputs, `soft` and `hard` the prediction losses. Student states pass one
+    shared linear projection where the widths differ (in the published recipe always).
+
+    Raises:
+        UserError: Teacher and student differ in heads while attention scores are compared head by head.
+    """
+    import torch
+    from torch import Tensor, nn
+
+    from distill.errors import UserError
+    from distill.losses.distances import hidden_mean_square
+    from distill.losses.layer_transport import LayerTransport
+    from distill.losses.logits import prediction_loss
+    from distill.methods.objective import Objective, Outputs, Term
+
+    params = setting.params
+    published = setting.recipe == "published"
+    student, teacher = setting.student, setting.teacher
+    if teacher is None:
+        raise ValueError("BERT-EMD needs a teacher")
+    # Inert values are absent from a resolved point, so each has a neutral stand-in here.
+    beta, theta, alpha = params["beta"], params.get("theta", 0.0), params.get("alpha", 0.0)
+    active = tuple(name for name in ("attention", "hidden") if params[name] and beta * theta > 0)
+    embedding = params["embedding"] and beta > 0
+    if "attention" in active and student.heads != teacher.heads:
+        raise UserError(
+            f"The student has {student.heads} attention heads and the teacher {teacher.heads}, but BERT-EMD compares "
+            "scores head by head: choose a --student with as many heads, or --set attention=false."
+        )
+    reduction = "padded" if published else "masked"
+
+    class EarthMover(Objective):
+        def __init__(self) -> None:
+            super().__init__()
+            self.needs = frozenset(
+                {"logits"}
+                | ({"hidden"} if "hidden" in active or embedding else set())
+                | ({"scores"} if "attention" in active else set())
+            )
+            widths_differ = student.hidden_size != teacher.hidden_size
+            self.projection = (
+                nn.Linear(student.hidden_size, teacher.hidden_size) if widths_differ or published else None
+            )
+            self.transport = (
+                LayerTransport(
+                    student.layers,
+                    teacher.layers,
+                    terms=active,
+                    update=params.get("update", "frozen"),
+                    joint=params.get("joint", False),
+                    temperature=params.get("T_emd", 1.0),
+                    second_softmax=params.get("second_softmax", True),
+                    reduction=reduction,
+                )
+                if active
+                else None
+            )
+
+        def forward(
+            self, student: Outputs, teacher: Outputs | None, batch: dict[str, Tensor]
+        ) -> dict[str, Term]:
+            assert teacher is not None
+            mask = batch["attention_mask"]
+            terms: dict[str, Term] = {}
+            if params["prediction"]:
+                losses = prediction_loss(
+                    student.logits,
+                    teacher.logits,
+                    batch["labels"],
+                    alpha=alpha,
+                    temperature=params.get("T", 1.0),
+                    form=setting.recipe,
+                    regression=setting.regression,
+                )
+                terms["soft"] = Term(losses["soft"], alpha)
+                terms["hard"] = Term(losses["hard"], 1.0 - alpha)
+            with torch.autocast(mask.device.type, enabled=False):
+                own = None
+                if student.hidden is not None:
+                    own = student.hidden.float()
+                    own = self.projection(own) if self.projection is not None else own
+                if embedding:
+                    assert own is not None and teacher.hidden is not None
+                    loss = hidden_mean_square(own[0], teacher.hidden[0], mask, reduction)
+                    terms["embedding"] = Term(loss, beta)
+                if self.transport is not None:
+                    costs = self.transport(
+                        hidden=(own[1:], teacher.hidden[1:]) if "hidden" in active else None,
+                        attention=(student.scores, teacher.scores) if "attention" in active else None,
+                        mask=mask,
+                    )
+                    terms.update({name: Term(cost, beta * theta) for name, cost in costs.items()})
+            return terms
+
+        def flush(self) -> None:
+            if self.transport is not None:
+                self.transport.flush()
+
+        def get_extra_state(self) -> Any:
+            return self.transport.state_dict() if self.transport is not None else {}
+
+        def set_extra_state(self, state: Any) -> None:
+            if self.transport is not None:
+                self.transport.load_state_dict(state)
+
+        def observation(self) -> dict[str, Any]:
+            seen = self.transport.observation() if self.transport is not None else {}
+            return {
+                "layer_weights": {
+                    term: {"student": facts["student"], "teacher": facts["teacher"]} for term, facts in seen.items()
+                },
+                "flow": {term: facts["flow"] for term, facts in seen.items()},
+            }
+
+    return EarthMover()
+
+
+def _number(name: str, default: float, high: float, help: str, **rest: Any) -> Hyperparameter:
+    return Hyperparameter(name, "float", default, help, high=high, **rest)
+
+
+def _switch(name: str, help: str, **rest: Any) -> Hyperparameter:
+    return Hyperparameter(name, "bool", True, help, **rest)
+
+
+def _transfers(values: dict[str, Any]) -> bool:
+    return bool(values["beta"] > 0 and (values["hidden"] or values["attention"] or values["embedding"]))
+
+
+def _transports(values: dict[str, Any]) -> bool:
+    return bool(values["beta"] > 0 and values["theta"] > 0 and (values["hidden"] or values["attention"]))
+
+
+def _softens(values: dict[str, Any]) -> bool:
+    return bool(values["update"] == "v2020" and _transports(values))
+
+
+_HYPERPARAMETERS = (
+    _number("alpha", 1.0, 1.0, "share of the teacher's soft labels", low=0.0, active=lambda v: v["prediction"]),
+    _number("beta", 0.01, 1e6, "weight of the transfer terms", low=0.0),
+    _number("theta", 1.0, 1e6, "weight of hidden and attention in them", low=0.0, active=_transfers),
+    _number(
+        "T",
+        1.0,
+        1e3,
+        "temperature of the soft labels",
+        low=1e-3,
+        active=lambda v: v["prediction"] and v["alpha"] > 0,
+    ),
+    _number("T_emd", 1.0, 1e3, "temperature of the layer-weight softmax", low=1e-3, active=_softens),
+    _number("lr", 3e-5, 1.0, "peak learning rate", low=1e-8),
+    Hyperparameter(
+        "update",
+        "choice",
+        "current",
+        "how layer weights follow the costs",
+        choices=("current", "v2020", "frozen"),
+        published="v2020",
+        active=_transports,
+    ),
+    _switch(
+        "joint",
+        "average attention and hidden layer weights",
+        active=lambda v: _transports(v) and v["hidden"] and v["attention"] and v["update"] != "frozen",
+    ),
+    _switch("second_softmax", "flatten v2020 weights once more", active=_softens),
+    _switch("hidden", "compare hidden states"),
+    _switch("attention", "compare attention scores"),
+    _switch("embedding", "compare embedding outputs"),
+    _switch("prediction", "compare predictions"),
+)
+
+METHOD = Method(
+    name="emd",
+    title="BERT-EMD",
+    reference="Li et al., BERT-EMD: Many-to-Many Layer Mapping for BERT Compression, EMNLP 2020",
+    hyperparameters=_HYPERPARAMETERS,
+    stages=(Stage("distill", objective, depends_on=tuple(h.name for h in _HYPERPARAMETERS)),),
+)

@@ -1,0 +1,1 @@
+"""Loading, shaping and observing encoders."""

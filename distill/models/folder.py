@@ -1,0 +1,63 @@
+"""What an encoder folder says about itself. Imports without torch."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from distill.errors import UserError
+
+
+@dataclass(frozen=True)
+class EncoderFolder:
+    """A checked folder in Hugging Face form.
+
+    Attributes:
+        layers, hidden_size, heads: Shape, from `config.json`.
+        vocabulary: Number of token ids.
+        weights: Bytes of the weight files.
+    """
+
+    path: Path
+    model_type: str
+    layers: int
+    hidden_size: int
+    heads: int
+    vocabulary: int
+    positions: int
+    weights: int
+
+
+def inspect(path: str | Path, flag: str) -> EncoderFolder:
+    """Read and check an encoder folder.
+
+    Args:
+        flag: The option that named it, for messages.
+
+    Raises:
+        UserError: The folder is missing, or has no readable configuration, weights or tokenizer.
+    """
+    folder = Path(path).expanduser().absolute()
+    if not folder.is_dir():
+        raise UserError(
+            f"{flag} {path} is not a folder; name one with config.json, model.safetensors and a tokenizer."
+        )
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        layers, width = int(config["num_hidden_layers"]), int(config["hidden_size"])
+        heads, vocabulary = int(config["num_attention_heads"]), int(config["vocab_size"])
+        positions, kind = int(config["max_position_embeddings"]), str(config["model_type"])
+    except FileNotFoundError as error:
+        raise UserError(f"{flag} {path} has no config.json; name a folder written by save_pretrained.") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{folder / 'config.json'} is not the configuration of a BERT-like encoder ({error}); name another {flag}."
+        ) from error
+    weights = [*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")]
+    if not weights:
+        raise UserError(f"{flag} {path} has no weights (model.safetensors); name a folder written by save_pretrained.")
+    if not any((folder / name).exists() for name in ("tokenizer.json", "vocab.txt", "vocab.json")):
+        raise UserError(f"{flag} {path} has no tokenizer (tokenizer.json or vocab.txt); save it into that folder.")
+    size = sum(file.stat().st_size for file in weights)
+    return EncoderFolder(folder, kind, layers, width, heads, vocabulary, positions, size)

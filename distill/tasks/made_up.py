@@ -1,0 +1,109 @@
+"""A made-up English acceptability task in the manner of CoLA, generated from a grammar.
+
+Every sentence comes from one of the constructions in the ``made_up_*`` modules, each of which builds an
+acceptable sentence and minimal edits of it that are unacceptable. One sentence of each such family enters
+the data, so no sentence can be judged by comparing it with its partner. Part of the vocabulary occurs in dev
+only.
+"""
+
+from __future__ import annotations
+
+import re
+from random import Random
+from typing import NamedTuple, get_args
+
+from distill.tasks import (
+    made_up_agreement,
+    made_up_arguments,
+    made_up_binding,
+    made_up_licensing,
+    made_up_movement,
+)
+from distill.tasks.made_up_words import Edit, Words, tidy
+
+VERSION = "1"
+"""Part of the data's identity: it changes with every change of the generated sentences."""
+
+TRAIN_ROWS = 3000
+DEV_ROWS = 800
+
+CONSTRUCTIONS = (
+    *made_up_agreement.CONSTRUCTIONS,
+    *made_up_binding.CONSTRUCTIONS,
+    *made_up_arguments.CONSTRUCTIONS,
+    *made_up_movement.CONSTRUCTIONS,
+    *made_up_licensing.CONSTRUCTIONS,
+)
+EDITS: tuple[str, ...] = get_args(Edit)
+
+_ACCEPTABLE = 0.55
+_HELD_OUT_IN_DEV = 0.4
+
+
+class Example(NamedTuple):
+    """One row with its origin; ``edit`` is empty for an acceptable sentence (label 1)."""
+
+    sentence: str
+    label: int
+    construction: str
+    edit: str
+
+
+def generate(
+    seed: int = 0, train_rows: int = TRAIN_ROWS, dev_rows: int = DEV_ROWS
+) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
+    """Generate the train and dev rows of one data set.
+
+    Args:
+        seed: Any integer; the same seed gives the same rows in every process and Python version.
+        train_rows: Number of train rows.
+        dev_rows: Number of dev rows; dev does not depend on ``train_rows``.
+
+    Returns:
+        Train and dev rows ``(sentence, label)`` with label 1 for acceptable and 0 for unacceptable.
+
+    Raises:
+        ValueError: A number of rows is negative.
+    """
+    train, dev = generate_examples(seed, train_rows, dev_rows)
+    return [(row.sentence, row.label) for row in train], [(row.sentence, row.label) for row in dev]
+
+
+def generate_examples(
+    seed: int = 0, train_rows: int = TRAIN_ROWS, dev_rows: int = DEV_ROWS
+) -> tuple[list[Example], list[Example]]:
+    """The rows of :func:`generate`, each with the construction and the edit that it came from."""
+    if train_rows < 0 or dev_rows < 0:
+        raise ValueError(f"train_rows and dev_rows must not be negative, got {train_rows} and {dev_rows}")
+    taken: set[str] = set()
+    dev = _split(Random(f"made_up {seed} dev"), dev_rows, _HELD_OUT_IN_DEV, taken)
+    train = _split(Random(f"made_up {seed} train"), train_rows, 0.0, taken)
+    return train, dev
+
+
+def key(sentence: str) -> str:
+    """What makes two sentences the same: their words, without case and punctuation."""
+    return " ".join(re.findall(r"[a-z']+", sentence.lower()))
+
+
+def _split(rng: Random, rows: int, held_out: float, taken: set[str]) -> list[Example]:
+    """``rows`` examples, none of whose families touches a sentence in ``taken``; adds its own to it."""
+    words = Words(rng, held_out)
+    examples: list[Example] = []
+    while len(examples) < rows:
+        # In turn, so that every construction has its share.
+        construction = CONSTRUCTIONS[len(examples) % len(CONSTRUCTIONS)]
+        words.begin()
+        good, bad = construction(words)
+        family = [key(good), *map(key, bad.values())]
+        if any(member in taken for member in family):
+            continue
+        taken.update(family)
+        acceptable = words.chance(_ACCEPTABLE)
+        edit = "" if acceptable else words.pick(tuple(bad))
+        sentence = good if acceptable else bad[edit]  # type: ignore[index]
+        examples.append(Example(tidy(sentence), int(acceptable), construction.__name__, edit))
+    for last in range(len(examples) - 1, 0, -1):
+        other = int(rng.random() * (last + 1))
+        examples[last], examples[other] = examples[other], examples[last]
+    return examples

@@ -1,0 +1,67 @@
+"""The artifact of a task's tokenised rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from distill.artifacts import Store, hash_file
+from distill.errors import UserError
+from distill.tasks.base import TaskData
+from distill.training.batching import tokenise
+
+KIND = "tokens"
+_VOCABULARY = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt")
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The fast tokenizer of an encoder folder.
+
+    Raises:
+        UserError: The folder has none that can be loaded.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(folder)
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"The tokenizer in {folder} cannot be loaded: {reason}") from error
+
+
+def same_vocabulary(first: Path, second: Path) -> bool:
+    """Whether two encoder folders turn text into the same token ids."""
+    if first == second:
+        return True
+    a, b = load_tokenizer(first), load_tokenizer(second)
+    return bool(
+        a.get_vocab() == b.get_vocab()
+        and getattr(a, "do_lower_case", None) == getattr(b, "do_lower_case", None)
+    )
+
+
+def identity(data: TaskData, tokenizer: Path, max_length: int) -> dict[str, Any]:
+    """What determines the tokenised rows: texts, labels, vocabulary, length."""
+    return {
+        "data": data.fingerprint(),
+        "tokenizer": {
+            name: hash_file(tokenizer / name) for name in _VOCABULARY if (tokenizer / name).exists()
+        },
+        "max_length": max_length,
+        "form": 1,
+    }
+
+
+def prepare(store: Store, data: TaskData, tokenizer: Path, max_length: int) -> Path:
+    """Tokenised `train.npz` and `dev.npz` of `data` as an artifact."""
+
+    def fill(folder: Path) -> dict[str, Any]:
+        loaded = load_tokenizer(tokenizer)
+        facts: dict[str, Any] = {}
+        for name, split in (("train", data.train), ("dev", data.dev)):
+            tokens = tokenise(split, loaded, max_length)
+            tokens.save(folder / f"{name}.npz")
+            facts[name] = {"rows": len(tokens), "mean_tokens": float(tokens.lengths.mean())}
+        return facts
+
+    return store.build(KIND, identity(data, tokenizer, max_length), fill)

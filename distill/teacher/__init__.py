@@ -1,0 +1,1 @@
+"""Fine-tuning a teacher once and answering for it during distillation."""

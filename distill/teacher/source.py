@@ -1,0 +1,46 @@
+"""Who answers for the teacher while a student is trained."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from distill.methods.objective import Outputs, Shape
+from distill.models.capture import Capture, shape_of
+
+
+class TeacherSource(Protocol):
+    """Gives an objective what it needs of the teacher; objectives cannot tell which source answers."""
+
+    shape: Shape
+
+    def answer(self, rows: np.ndarray, inputs: dict[str, Tensor], needs: frozenset[str]) -> Outputs:
+        """Teacher outputs of one training batch.
+
+        Args:
+            rows: Row numbers of the batch in the training split.
+            inputs: `input_ids`, `attention_mask`, `token_type_ids` [B, S].
+            needs: What to give: a subset of {"logits", "hidden", "scores"}.
+        """
+        ...
+
+
+class OnlineTeacher:
+    """Runs the frozen teacher for every batch, in eval mode and without gradients."""
+
+    def __init__(self, model: Any, device: str = "cpu") -> None:
+        self.model = model.to(device).eval().requires_grad_(False)
+        self.shape = shape_of(model)
+        self._captures: dict[frozenset[str], Capture] = {}
+
+    @torch.no_grad()
+    def answer(self, rows: np.ndarray, inputs: dict[str, Tensor], needs: frozenset[str]) -> Outputs:
+        # Only one capture may be attached at a time, or every batch would be collected twice.
+        if needs not in self._captures:
+            for capture in self._captures.values():
+                capture.close()
+            self._captures = {needs: Capture(self.model, needs)}
+        return self._captures[needs].run(**inputs)

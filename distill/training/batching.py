@@ -1,0 +1,118 @@
+"""Tokenised data and the order of batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from distill.tasks.base import Examples
+
+# Batches per length-sorted group: large enough to leave little padding, small enough to keep batches random.
+_GROUP = 32
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """One tokenised split, rows laid end to end (ragged, no padding).
+
+    Attributes:
+        ids: int32 [total], token ids of all rows.
+        types: int8 [total], segment ids.
+        offsets: int64 [n + 1]; row i is `ids[offsets[i]:offsets[i + 1]]`.
+        labels: int64 or float32 [n].
+        pad: Id of the padding token.
+    """
+
+    ids: np.ndarray
+    types: np.ndarray
+    offsets: np.ndarray
+    labels: np.ndarray
+    pad: int
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        return np.diff(self.offsets)
+
+    def batch(self, rows: np.ndarray, device: torch.device | str = "cpu") -> dict[str, Tensor]:
+        """Rows padded to the longest among them: `input_ids`, `attention_mask`, `token_type_ids` [B, S], `labels` [B]."""
+        lengths = self.lengths[rows]
+        shape = (len(rows), int(lengths.max()))
+        ids = np.full(shape, self.pad, dtype=np.int64)
+        types = np.zeros(shape, dtype=np.int64)
+        for i, row in enumerate(rows):
+            span = slice(self.offsets[row], self.offsets[row + 1])
+            ids[i, : lengths[i]] = self.ids[span]
+            types[i, : lengths[i]] = self.types[span]
+        mask = (np.arange(shape[1]) < lengths[:, None]).astype(np.int64)
+        arrays = {
+            "input_ids": ids,
+            "attention_mask": mask,
+            "token_type_ids": types,
+            "labels": self.labels[rows],
+        }
+        return {name: torch.from_numpy(array).to(device, non_blocking=True) for name, array in arrays.items()}
+
+    def save(self, file: Path) -> None:
+        np.savez(
+            file, ids=self.ids, types=self.types, offsets=self.offsets, labels=self.labels, pad=np.int64(self.pad)
+        )
+
+    @classmethod
+    def load(cls, file: Path) -> Tokens:
+        with np.load(file) as arrays:
+            return cls(**{name: arrays[name] for name in ("ids", "types", "offsets", "labels")}, pad=int(arrays["pad"]))
+
+
+def tokenise(examples: Examples, tokenizer: Any, max_length: int) -> Tokens:
+    """Tokenise one split, truncating to `max_length` tokens (the longer sentence of a pair first)."""
+    encoded = tokenizer(
+        list(examples.first),
+        list(examples.second) if examples.second is not None else None,
+        truncation="longest_first",
+        max_length=max_length,
+        padding=False,
+        return_attention_mask=False,
+        return_token_type_ids=True,
+    )
+    lengths = [len(row) for row in encoded["input_ids"]]
+    return Tokens(
+        ids=np.fromiter((i for row in encoded["input_ids"] for i in row), dtype=np.int32),
+        types=np.fromiter((i for row in encoded["token_type_ids"] for i in row), dtype=np.int8),
+        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        labels=examples.labels,
+        pad=int(tokenizer.pad_token_id),
+    )
+
+
+def training_order(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -> Iterator[np.ndarray]:
+    """Row numbers of each batch of an epoch, a function of (seed, epoch) only.
+
+    Rows are shuffled, sorted by length within groups of some batches, cut into batches, and the batches shuffled:
+    batches hold rows of like length, so little is padding. The last, incomplete batch is kept.
+    """
+    generator = np.random.default_rng([seed, epoch])
+    rows = generator.permutation(len(lengths))
+    group = batch_size * _GROUP
+    batches: list[np.ndarray] = []
+    for start in range(0, len(rows), group):
+        part = rows[start : start + group]
+        part = part[np.argsort(lengths[part], kind="stable")]
+        batches.extend(part[i : i + batch_size] for i in range(0, len(part), batch_size))
+    for i in generator.permutation(len(batches)):
+        yield batches[i]
+
+
+def evaluation_order(lengths: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
+    """Row numbers of each batch, sorted by length so that little is padding."""
+    rows = np.argsort(lengths, kind="stable")
+    for start in range(0, len(rows), batch_size):
+        yield rows[start : start + batch_size]

@@ -1,0 +1,246 @@
+"""The one training loop. A method gives it stages; it never owns a loop itself."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from distill.methods.base import Method, Stage
+from distill.methods.objective import Objective, Setting, Shape, total
+from distill.models.capture import Capture, shape_of
+from distill.tasks.base import Task
+from distill.tasks.metrics import get as get_metric
+from distill.teacher.source import TeacherSource
+from distill.training import checkpoint
+from distill.training.batching import Tokens, evaluation_order, training_order
+from distill.training.optim import adamw, linear_schedule
+from distill.training.settings import Numerics, Training
+
+
+class Diverged(Exception):
+    """A loss or a distance is no longer finite; more steps cannot help."""
+
+
+@dataclass
+class Evaluation:
+    """One look at the dev rows.
+
+    Attributes:
+        number: 1-based, over the reporting stage.
+        epoch: Passes over the training rows so far in the stage.
+        value: The task's metric.
+        metrics: The metric and those shown beside it.
+        terms: Mean of each named loss term over the steps since the last evaluation, and of the total.
+        logits: float32 [n, C], in the order of the dev rows.
+        seen: What the method wants shown.
+        seconds: Since the last evaluation.
+        reporting: Whether it counts for the trial's score.
+    """
+
+    stage: str
+    number: int
+    epoch: float
+    value: float
+    metrics: dict[str, float]
+    terms: dict[str, float]
+    logits: np.ndarray
+    seen: dict[str, Any]
+    seconds: float
+    steps: int
+    lr: float
+    reporting: bool = True
+
+
+@dataclass
+class Run:
+    """One student trained by one method: iterate to train, one `Evaluation` per epoch.
+
+    Between two evaluations `state()` holds all that is needed to continue bit for bit.
+
+    Args:
+        student: A sequence classifier, already initialised.
+        params: The method's resolved hyper-parameters, with `lr`.
+        source: Answers for the teacher; None for methods that need none.
+    """
+
+    method: Method
+    student: Any
+    params: dict[str, Any]
+    recipe: str
+    task: Task
+    train: Tokens
+    dev: Tokens
+    training: Training
+    numerics: Numerics
+    seed: int
+    source: TeacherSource | None = None
+    _position: dict[str, int] = field(default_factory=lambda: {"stage": 0, "epoch": 0})
+    _restored: dict[str, Any] | None = None
+    _parts: dict[str, Any] = field(default_factory=dict)
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Continue from what `state()` returned; call before iterating."""
+        self._restored = state
+        self._position = dict(state["position"])
+
+    def state(self) -> dict[str, Any]:
+        """Everything that decides the next step: weights, optimizer, schedule, objective, generators, position."""
+        objective: Objective = self._parts["objective"]
+        objective.flush()
+        return {
+            "position": dict(self._position),
+            "student": self.student.state_dict(),
+            "objective": objective.state_dict(),
+            "optimizer": self._parts["optimizer"].state_dict(),
+            "schedule": self._parts["schedule"].state_dict(),
+            "random": checkpoint.random_state(),
+        }
+
+    def __iter__(self) -> Iterator[Evaluation]:
+        self.student.to(self.numerics.device)
+        if self._restored is not None:
+            self.student.load_state_dict(self._restored["student"])
+        while self._position["stage"] < len(self.method.stages):
+            yield from self._stage(self.method.stages[self._position["stage"]])
+            self._position = {"stage": self._position["stage"] + 1, "epoch": 0}
+
+    def _stage(self, stage: Stage) -> Iterator[Evaluation]:
+        training, numerics = self.training, self.numerics
+        teacher_shape: Shape | None = self.source.shape if self.source is not None else None
+        objective = stage.objective(
+            Setting(
+                params=self.params,
+                recipe=self.recipe,
+                student=shape_of(self.student),
+                teacher=teacher_shape,
+                num_labels=self.task.num_labels,
+                regression=self.task.kind == "regression",
+            )
+        ).to(numerics.device)
+        if objective.uses_teacher and self.source is None:
+            raise ValueError(f"{self.method.name} needs a teacher source")
+        for name, parameter in self.student.named_parameters():
+            parameter.requires_grad_(stage.trainable == ("all",) or name.startswith(stage.trainable))
+        steps = math.ceil(len(self.train) / training.batch_size)
+        optimizer = adamw([self.student, objective], self.params["lr"], training.weight_decay)
+        schedule = linear_schedule(
+            optimizer, round(training.warmup * steps * training.epochs), steps * training.epochs
+        )
+        self._parts = {"objective": objective, "optimizer": optimizer, "schedule": schedule}
+        if self._restored is not None:
+            objective.load_state_dict(self._restored["objective"])
+            optimizer.load_state_dict(self._restored["optimizer"])
+            schedule.load_state_dict(self._restored["schedule"])
+            checkpoint.restore_random_state(self._restored["random"])
+            self._restored = None
+        capture = Capture(self.student, objective.needs)
+        try:
+            while self._position["epoch"] < training.epochs:
+                started = time.monotonic()
+                terms = self._epoch(capture, objective)
+                self._position["epoch"] += 1
+                yield self._evaluate(stage, objective, terms, steps, started)
+        finally:
+            capture.close()
+
+    def _epoch(self, capture: Capture, objective: Objective) -> dict[str, float]:
+        """One pass over the training rows; mean of each term. Reads nothing back from the device in a step."""
+        training = self.training
+        optimizer, schedule = self._parts["optimizer"], self._parts["schedule"]
+        trained = [p for group in optimizer.param_groups for p in group["params"]]
+        sums: dict[str, Tensor] = {}
+        steps = 0
+        self.student.train()
+        objective.train()
+        for rows in training_order(
+            self.train.lengths, training.batch_size, self.seed, self._position["epoch"]
+        ):
+            batch = self.train.batch(rows, self.numerics.device)
+            inputs = {name: value for name, value in batch.items() if name != "labels"}
+            answer = None
+            with autocast(self.numerics):
+                if objective.uses_teacher:
+                    assert self.source is not None
+                    answer = self.source.answer(rows, inputs, objective.needs)
+                output = capture.run(**inputs)
+                try:
+                    terms = objective(output, answer, batch)
+                except FloatingPointError as error:
+                    raise Diverged(str(error)) from error
+            loss = total(terms)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            if training.clip > 0:
+                nn.utils.clip_grad_norm_(trained, training.clip)
+            optimizer.step()
+            schedule.step()
+            steps += 1
+            for name, value in [*((n, t.value) for n, t in terms.items()), ("total", loss)]:
+                value = value.detach().float()
+                sums[name] = sums[name] + value if name in sums else value
+        means = {name: float(value) / steps for name, value in sums.items()}
+        if not all(math.isfinite(mean) for mean in means.values()):
+            broken = ", ".join(name for name, mean in means.items() if not math.isfinite(mean))
+            raise Diverged(f"not finite in epoch {self._position['epoch'] + 1}: {broken}")
+        return means
+
+    def _evaluate(
+        self, stage: Stage, objective: Objective, terms: dict[str, float], steps: int, started: float
+    ) -> Evaluation:
+        logits = predict(self.student, self.dev, self.training.evaluation_batch, self.numerics.device)
+        metrics = {
+            name: get_metric(name).compute(logits, self.dev.labels)
+            for name in dict.fromkeys((self.task.metric, *self.task.also))
+        }
+        objective.flush()
+        value = metrics[self.task.metric]
+        if not math.isfinite(value):
+            raise Diverged(f"{self.task.metric} is not finite after epoch {self._position['epoch']}")
+        return Evaluation(
+            stage=stage.name,
+            number=self._position["epoch"],
+            epoch=float(self._position["epoch"]),
+            value=value,
+            metrics=metrics,
+            terms=terms,
+            logits=logits,
+            seen=objective.observation(),
+            seconds=time.monotonic() - started,
+            steps=steps,
+            lr=float(self._parts["schedule"].get_last_lr()[0]),
+            reporting=stage.reporting,
+        )
+
+
+def autocast(numerics: Numerics) -> contextlib.AbstractContextManager[Any]:
+    """The plan's autocast, or none."""
+    if numerics.autocast is None:
+        return contextlib.nullcontext()
+    return torch.autocast(numerics.device, dtype=getattr(torch, numerics.autocast))
+
+
+@torch.no_grad()
+def predict(model: Any, tokens: Tokens, batch_size: int, device: str = "cpu") -> np.ndarray:
+    """Logits float32 [n, C] in the order of `tokens`, in eval mode and full precision."""
+    was_training = model.training
+    model.eval()
+    logits: np.ndarray | None = None
+    for rows in evaluation_order(tokens.lengths, batch_size):
+        batch = tokens.batch(rows, device)
+        batch.pop("labels")
+        output = model(**batch).logits.float().cpu().numpy()
+        if logits is None:
+            logits = np.zeros((len(tokens), output.shape[1]), dtype=np.float32)
+        logits[rows] = output
+    model.train(was_training)
+    if logits is None:
+        raise ValueError("there are no rows to predict")
+    return logits

@@ -1,0 +1,237 @@
+"""What a person asked: the command line over a configuration file over defaults. Imports without torch and Ray."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from distill.errors import UserError
+from distill.methods.base import nearest
+
+
+@dataclass(frozen=True)
+class SweepConfig:
+    """One sweep as asked. None means: left to the plan.
+
+    Attributes:
+        settings: `--set`: hyper-parameters of method or training, each with the values to run.
+        command: The arguments as typed.
+    """
+
+    method: str = "emd"
+    task: str = "cola"
+    layers: int | None = None
+    teacher: str | None = None
+    student: str | None = None
+    student_layers: tuple[int, ...] | None = None
+    student_init: str | None = None
+    data_dir: str | None = None
+    max_train_rows: int | None = None
+    epochs: int | None = None
+    trials: int | None = None
+    seed: int = 0
+    baseline: bool = True
+    scheduler: str = "asha"
+    grace: int = 1
+    reduction_factor: int | None = None
+    cpus_per_trial: float = 1.0
+    gpus_per_trial: float | None = None
+    max_concurrent: int | None = None
+    teacher_lr: float | None = None
+    teacher_epochs: int | None = None
+    teacher_seed: int = 0
+    allow_weak_teacher: bool = False
+    keep_students: int = 3
+    out: str | None = None
+    artifacts: str | None = None
+    settings: dict[str, list[Any]] = field(default_factory=dict)
+    command: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for the record."""
+        return asdict(self)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line of `python -m trainables.sweep`. Unset options stay out of the namespace."""
+    root = argparse.ArgumentParser(
+        prog="python -m trainables.sweep",
+        description="Run the published grid of a distillation method as Ray Tune trials, and report the best.",
+        argument_default=argparse.SUPPRESS,
+    )
+    what = root.add_argument_group("what to run")
+    what.add_argument("--method", help="distillation method (default: emd)")
+    what.add_argument("--task", help="task, such as cola or rte (default: cola)")
+    what.add_argument("--layers", type=int, help="layers of the student")
+    what.add_argument("--config", metavar="FILE.yaml", help="read options from a file, such as a sweep's best.yaml")
+    what.add_argument(
+        "--set",
+        action="append",
+        metavar="NAME=V1,V2",
+        help="fix or replace the values of a hyper-parameter of method or training",
+    )
+    what.add_argument("--trials", type=int, help="run only the first N points (default: all of the grid)")
+    what.add_argument("--no-baseline", dest="baseline", action="store_false", help="leave out the undistilled student")
+    what.add_argument("--seed", type=int, help="seed of the order of points, weights and batches (default: 0)")
+    models = root.add_argument_group("models and data")
+    models.add_argument("--teacher", metavar="DIR", help="folder of the teacher's encoder")
+    models.add_argument("--student", metavar="DIR", help="folder of an encoder that serves as student")
+    models.add_argument("--student-layers", metavar="3,6,9,12", help="layers the truncated student keeps, from 1")
+    models.add_argument(
+        "--student-init", choices=("pretrained", "teacher"), help="whose layers the truncated student takes"
+    )
+    models.add_argument("--data-dir", metavar="DIR", help="folder in GLUE's layout (CoLA/train.tsv, CoLA/dev.tsv)")
+    models.add_argument("--max-train-rows", type=int, metavar="N", help="train on N rows drawn by the seed")
+    teacher = root.add_argument_group("teacher")
+    add_teacher_options(teacher)
+    engine = root.add_argument_group("training and early stopping")
+    engine.add_argument("--epochs", type=int, help="epochs of a full trial")
+    engine.add_argument("--scheduler", choices=("asha", "none"), help="early stopping (default: asha)")
+    engine.add_argument("--grace", type=int, metavar="EPOCHS", help="first rung of ASHA (default: 1)")
+    engine.add_argument("--reduction-factor", type=int, metavar="N", help="keep one in N at each rung")
+    engine.add_argument("--cpus-per-trial", type=float, help="cores of one trial, fractions allowed (default: 1)")
+    engine.add_argument("--gpus-per-trial", type=float, help="GPUs of one trial, fractions allowed")
+    engine.add_argument("--max-concurrent", type=int, metavar="N", help="run at most N trials at once")
+    place = root.add_argument_group("record")
+    place.add_argument("--out", metavar="DIR", help="folder of this sweep (default: a new one in sweeps/)")
+    place.add_argument("--artifacts", metavar="DIR", help="store of teachers and tokenised data")
+    place.add_argument("--keep-students", type=int, metavar="N", help="keep the weights of the N best (default: 3)")
+    place.add_argument("--resume", metavar="DIR", help="continue a sweep; takes no other option but --allow-changed")
+    place.add_argument(
+        "--allow-changed", action="store_true", help="resume although code or versions differ from the start"
+    )
+    place.add_argument("--dry-run", action="store_true", help="print the plan and stop")
+    return root
+
+
+def add_teacher_options(group: argparse._ArgumentGroup | argparse.ArgumentParser) -> None:
+    """Options that `trainables.sweep` and `trainables.teacher` share."""
+    group.add_argument("--teacher-lr", type=float, metavar="LR", help="its peak learning rate")
+    group.add_argument("--teacher-epochs", type=int, metavar="N", help="its epochs, the best on dev is kept (default: 4)")
+    group.add_argument("--teacher-seed", type=int, metavar="N", help="its seed (default: 0)")
+    group.add_argument(
+        "--allow-weak-teacher", action="store_true", help="go on although the teacher is no better than chance"
+    )
+
+
+def from_namespace(values: dict[str, Any], command: list[str]) -> SweepConfig:
+    """Merge the command line over `--config` over defaults and check every number.
+
+    Args:
+        values: The parsed namespace, holding only what was typed.
+
+    Raises:
+        UserError: A name is unknown or a number out of range.
+    """
+    values = dict(values)
+    merged = read_config(values.pop("config")) if "config" in values else {}
+    settings = dict(merged.pop("settings", {}))
+    for text in values.pop("set", []):
+        name, _, listed = text.partition("=")
+        if not listed or not name:
+            raise UserError(f"--set {text} is not of the form NAME=V1,V2.")
+        settings[name.strip()] = [value.strip() for value in listed.split(",") if value.strip()]
+    for name in ("resume", "dry_run", "allow_changed"):
+        values.pop(name, None)
+    if isinstance(values.get("student_layers"), str):
+        values["student_layers"] = _layers(values["student_layers"])
+    config = replace(SweepConfig(), **{**merged, **values}, settings=settings, command=tuple(command))
+    check(config)
+    return config
+
+
+def read_config(file: str) -> dict[str, Any]:
+    """Options from a YAML file (`set:` holds the hyper-parameters), checked by name.
+
+    Raises:
+        UserError: The file is missing, not YAML, or names an unknown option.
+    """
+    import yaml
+
+    try:
+        content = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"--config {file} does not exist.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"--config {file} is not valid YAML: {' '.join(str(error).split())[:160]}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"--config {file} must hold options as NAME: VALUE.")
+    content.pop("schema", None)
+    options = {f.name: f for f in fields(SweepConfig) if f.name not in {"settings", "command"}}
+    found: dict[str, Any] = {}
+    for name, value in content.items():
+        key = str(name).replace("-", "_")
+        if key == "set":
+            if not isinstance(value, dict):
+                raise UserError(f"--config {file}: set must hold hyper-parameters as NAME: VALUE.")
+            found["settings"] = {n: list(v) if isinstance(v, list) else [v] for n, v in value.items()}
+        elif key in options:
+            found[key] = _typed(key, value, file)
+        else:
+            raise UserError(f"--config {file} has an unknown option {name}{nearest(key, list(options))}")
+    return found
+
+
+def _typed(name: str, value: Any, file: str) -> Any:
+    """A value of a configuration file in its option's type."""
+    kind = str(next(f.type for f in fields(SweepConfig) if f.name == name))
+    if value is None:
+        return None
+    if name == "student_layers":
+        return tuple(int(v) for v in value) if isinstance(value, list) else _layers(str(value))
+    expected: tuple[type, ...] = (str,)
+    if kind.startswith("bool"):
+        expected = (bool,)
+    elif kind.startswith("int"):
+        expected = (int,)
+    elif kind.startswith("float"):
+        expected = (int, float)
+    if not isinstance(value, expected) or (expected != (bool,) and isinstance(value, bool)):
+        raise UserError(f"--config {file}: {name} is {value!r}, expected {kind.split(' ')[0]}.")
+    return value
+
+
+def _layers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise UserError(f"--student-layers {text} is not a list of numbers such as 3,6,9,12.") from None
+
+
+def check(config: SweepConfig) -> None:
+    """Numbers that are wrong whatever the models and data are.
+
+    Raises:
+        UserError: Naming the flag.
+    """
+    lowest = {
+        "layers": 1,
+        "epochs": 1,
+        "trials": 1,
+        "grace": 1,
+        "reduction_factor": 2,
+        "max_concurrent": 1,
+        "max_train_rows": 2,
+        "teacher_epochs": 1,
+        "keep_students": 1,
+        "seed": 0,
+        "teacher_seed": 0,
+    }
+    for name, low in lowest.items():
+        value = getattr(config, name)
+        if value is not None and value < low:
+            raise UserError(f"--{name.replace('_', '-')} {value} is too small; the least is {low}.")
+    if config.cpus_per_trial <= 0:
+        raise UserError(f"--cpus-per-trial {config.cpus_per_trial:g} must be above 0.")
+    if config.gpus_per_trial is not None and config.gpus_per_trial < 0:
+        raise UserError(f"--gpus-per-trial {config.gpus_per_trial:g} must not be negative.")
+    if config.teacher_lr is not None and not 0 < config.teacher_lr < 1:
+        raise UserError(f"--teacher-lr {config.teacher_lr:g} must lie between 0 and 1.")
+    if config.student and (config.student_layers or config.student_init):
+        raise UserError("--student names a whole encoder; --student-layers and --student-init shape a truncated one.")
+    if config.scheduler not in ("asha", "none"):
+        close = difflib.get_close_matches(config.scheduler, ["asha", "none"], n=1, cutoff=0.0)[0]
+        raise UserError(f"--scheduler {config.scheduler} is unknown; did you mean {close}?")

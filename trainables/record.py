@@ -1,0 +1,199 @@
+"""The record of a sweep: schema and reader. Imports neither Ray nor torch.
+
+A sweep's folder holds (see docs/record.md):
+
+    sweep.json       what was asked and the whole plan, written once
+    prepared.json    what many trials share: data, teacher, student shape
+    rows.jsonl       one line per event, in order, append-only; the authority for resume and report
+    study.journal    the same trials as an Optuna study, for Optuna's own tools
+    trials/<point>/  dev predictions, what the method wants seen, checkpoints
+
+`Record` is the fold of the rows over the plan. Reader and writer share `Record.apply`, so what a resumed sweep
+knows is what any later reader sees.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from distill.errors import UserError
+
+SCHEMA = 1
+SWEEP, PREPARED, ROWS, JOURNAL, TRIALS, LOCK = (
+    "sweep.json",
+    "prepared.json",
+    "rows.jsonl",
+    "study.journal",
+    "trials",
+    "lock",
+)
+WAITING, RUNNING, COMPLETE, PRUNED, FAIL = "WAITING", "RUNNING", "COMPLETE", "PRUNED", "FAIL"
+FINISHED = (COMPLETE, PRUNED, FAIL)
+
+
+@dataclass
+class Trial:
+    """One (point, seed) and everything recorded of it.
+
+    Attributes:
+        point: The planned point: id, number, method, params, origin, grades, seed.
+        state: WAITING, RUNNING, COMPLETE, PRUNED or FAIL.
+        evaluations: Rows of kind "evaluation" by their 1-based number, each the first recorded.
+        cause: Why a FAIL failed.
+        faults: Replayed values that differed from the recorded ones.
+    """
+
+    point: dict[str, Any]
+    folder: Path
+    state: str = WAITING
+    evaluations: dict[int, dict[str, Any]] = field(default_factory=dict)
+    cause: str | None = None
+    attempts: int = 0
+    attributes: dict[str, Any] = field(default_factory=dict)
+    faults: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def id(self) -> str:
+        return str(self.point["id"])
+
+    @property
+    def params(self) -> dict[str, Any]:
+        return dict(self.point["params"])
+
+    @property
+    def is_baseline(self) -> bool:
+        return self.point["origin"] == "baseline"
+
+    @property
+    def best(self) -> dict[str, Any] | None:
+        """The best evaluation, the earliest among equals; None before the first finite one."""
+        finite = [row for _, row in sorted(self.evaluations.items()) if row["value"] is not None]
+        return max(finite, key=lambda row: row["value"]) if finite else None
+
+    @property
+    def last(self) -> dict[str, Any] | None:
+        return self.evaluations[max(self.evaluations)] if self.evaluations else None
+
+    @property
+    def score(self) -> float | None:
+        """Best dev evaluation; the student of the trial is the checkpoint of that evaluation."""
+        best = self.best
+        return None if best is None else float(best["value"])
+
+    @property
+    def seconds(self) -> float:
+        """Training and evaluation time of the recorded evaluations, in seconds."""
+        return sum(float(row.get("seconds", 0.0)) for row in self.evaluations.values())
+
+    @property
+    def stop(self) -> dict[str, Any] | None:
+        """The rung decision that stopped the trial."""
+        for row in self.evaluations.values():
+            if row.get("decision") and row["decision"]["stop"]:
+                return dict(row["decision"])
+        return None
+
+    def predictions(self, which: str = "best") -> Path:
+        """Path of the dev predictions (`logits` [n, C], `labels` [n]) of the best or last evaluation."""
+        return self.folder / f"predictions-{which}.npz"
+
+
+@dataclass
+class Record:
+    """A sweep as its folder tells it."""
+
+    path: Path
+    header: dict[str, Any]
+    prepared: dict[str, Any] | None
+    trials: dict[str, Trial]
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        return dict(self.header["plan"])
+
+    @property
+    def sessions(self) -> int:
+        return sum(row["kind"] == "session" for row in self.rows)
+
+    def unfinished(self) -> list[Trial]:
+        """Trials still to run, in the order of the plan."""
+        return [trial for trial in self.trials.values() if trial.state not in FINISHED]
+
+    def best_trial(self, baseline: bool = False) -> Trial | None:
+        """Highest score among the distilled (or the baseline) trials, the earliest in the plan among equals."""
+        scored = [t for t in self.trials.values() if t.score is not None and t.is_baseline == baseline]
+        return max(scored, key=lambda trial: trial.score or -math.inf, default=None)
+
+    def apply(self, row: dict[str, Any]) -> None:
+        """Fold one row in.
+
+        Raises:
+            UserError: The row names a point that the plan does not have.
+        """
+        self.rows.append(row)
+        if row["kind"] == "session":
+            return
+        trial = self.trials.get(row["point"])
+        if trial is None:
+            raise UserError(f"{self.path / ROWS} names point {row['point']}, which {SWEEP} does not list.")
+        if row["kind"] == "state":
+            trial.state = row["state"]
+            trial.cause = row.get("cause")
+            trial.attempts = row.get("attempt", trial.attempts)
+            trial.attributes.update(row.get("attributes", {}))
+        elif row["kind"] == "evaluation":
+            known = trial.evaluations.setdefault(row["evaluation"], row)
+            if known is not row and known["value"] != row["value"]:
+                trial.faults.append({"evaluation": row["evaluation"], "first": known["value"], "again": row["value"]})
+
+
+def read(path: Path | str) -> Record:
+    """Read a sweep's folder, whether the sweep runs, was killed, is finished or was copied.
+
+    Raises:
+        UserError: The folder holds no sweep, a newer schema, or a damaged line before the last one.
+    """
+    path = Path(path)
+    header = _json(path / SWEEP, f"{path} holds no sweep ({SWEEP} is missing); name the folder a sweep wrote.")
+    if header.get("schema") != SCHEMA:
+        raise UserError(
+            f"{path / SWEEP} has schema {header.get('schema')}, this program reads {SCHEMA}; "
+            "use the version of distill-tune that wrote it."
+        )
+    prepared = json.loads((path / PREPARED).read_text()) if (path / PREPARED).exists() else None
+    trials = {
+        point["id"]: Trial(point=point, folder=path / TRIALS / point["id"]) for point in header["plan"]["points"]
+    }
+    record = Record(path=path, header=header, prepared=prepared, trials=trials)
+    for row in rows(path):
+        record.apply(row)
+    return record
+
+
+def rows(path: Path) -> Iterator[dict[str, Any]]:
+    """Rows of `rows.jsonl` in order; a torn last line (a kill while writing) is passed over."""
+    file = path / ROWS
+    if not file.exists():
+        return
+    lines = file.read_bytes().split(b"\n")
+    # Every complete line ends with a newline, so what follows the last one was never finished.
+    for number, line in enumerate(lines[:-1], 1):
+        try:
+            yield json.loads(line)
+        except ValueError as error:
+            raise UserError(f"{file} line {number} is damaged; restore the file from a copy.") from error
+
+
+def _json(file: Path, missing: str) -> dict[str, Any]:
+    try:
+        return dict(json.loads(file.read_text()))
+    except FileNotFoundError as error:
+        raise UserError(missing) from error
+    except ValueError as error:
+        raise UserError(f"{file} is not valid JSON; restore it from a copy.") from error

@@ -1,0 +1,249 @@
+"""Writing the record of a sweep: the driver's only way to disk. Imports neither Ray nor torch."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from distill.errors import UserError
+from trainables.lock import SweepLock
+from trainables.record import (
+    COMPLETE,
+    FAIL,
+    FINISHED,
+    PREPARED,
+    PRUNED,
+    ROWS,
+    RUNNING,
+    SWEEP,
+    TRIALS,
+    Record,
+    Trial,
+    read,
+)
+from trainables.rungs import Ladder
+from trainables.study import Study, cut_torn_line
+
+Listener = Callable[[str, Trial, dict[str, Any]], None]
+
+
+class Recorder:
+    """Appends rows, judges rungs, mirrors the study.
+
+    Every row reaches the disk before anything acts on it, and a rung's decision stands in the row of the value
+    it judged, so that after any kill the two are both there or both missing.
+
+    Attributes:
+        record: The fold of all rows so far.
+        ladder: Rungs rebuilt from the record; None without early stopping.
+        listeners: Called after each row as (kind, trial, row), for progress.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open an existing sweep for writing; takes its lock, mends torn files.
+
+        Raises:
+            UserError: The folder holds no sweep, or another process writes it.
+        """
+        self.path = Path(path).absolute()
+        if not (self.path / SWEEP).exists():
+            read(self.path)
+        self._lock = SweepLock(self.path)
+        self._lock.acquire()
+        cut_torn_line(self.path / ROWS)
+        self.record = read(self.path)
+        plan = self.record.plan
+        scheduler = plan["scheduler"]
+        self.ladder = (
+            Ladder(tuple(scheduler["rungs"]), scheduler["reduction_factor"]) if scheduler["name"] == "asha" else None
+        )
+        self.evaluations = int(plan["evaluations"])
+        self.listeners: list[Listener] = []
+        self._rows = (self.path / ROWS).open("a", encoding="utf-8")
+        self._refill()
+        self.study = Study(self.record, plan["distributions"])
+        self._settle()
+
+    @classmethod
+    def create(cls, path: Path, header: dict[str, Any]) -> Recorder:
+        """Start a sweep in a new or empty folder.
+
+        Raises:
+            UserError: The folder holds another sweep or other files.
+        """
+        path = Path(path).absolute()
+        refuse_occupied(path)
+        path.mkdir(parents=True, exist_ok=True)
+        write_json(path / SWEEP, header)
+        (path / TRIALS).mkdir(exist_ok=True)
+        return cls(path)
+
+    def _refill(self) -> None:
+        """Fill the rungs with the recorded values in their order."""
+        if self.ladder is None:
+            return
+        for row in self.record.rows:
+            if row["kind"] == "evaluation" and row.get("decision"):
+                self.ladder.judge(row["point"], row["epoch"], _worst_if_none(row["value"]))
+
+    def _settle(self) -> None:
+        """Close trials whose last row ends them but whose closing row was lost to a kill."""
+        for trial in self.record.trials.values():
+            if trial.state == RUNNING:
+                self._close_if_due(trial)
+
+    # -- what happens in a sweep ------------------------------------------------------------------
+
+    def session(self, arguments: list[str]) -> None:
+        """A driver started or came back."""
+        self._append({"kind": "session", "number": self.record.sessions + 1, "argv": arguments})
+
+    def prepared(self, facts: dict[str, Any]) -> None:
+        """What the trials share is ready."""
+        write_json(self.path / PREPARED, facts)
+        self.record.prepared = facts
+
+    def started(self, point: str, attempt: int) -> None:
+        trial = self.record.trials[point]
+        if trial.state in FINISHED:
+            return
+        self._state(trial, RUNNING, attempt=attempt)
+        self.study.started(trial)
+
+    def evaluation(self, point: str, result: dict[str, Any]) -> bool:
+        """Record one evaluation; True when the trial is to be stopped.
+
+        A value that is already there (a retry replays what followed its checkpoint) is not judged again; where it
+        differs from the recorded one, a determinism fault is recorded.
+        """
+        trial = self.record.trials[point]
+        number = int(result["evaluation"])
+        if trial.state in FINISHED:
+            return True
+        value = result["value"]
+        value = float(value) if value is not None and math.isfinite(value) else None
+        row = {
+            "kind": "evaluation",
+            "point": point,
+            "evaluation": number,
+            "epoch": float(result["epoch"]),
+            "value": value,
+            **{name: result.get(name) for name in ("metrics", "terms", "seconds", "steps", "lr")},
+            "decision": None,
+            "attempt": trial.attempts,
+        }
+        if number in trial.evaluations:
+            if trial.evaluations[number]["value"] != value:
+                self._append({**row, "replay": True}, trial)
+            return self._close_if_due(trial)
+        if self.ladder is not None and not trial.is_baseline and number < self.evaluations:
+            decision = self.ladder.judge(point, row["epoch"], _worst_if_none(value))
+            row["decision"] = decision.as_dict() if decision else None
+        self._append(row, trial)
+        self.study.evaluation(trial, row)
+        return self._close_if_due(trial)
+
+    def failed(self, point: str, cause: str) -> None:
+        trial = self.record.trials[point]
+        if trial.state not in FINISHED:
+            self._close(trial, FAIL, cause)
+
+    def _close_if_due(self, trial: Trial) -> bool:
+        if trial.stop is not None:
+            self._close(trial, PRUNED)
+        elif len(trial.evaluations) >= self.evaluations:
+            self._close(trial, COMPLETE)
+        return trial.state in FINISHED
+
+    def _close(self, trial: Trial, state: str, cause: str | None = None) -> None:
+        self._state(trial, state, cause)
+        self.study.finished(trial)
+        self.tidy()
+
+    def _state(self, trial: Trial, state: str, cause: str | None = None, attempt: int | None = None) -> None:
+        row = {
+            "kind": "state",
+            "point": trial.id,
+            "state": state,
+            "cause": cause,
+            "attempt": trial.attempts if attempt is None else attempt,
+        }
+        self._append(row, trial)
+
+    def _append(self, row: dict[str, Any], trial: Trial | None = None) -> None:
+        row = {"seq": len(self.record.rows), "time": now(), **row}
+        self._rows.write(json.dumps(row, allow_nan=False) + "\n")
+        self._rows.flush()
+        os.fsync(self._rows.fileno())
+        self.record.apply(row)
+        for listener in self.listeners:
+            if trial is not None:
+                listener(row["kind"], trial, row)
+
+    # -- disk -------------------------------------------------------------------------------------
+
+    def tidy(self) -> None:
+        """Free what finished trials no longer need: training states, and all but the best students.
+
+        The baseline's student and the `keep_students` best stay.
+        """
+        kept = int(self.record.plan["keep_students"])
+        finished = [t for t in self.record.trials.values() if t.state in FINISHED]
+        ranked = sorted(
+            (t for t in finished if not t.is_baseline and t.score is not None), key=lambda t: -(t.score or 0.0)
+        )
+        losers = {t.id for t in ranked[kept:]} | {t.id for t in finished if t.score is None}
+        for trial in finished:
+            for state in trial.folder.glob("state-*"):
+                state.unlink(missing_ok=True)
+            if trial.id in losers:
+                shutil.rmtree(trial.folder / "student", ignore_errors=True)
+
+    def close(self) -> None:
+        """Release the folder."""
+        self._rows.close()
+        self._lock.release()
+
+    # Ray copies schedulers and callbacks around; all copies must speak to the one open recorder.
+    def __copy__(self) -> Recorder:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Recorder:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (read, (str(self.path),))
+
+
+def refuse_occupied(path: Path) -> None:
+    """Raise UserError when a sweep cannot start in `path` without touching what is there."""
+    if (path / SWEEP).exists():
+        raise UserError(f"{path} holds another sweep; continue it with --resume {path}, or name another --out.")
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UserError(f"--out {path} is not an empty folder; name another one.")
+
+
+def write_json(file: Path, content: dict[str, Any]) -> None:
+    """Write atomically: a reader sees the old file or the new one, never a part."""
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    with temporary.open("w", encoding="utf-8") as stream:
+        json.dump(content, stream, indent=1)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(temporary, file)
+
+
+def now() -> str:
+    """UTC time in ISO form."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def _worst_if_none(value: float | None) -> float:
+    return -sys.float_info.max if value is None else float(value)

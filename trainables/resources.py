@@ -1,0 +1,96 @@
+"""What the machine has and what a trial takes of it. Imports without torch and Ray."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from distill.errors import UserError
+from distill.training.settings import Numerics
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Cores and GPUs of this machine, and whether its processor multiplies in bfloat16."""
+
+    cpus: int
+    gpus: int
+    bfloat16: bool
+
+
+def detect() -> Machine:
+    """Look at this machine without touching a GPU driver."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    cpus = len(affinity(0)) if affinity else (os.cpu_count() or 1)
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    folder = Path("/proc/driver/nvidia/gpus")
+    present = len(list(folder.iterdir())) if folder.is_dir() else 0
+    gpus = present if visible is None else min(present, len([v for v in visible.split(",") if v.strip("- 1") or v == "1"]))
+    info = Path("/proc/cpuinfo")
+    flags = info.read_text() if info.exists() else ""
+    return Machine(cpus, gpus, "avx512_bf16" in flags or "amx_bf16" in flags)
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What one trial is given, and how many run at once."""
+
+    cpus_per_trial: float
+    gpus_per_trial: float
+    max_concurrent: int
+    threads: int
+
+
+def allot(
+    machine: Machine, cpus_per_trial: float, gpus_per_trial: float | None, max_concurrent: int | None
+) -> Resources:
+    """Pack trials onto the machine.
+
+    Raises:
+        UserError: One trial does not fit, with the arithmetic.
+    """
+    gpus = (1.0 if machine.gpus else 0.0) if gpus_per_trial is None else gpus_per_trial
+    if cpus_per_trial > machine.cpus:
+        raise UserError(
+            f"--cpus-per-trial {cpus_per_trial:g} does not fit: this machine has {machine.cpus} cores, "
+            f"{cpus_per_trial:g} > {machine.cpus}."
+        )
+    if gpus > machine.gpus:
+        raise UserError(
+            f"--gpus-per-trial {gpus:g} does not fit: this machine has {machine.gpus} GPUs, {gpus:g} > {machine.gpus}."
+        )
+    if gpus > 1:
+        raise UserError(f"--gpus-per-trial {gpus:g}: a trial trains on one GPU at most; choose 1 or a fraction.")
+    slots = math.floor(machine.cpus / cpus_per_trial + 1e-9)
+    if gpus:
+        slots = min(slots, machine.gpus * math.floor(1 / gpus + 1e-9))
+    if max_concurrent is not None:
+        slots = min(slots, max_concurrent)
+    return Resources(cpus_per_trial, gpus, max(1, slots), max(1, math.floor(cpus_per_trial)))
+
+
+def numerics(machine: Machine, resources: Resources) -> Numerics:
+    """bfloat16 autocast on a GPU and on processors that have it; one decision for the whole sweep."""
+    cuda = resources.gpus_per_trial > 0
+    return Numerics("cuda" if cuda else "cpu", "bfloat16" if cuda or machine.bfloat16 else None, resources.threads)
+
+
+def check_disk(folder: Path, needed: int) -> int:
+    """Free bytes where `folder` will be.
+
+    Raises:
+        UserError: Fewer than `needed`.
+    """
+    place = folder
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        raise UserError(
+            f"--out {folder} has too little disk: about {needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are "
+            "free; make room, or lower --max-concurrent or --keep-students."
+        )
+    return free

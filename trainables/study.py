@@ -1,0 +1,138 @@
+"""The sweep as an Optuna study in an append-only journal, for Optuna's own tools. Written by the driver alone."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from trainables.record import COMPLETE, FAIL, FINISHED, JOURNAL, PRUNED, RUNNING, Record, Trial
+
+SEARCH = "search"
+
+
+class Study:
+    """Mirror of the record's trials: one Optuna trial per point, in the order of the plan.
+
+    The rows are the authority. Opening a study brings it up to what the rows say, so a journal that lags behind
+    after a kill catches up, and a torn last line or a lock left behind is removed first.
+    """
+
+    def __init__(self, record: Record, distributions: dict[str, dict[str, Any]]) -> None:
+        """Open or create the study of `record`.
+
+        Args:
+            distributions: Per method and hyper-parameter, `{"type", "low", "high", "log", "choices"}`.
+        """
+        import optuna
+        from optuna.storages import JournalStorage
+        from optuna.storages.journal import JournalFileBackend
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        logging.getLogger("optuna").setLevel(logging.WARNING)
+        self._optuna = optuna
+        self._record = record
+        self._distributions = distributions
+        file = record.path / JOURNAL
+        _mend(file)
+        self._storage = JournalStorage(JournalFileBackend(str(file)))
+        self._study = optuna.create_study(
+            study_name=SEARCH, storage=self._storage, direction="maximize", load_if_exists=True
+        )
+        self._ids: dict[str, int] = {}
+        self._catch_up()
+
+    def _catch_up(self) -> None:
+        if not self._study.get_trials(deepcopy=False):
+            plan = self._record.plan
+            for name in ("method", "task", "task_title", "layers", "metric", "recipe", "seed"):
+                self._study.set_user_attr(name, plan[name])
+            self._study.set_metric_names([plan["metric"]])
+        states = self._optuna.trial.TrialState
+        known = self._study.get_trials(deepcopy=False)
+        for trial in list(self._record.trials.values())[len(known) :]:
+            template = self._optuna.trial.create_trial(
+                state=states.WAITING,
+                params=trial.params,
+                distributions={name: self._distribution(trial, name) for name in trial.params},
+                user_attrs={
+                    name: trial.point[name] for name in ("id", "method", "origin", "seed", "label", "hash", "grades")
+                },
+            )
+            self._study.add_trial(template)
+        for frozen in self._study.get_trials(deepcopy=False):
+            self._ids[frozen.user_attrs["id"]] = frozen._trial_id
+        for trial in self._record.trials.values():
+            frozen = self._storage.get_trial(self._ids[trial.id])
+            if frozen.state.is_finished():
+                continue
+            if trial.state in (RUNNING, *FINISHED):
+                self.started(trial)
+            for number, row in sorted(trial.evaluations.items()):
+                if number not in frozen.intermediate_values:
+                    self.evaluation(trial, row)
+            if trial.state in FINISHED:
+                self.finished(trial)
+
+    def _distribution(self, trial: Trial, name: str) -> Any:
+        distributions = self._optuna.distributions
+        spec = self._distributions[trial.point["method"]][name]
+        if spec["type"] == "float":
+            return distributions.FloatDistribution(spec["low"], spec["high"], log=spec["log"])
+        if spec["type"] == "int":
+            return distributions.IntDistribution(int(spec["low"]), int(spec["high"]))
+        choices = (False, True) if spec["type"] == "bool" else tuple(spec["choices"])
+        return distributions.CategoricalDistribution(choices)
+
+    def started(self, trial: Trial) -> None:
+        number = self._ids[trial.id]
+        if self._storage.get_trial(number).state == self._optuna.trial.TrialState.WAITING:
+            self._storage.set_trial_state_values(number, self._optuna.trial.TrialState.RUNNING)
+
+    def evaluation(self, trial: Trial, row: dict[str, Any]) -> None:
+        value = float("nan") if row["value"] is None else float(row["value"])
+        self._storage.set_trial_intermediate_value(self._ids[trial.id], int(row["evaluation"]), value)
+
+    def finished(self, trial: Trial) -> None:
+        """Close a trial with its best dev evaluation as value, whether complete or pruned."""
+        number, states = self._ids[trial.id], self._optuna.trial.TrialState
+        if self._storage.get_trial(number).state.is_finished():
+            return
+        last = trial.last
+        attributes = {
+            "best_evaluation": trial.best["evaluation"] if trial.best else None,
+            "last_value": last["value"] if last else None,
+            "device_seconds": trial.seconds,
+            "attempts": trial.attempts,
+            "failure": trial.cause,
+            "stop": trial.stop,
+            **trial.attributes,
+        }
+        for name, value in attributes.items():
+            if value is not None:
+                self._storage.set_trial_user_attr(number, name, value)
+        state = {COMPLETE: states.COMPLETE, PRUNED: states.PRUNED, FAIL: states.FAIL}[trial.state]
+        values = None if trial.state == FAIL or trial.score is None else [trial.score]
+        self._storage.set_trial_state_values(number, state, values)
+
+
+def _mend(file: Path) -> None:
+    """Cut a torn last line off the journal and remove the locks of a killed writer.
+
+    Optuna reads a torn journal, but its next append would join the torn line and spoil it; its own lock file
+    blocks for half a minute. The sweep's lock is held here, so no other writer can be alive.
+    """
+    for lock in file.parent.glob(f"{file.name}*.lock*"):
+        lock.unlink(missing_ok=True)
+    cut_torn_line(file)
+
+
+def cut_torn_line(file: Path) -> None:
+    """Drop whatever follows the last newline of an append-only file."""
+    if not file.exists():
+        return
+    content = file.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole != len(content):
+        with file.open("r+b") as stream:
+            stream.truncate(whole)
