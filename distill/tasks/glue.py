@@ -91,7 +91,10 @@ def _find_file(task: Task, folder: Path, name: str) -> Path:
 
 
 def _lines(path: Path) -> list[str]:
-    """The lines of a file; only LF and CRLF end a line, blank lines at the end are dropped."""
+    """The lines of a file; only LF ends one, blank ones at the end are dropped.
+
+    The CR of CRLF stays: every cell is stripped when it is used.
+    """
     try:
         raw = path.read_bytes()
     except OSError as error:
@@ -103,7 +106,7 @@ def _lines(path: Path) -> list[str]:
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise UserError(f"{path}, line {line}: not UTF-8; save the file as UTF-8") from None
-    lines = [line.removesuffix("\r") for line in text.split("\n")]
+    lines = text.split("\n")
     while lines and not lines[-1].strip():
         lines.pop()
     if not lines:

@@ -25,7 +25,7 @@ COLA_TEXTS = ("The sailors rode the breeze.", "As you eat the most.", 'He said "
 
 
 def _write(
-    path: Path, rows: list[tuple[str, ...]], end: str = "\n", bom: bool = False, last: bool = True
+    path: Path, rows: Sequence[tuple[str, ...]], end: str = "\n", bom: bool = False, last: bool = True
 ) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     text = end.join("\t".join(row) for row in rows) + (end if last else "")

@@ -214,6 +214,15 @@ def test_scores_of_counted_rows_are_those_of_the_gathered_rows(name: str) -> Non
     np.testing.assert_allclose(ours, expected, atol=1e-12)
 
 
+def test_a_resample_without_the_outlier_still_correlates() -> None:
+    predictions = np.array([1.0, 2.0, 4.0, 3.0, 1e7])
+    labels = np.array([1.0, 2.0, 3.0, 4.0, 0.0])
+    counts = np.array([[1.0, 1.0, 1.0, 1.0, 0.0], [0.0, 0.0, 2.0, 0.0, 0.0]])
+    with_spread, constant = metrics.get("pearson").score(predictions, labels, counts)
+    assert with_spread == pytest.approx(_reference("pearson", predictions[:4], labels[:4]), abs=1e-6)
+    assert constant == 0.0
+
+
 def test_many_confusion_matrices_at_once_are_those_one_by_one() -> None:
     matrices = np.random.default_rng(0).integers(0, 9, size=(30, 4, 4)).astype(float)
     together = metrics.get("mcc").score(matrices)
