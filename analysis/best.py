@@ -27,8 +27,8 @@ _OF_THE_SEARCH = (
 def best_config(record: Record) -> dict[str, Any] | None:
     """What was asked, narrowed to the best point: `set` fixes every hyper-parameter to one value.
 
-    None while no distilled trial has a score. Keys that were left open when the sweep was asked for and that its
-    plan resolved (epochs) are written with the resolved value.
+    None while no distilled trial has a score. What was left open when the sweep was asked for and settled by
+    its plan (epochs) is written as the plan has it.
     """
     best = record.best_trial()
     if best is None:

@@ -38,7 +38,7 @@ def layout(x: str, y: str, height: int = 420, **more: Any) -> go.Layout:
 
 
 def learning_curves(record: Record) -> go.Figure | None:
-    """Metric over epochs, one line a trial; rungs dotted, the undistilled student dashed, the teacher a band."""
+    """Metric over epochs, one line a trial; rungs dotted, undistilled student dashed, teacher a band."""
     drawn = [trial for trial in record.trials.values() if trial.best is not None]
     if not drawn:
         return None
@@ -78,18 +78,15 @@ def learning_curves(record: Record) -> go.Figure | None:
         )
         label = trial.id if words in ("", trial.id) else f"{trial.id} {words}"
         ends.append((steps[-1]["epoch"], steps[-1]["value"], label, color if strong else GREY, strong))
-    epochs = float(plan["epochs"])
-    first = min(row["epoch"] for trial in drawn for row in trial.evaluations.values())
-    room = 0.17 * max(epochs - first, 1.0)
-    figure.update_xaxes(range=[first - 0.04 * max(epochs - first, 1.0), epochs + room])
-    if epochs <= 12:
-        figure.update_xaxes(dtick=1)
-    _labels(figure, ends)
+    _epochs(
+        figure, min(row["epoch"] for trial in drawn for row in trial.evaluations.values()), plan["epochs"]
+    )
+    _labels(figure, ends, 460)
     return figure
 
 
 def effects(record: Record) -> dict[str, go.Figure]:
-    """For every hyper-parameter that varies: score against its value, a mark a trial, hollow where it stopped early."""
+    """For every hyper-parameter that varies: score against its value, hollow marks for trials cut short."""
     drawn = [trial for trial in record.trials.values() if not trial.is_baseline and trial.score is not None]
     if not drawn:
         return {}
@@ -154,26 +151,29 @@ def loss_terms(record: Record) -> go.Figure | None:
             ends.append((steps[-1]["epoch"], last, name, ink, True))
     if wide:
         figure.update_yaxes(type="log", dtick=1)
-    first, last = steps[0]["epoch"], steps[-1]["epoch"]
-    figure.update_xaxes(range=[first - 0.04 * max(last - first, 1), last + 0.24 * max(last - first, 1)])
-    if last <= 12:
-        figure.update_xaxes(dtick=1)
-    _labels(figure, ends, log=wide, height=380)
+    _epochs(figure, steps[0]["epoch"], steps[-1]["epoch"])
+    _labels(figure, ends, 380, log=wide)
     return figure
+
+
+def _epochs(figure: go.Figure, first: float, last: float) -> None:
+    """Horizontal axis of epochs, with room in the margin for the names at the ends of the lines."""
+    span = max(last - first, 1.0)
+    figure.update_xaxes(range=[first - 0.05 * span, last + 0.02 * span], dtick=1 if last <= 12 else None)
+    figure.update_layout(margin={"r": 104})
 
 
 def _effect(record: Record, name: str, drawn: list[Trial]) -> go.Figure:
     axes = {axis["name"]: axis for axis in record.plan.get("axes", [])}
     axis = axes.get(name, {"scale": "linear", "values": []})
     shown = [trial for trial in drawn if name in trial.params]
-    grades = {value["value"]: value["grade"] for value in axis["values"]}
     values = list(dict.fromkeys(trial.params[name] for trial in shown))
     numeric = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values)
     if numeric:
         values.sort()
-    figure = go.Figure(layout=layout(name, record.plan["metric_title"], 300))
+    figure = go.Figure(layout=layout("", record.plan["metric_title"], 280))
     place = {value: value if numeric else parameter(value) for value in values}
-    _baseline(figure, record)
+    _baseline(figure, record, named=False)
     published = (record.plan.get("published") or {}).get("values", {}).get(name)
     if published in place:
         if numeric:
@@ -191,20 +191,15 @@ def _effect(record: Record, name: str, drawn: list[Trial]) -> go.Figure:
             font={"color": ORANGE, "size": 11},
         )
     _points(figure, record, shown, [place[t.params[name]] for t in shown], [t.score or 0.0 for t in shown])
-    few = len(values) <= 5
-    words = [
-        parameter(v) + (f"<br><span style='font-size:10px'>{grades[v]}</span>" if few and v in grades else "")
-        for v in values
-    ]
+    words = [parameter(value) for value in values]
     if numeric:
         log = axis["scale"] == "log" and min(values) > 0
         spots = [math.log10(v) for v in values] if log else [float(v) for v in values]
         room = 0.22 * ((spots[-1] - spots[0]) or 1)
         figure.update_xaxes(
             type="log" if log else "linear",
-            tickvals=values,
-            ticktext=words,
             range=[spots[0] - room, spots[-1] + room],
+            **({"tickvals": values, "ticktext": words, "tickangle": 0} if len(values) <= 6 else {}),
         )
     else:
         figure.update_xaxes(
@@ -239,7 +234,8 @@ def _points(figure: go.Figure, record: Record, shown: list[Trial], x: list[Any],
 def _end_marks(trial: Trial, length: int, color: str) -> dict[str, Any]:
     end = {PRUNED: "x", FAIL: "triangle-down"}.get(trial.state, "circle")
     sizes = [5] * (length - 1) + [10 if end != "circle" else 6]
-    return {"color": color, "size": sizes, "symbol": ["circle"] * (length - 1) + [end]}
+    colors = [color] * (length - 1) + [INK if end != "circle" else color]
+    return {"color": colors, "size": sizes, "symbol": ["circle"] * (length - 1) + [end], "opacity": 1}
 
 
 def _teacher(figure: go.Figure, record: Record, place: str = "top left") -> None:
@@ -260,7 +256,7 @@ def _teacher(figure: go.Figure, record: Record, place: str = "top left") -> None
     )
 
 
-def _baseline(figure: go.Figure, record: Record) -> None:
+def _baseline(figure: go.Figure, record: Record, named: bool = True) -> None:
     base = record.best_trial(baseline=True)
     if base is None:
         return
@@ -269,17 +265,20 @@ def _baseline(figure: go.Figure, record: Record) -> None:
         y=base.score,
         line={"color": color, "width": 1.5, "dash": "dash"},
         layer="below",
-        annotation={"text": f"undistilled {number(base.score)}", "font": {"color": color, "size": 11}},
+        annotation={
+            "text": f"undistilled {number(base.score)}" if named else "",
+            "font": {"color": color, "size": 11},
+        },
         annotation_position="bottom right",
     )
 
 
 def _labels(
-    figure: go.Figure, ends: list[tuple[float, float, str, str, bool]], log: bool = False, height: int = 460
+    figure: go.Figure, ends: list[tuple[float, float, str, str, bool]], height: int, log: bool = False
 ) -> None:
     """Name lines at their ends, pushed apart where they end close together.
 
-    Shifts are in pixels for a plot of `height`; the vertical range is fixed to what the shifts were computed for.
+    Shifts are in pixels for a plot of `height`; the vertical range is fixed to what they were computed for.
     """
     spots = [
         value for trace in figure.data for value in trace.y if value is not None and (value > 0 or not log)
@@ -309,6 +308,8 @@ def _labels(
                 xshift=8,
                 yshift=(at - true) / per_pixel,
                 font={"color": color, "size": 12 if x == last else 11},
+                bgcolor="rgba(255,255,255,0.75)",
+                borderpad=0,
             )
 
 

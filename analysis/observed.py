@@ -1,12 +1,13 @@
 """Pictures of what a method itself wanted seen: layer weights, flows, gates.
 
-A trial's `seen.jsonl` holds one nested object per evaluation. Nothing here knows a method: a list of numbers becomes
-a map over evaluations, a table of numbers a map at the best evaluation, a single number a line.
+A trial's `seen.jsonl` holds one nested object per evaluation. Nothing here knows a method: a list of numbers
+becomes a map over evaluations, a table of numbers a map at the best evaluation, a single number a line.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -106,12 +107,14 @@ def _map(values: list[list[float]], x: list[int], y: list[int], x_title: str, y_
         [f"{value:.2f}".replace("0.", ".", 1) if value < 1 else f"{value:.2g}" for value in row]
         for row in values
     ]
+    flat = [value for row in values for value in row if not math.isnan(value)]
     figure.add_heatmap(
         z=values,
         x=x,
         y=y,
         colorscale=_SCALE,
-        zmin=min(0.0, min(min(row) for row in values)),
+        zmin=min(0.0, *flat),
+        zmax=max(flat),
         showscale=False,
         xgap=1,
         ygap=1,

@@ -1,7 +1,8 @@
 """The report of a sweep: `python -m analysis.report DIR`.
 
-Reads only files in the sweep's folder, so it works on a running, killed, failed, empty or copied sweep, without
-GPU, Ray or torch. Writes report.html (one file, no network), report.md, trials.csv and best.yaml beside the rows.
+Reads only files in the sweep's folder, so it works on a running, killed, failed, empty or copied sweep,
+without GPU, Ray or torch. Writes report.html (one file, no network), report.md, trials.csv and best.yaml
+beside the rows.
 """
 
 from __future__ import annotations
@@ -60,11 +61,11 @@ def write(path: Path | str, running: bool | None = None) -> Path:
 def html(record: Record, summary: Summary) -> str:
     """The report as one page that loads nothing."""
     drawn = {
-        "curves": _div(figures.learning_curves(record)),
-        "effects": {name: _div(figure) for name, figure in figures.effects(record).items()},
-        "so_far": _div(figures.best_so_far(record)),
-        "terms": _div(figures.loss_terms(record)),
-        "observed": {name: _div(figure) for name, figure in observed(record).items()},
+        "curves": _div("curves", figures.learning_curves(record)),
+        "effects": _divs("effect", figures.effects(record)),
+        "so_far": _div("so-far", figures.best_so_far(record)),
+        "terms": _div("terms", figures.loss_terms(record)),
+        "observed": _divs("observed", observed(record)),
     }
     page = _environment().get_template("report.html.j2")
     return page.render(s=summary, record=record, figures=drawn, plotly=get_plotlyjs(), bar=_bar(summary))
@@ -99,11 +100,16 @@ def _environment() -> jinja2.Environment:
     return found
 
 
-def _div(figure: go.Figure | None) -> str | None:
-    """A figure as a piece of a page; the page brings plotly.js once."""
+def _div(name: str, figure: go.Figure | None) -> str | None:
+    """A figure as a piece of a page that brings plotly.js itself; the id is fixed, so that equal records give
+    equal pages."""
     if figure is None:
         return None
-    return figure.to_html(full_html=False, include_plotlyjs=False, config=_CONFIG, default_width="100%")
+    return figure.to_html(full_html=False, include_plotlyjs=False, config=_CONFIG, div_id=f"figure-{name}")
+
+
+def _divs(name: str, drawn: dict[str, go.Figure]) -> dict[str, str | None]:
+    return {key: _div(f"{name}-{number}", figure) for number, (key, figure) in enumerate(drawn.items())}
 
 
 def _bar(summary: Summary) -> dict[str, dict[str, float]]:

@@ -10,8 +10,8 @@ from trainables.record import Record, Trial
 
 # Okabe and Ito's palette: told apart with every common colour-vision deficiency.
 BLUE, ORANGE, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
-SKY, AMBER, YELLOW = "#56B4E9", "#E69F00", "#B8A800"
-INK, GREY, PALE, GRID = "#1f2733", "#5b6573", "#a3adba", "#e6e9ee"
+SKY, AMBER, YELLOW = "#56B4E9", "#C28400", "#8C8000"
+INK, GREY, PALE, GRID = "#1f2733", "#5b6573", "#98a3b1", "#e6e9ee"
 SEQUENCE = (BLUE, ORANGE, GREEN, PINK, AMBER, SKY, YELLOW, GREY)
 MINUS, NOTHING = "−", "–"
 

@@ -38,7 +38,10 @@ class Summary:
     """The contents of a report.
 
     Attributes:
-        beside: Rows (hyper-parameter, best here, published, grade of the value here), or the sentence why none.
+        beside: Rows (hyper-parameter, best here, published, grade of the value here); empty where nothing
+            is published, and `beside_note` says why.
+        names: Hyper-parameters that vary.
+        grades: Where the values of each come from, such as "published: 1, 3 · ours: 7".
         facts: How to reproduce: heading and text.
     """
 
@@ -53,6 +56,7 @@ class Summary:
     beside: list[tuple[str, str, str, str]]
     beside_note: str
     names: list[str]
+    grades: dict[str, str]
     fixed: str
     lines: list[Line]
     failures: list[tuple[str, str, str]]
@@ -80,14 +84,13 @@ def summarise(record: Record, running: bool | None = None) -> Summary:
         verdict=judge(record, finished=state.word == "complete"),
         networks=networks(record),
         progress=state,
-        weak=(teacher.get("weak_reason") or "its score is no better than chance")
-        if teacher.get("weak")
-        else None,
+        weak=_weak(teacher),
         notices=list(plan.get("notices") or []),
         faults=_faults(record),
         beside=_beside(record),
         beside_note=_beside_note(record),
         names=names,
+        grades=_grades(record),
         fixed=fixed,
         lines=sorted(lines, key=lambda line: (line.number is None, -(line.number or 0.0))),
         failures=[_failure(trial) for trial in record.trials.values() if trial.state == FAIL],
@@ -138,10 +141,16 @@ def _failure(trial: Trial) -> tuple[str, str, str]:
     return trial.id, trial.cause or "no cause was recorded", "\n".join(text.strip().splitlines()[-30:])
 
 
+def _weak(teacher: dict[str, Any]) -> str | None:
+    if not teacher.get("weak"):
+        return None
+    return str(teacher.get("weak_reason") or "its score is no better than chance").rstrip(".") + "."
+
+
 def _faults(record: Record) -> list[str]:
     return [
-        f"Trial {trial.id}, evaluation {fault['evaluation']}: recorded {fault['first']}, repeated after a restart "
-        f"{fault['again']}."
+        f"Trial {trial.id}, evaluation {fault['evaluation']}: recorded {fault['first']}, "
+        f"repeated after a restart {fault['again']}."
         for trial in record.trials.values()
         for fault in trial.faults
     ]
@@ -175,6 +184,18 @@ def _beside_note(record: Record) -> str:
     score = f"scored {number(here[0].score)}" if here[0].score is not None else "has no score"
     best = " and is the best" if here[0] is record.best_trial() else ""
     return f"Published: {source}. The published point ({here[0].id}) {score} here{best}."
+
+
+def _grades(record: Record) -> dict[str, str]:
+    found = {}
+    for axis in record.plan.get("axes", []):
+        by_grade: dict[str, list[str]] = {}
+        for value in axis["values"]:
+            by_grade.setdefault(value["grade"], []).append(parameter(value["value"]))
+        found[axis["name"]] = " · ".join(
+            f"{grade}: {', '.join(values)}" for grade, values in by_grade.items()
+        )
+    return found
 
 
 def _facts(record: Record) -> list[tuple[str, str]]:

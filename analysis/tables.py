@@ -45,10 +45,10 @@ def fixed(record: Record) -> dict[str, Any]:
 def trials(record: Record, intervals: bool = True) -> pd.DataFrame:
     """One row per trial, in the order of the plan.
 
-    Columns: id, origin, method, state, one per hyper-parameter, then `score` (best dev evaluation) with `low` and
-    `high` (95 % bootstrap interval over the dev rows), `best_epoch`, `last` (value of the last evaluation),
-    `epochs_run`, `stopped_at` (rung, in epochs) with its `cutoff`, `seconds` (training and evaluation) and `cause`
-    of a failure. Only `seconds` depends on the machine's speed.
+    Columns: id, origin, method, state, one per hyper-parameter, then `score` (best dev evaluation) with `low`
+    and `high` (95 % bootstrap interval over the dev rows), `best_epoch`, `last` (its value at the end),
+    `epochs_run`, `stopped_at` (rung, in epochs) with its `cutoff`, `seconds` (training and evaluation) and
+    `cause` of a failure. Only `seconds` depends on the machine's speed.
 
     Args:
         record: The sweep.
@@ -60,7 +60,7 @@ def trials(record: Record, intervals: bool = True) -> pd.DataFrame:
 
 
 def evaluations(record: Record) -> pd.DataFrame:
-    """One row per (trial, evaluation): id, evaluation, epoch, value, metrics, terms (`term_…`), lr, seconds."""
+    """One row per (trial, evaluation): id, evaluation, epoch, value, metrics, terms (`term_…`), lr, …"""
     rows = []
     for trial in record.trials.values():
         for _, row in sorted(trial.evaluations.items()):

@@ -82,9 +82,10 @@ def networks(record: Record) -> list[Network]:
 
 
 def share_of_teacher(record: Record, trial: Trial) -> float | None:
-    """Score as a share of the teacher's; None where the teacher's is not above 0."""
+    """Score as a share of the teacher's; None where that says nothing (weak, or not above 0)."""
     teacher = teacher_interval(record)
-    if teacher is None or trial.score is None or not teacher.value > 0:
+    weak = ((record.prepared or {}).get("teacher") or {}).get("weak")
+    if teacher is None or trial.score is None or weak or not teacher.value > 0:
         return None
     return trial.score / teacher.value
 
@@ -116,22 +117,24 @@ def caveats(record: Record) -> list[str]:
         )
     if plan["evaluations"] > 1:
         found.append(
-            f"Every student's score is the best of up to {plan['evaluations']} evaluations on dev, the undistilled "
-            "one's too, which is optimistic for all of them."
+            f"Every student's score is the best of up to {plan['evaluations']} evaluations on dev, the "
+            "undistilled one's too, which is optimistic for all of them."
         )
     found.append(
-        "Intervals are 95 % bootstrap intervals over the dev rows. They do not cover what another seed would change: "
-        "every configuration ran with one seed."
+        "Intervals are 95 % bootstrap intervals over the dev rows. They do not cover what another seed would "
+        "change: every configuration ran with one seed."
     )
     stopped = [trial for trial in distilled if trial.state == PRUNED]
     if stopped:
         found.append(
-            f"{plural(len(stopped), 'trial')} stopped early: their scores come from fewer epochs than the others', "
-            "and hollow marks show them in the figures."
+            f"{plural(len(stopped), 'trial')} stopped early: such a score comes from fewer epochs than the "
+            "others', and hollow marks show it in the figures."
         )
     weak = (record.prepared or {}).get("teacher", {})
     if weak.get("weak"):
-        found.append("The teacher is weak, so shares of its score mean little.")
+        found.append(
+            "The teacher is weak, so no share of its score is given and little can be learnt from it."
+        )
     return found
 
 
@@ -167,13 +170,13 @@ def _best(record: Record, best: Trial, finished: bool) -> str:
         else f"One configuration{so_far}"
     )
     assert best.best is not None
-    stopped = ", stopped early," if best.state == PRUNED else ""
-    running = ", still running," if best.state not in (COMPLETE, PRUNED, FAIL) else ""
-    failed = ", which failed later," if best.state == FAIL else ""
+    remark = {COMPLETE: "", PRUNED: "stopped early, ", FAIL: "failed later, "}.get(
+        best.state, "still running, "
+    )
     return (
-        f"{which}: {best.point['label']} ({best.id}{stopped}{running}{failed} epoch {best.best['epoch']:g}) with "
+        f"{which}: {best.point['label']} ({best.id}, {remark}epoch {best.best['epoch']:g}) with "
         f"{plan['metric_title']} {number(best.score)}{spread}."
-    ).replace(f"{best.id} epoch", f"{best.id}, epoch")
+    )
 
 
 def _against(record: Record, best: Trial) -> tuple[str, str, Difference | None]:
@@ -187,7 +190,8 @@ def _against(record: Record, best: Trial) -> tuple[str, str, Difference | None]:
         return f"The undistilled student {why}, so whether distillation helped is open.", "even", None
     difference = paired(record, best, base)
     epochs = "" if base.last is None or base.state == COMPLETE else f" after {base.last['epoch']:g} epochs"
-    lead = f"Undistilled student{epochs}: {number(base.score)}. Difference {number(best.score - base.score, signed=True)}"
+    gap = number(best.score - base.score, signed=True)
+    lead = f"Undistilled student{epochs}: {number(base.score)}. Difference {gap}"
     if difference is None or math.isnan(difference.low):
         return (
             f"{lead}, without an interval, because predictions are missing: nothing is shown.",
@@ -195,12 +199,11 @@ def _against(record: Record, best: Trial) -> tuple[str, str, Difference | None]:
             None,
         )
     spread = f"{lead}, 95 % interval {interval(difference.low, difference.high, signed=True)}"
+    noise = f"outside the noise of {difference.n} dev rows"
     if difference.low > 0:
-        return (
-            f"{spread}: distilled is ahead, outside the noise of {difference.n} dev rows.",
-            "ahead",
-            difference,
-        )
+        rivals = sum(not t.is_baseline and t.score is not None for t in record.trials.values())
+        chosen = f" (as the best of {rivals} chosen on these rows, see below)" if rivals > 1 else ""
+        return f"{spread}: distilled is ahead, {noise}{chosen}.", "ahead", difference
     if difference.high < 0:
         return (
             f"{spread}: distilled is behind, outside the noise of {difference.n} dev rows.",

@@ -4,8 +4,8 @@
     build(folder, events=20)               the same, killed after 20 trial events
     build(folder, fail_all=True)           no trial gave a score
 
-The answers to the dev rows are drawn first and every score is computed from them, so that predictions, rows and
-journal agree as those of a real sweep do. `python -m tests.fake_sweep FOLDER` writes one to look at.
+The answers to the dev rows are drawn first and every score is computed from them, so that predictions, rows
+and journal agree as those of a real sweep do. `python -m tests.fake_sweep FOLDER` writes one to look at.
 """
 
 from __future__ import annotations
@@ -398,10 +398,10 @@ def build(folder: Path | str, **changes: Any) -> Path:
 
     Args:
         folder: Where; made if it is not there.
-        **changes: Attributes of `Fake`: points, epochs, scheduler ("asha" or "none"), events (kill after so many
-            trial events), fail (ids that fail in their second epoch), fail_all, embedded (made-up data) or not,
-            weak (a teacher that knows nothing), prepared, predictions, journal, baseline, gain (what distillation
-            brings), dev_rows, layers, teacher_layers.
+        **changes: Attributes of `Fake`: points, epochs, scheduler ("asha" or "none"), events (kill after so
+            many trial events), fail (ids that fail in their second epoch), fail_all, embedded (made-up data)
+            or not, weak (a teacher that knows nothing), prepared, predictions, journal, baseline, gain (what
+            distillation brings), dev_rows, layers, teacher_layers.
     """
     return Fake(Path(folder), **changes).write()
 
