@@ -74,7 +74,7 @@ def resolve_models(config: SweepConfig) -> Models:
     notices.extend(data.notes)
     if config.max_train_rows and config.max_train_rows < len(data.train):
         notices.append(f"Training on {config.max_train_rows} of {len(data.train)} rows.")
-        data = replace(data, train=data.train.head(config.max_train_rows, config.seed))
+        data = data.limit_train(config.max_train_rows, config.seed)
     return Models(task, data, teacher, origin, name, data_origin, tuple(notices))
 
 

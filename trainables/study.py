@@ -47,7 +47,6 @@ class Study:
             plan = self._record.plan
             for name in ("method", "task", "task_title", "layers", "metric", "recipe", "seed"):
                 self._study.set_user_attr(name, plan[name])
-            self._study.set_metric_names([plan["metric"]])
         states = self._optuna.trial.TrialState
         known = self._study.get_trials(deepcopy=False)
         for trial in list(self._record.trials.values())[len(known) :]:

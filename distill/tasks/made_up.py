@@ -76,8 +76,8 @@ def generate_examples(
     if train_rows < 0 or dev_rows < 0:
         raise ValueError(f"train_rows and dev_rows must not be negative, got {train_rows} and {dev_rows}")
     taken: set[str] = set()
-    dev = _split(Random(f"made_up {seed} dev"), dev_rows, _HELD_OUT_IN_DEV, taken)
-    train = _split(Random(f"made_up {seed} train"), train_rows, 0.0, taken)
+    dev = _split(Random(f"made_up {seed} dev"), dev_rows, _HELD_OUT_IN_DEV, False, taken)
+    train = _split(Random(f"made_up {seed} train"), train_rows, 0.0, True, taken)
     return train, dev
 
 
@@ -86,23 +86,31 @@ def key(sentence: str) -> str:
     return " ".join(re.findall(r"[a-z']+", sentence.lower()))
 
 
-def _split(rng: Random, rows: int, held_out: float, taken: set[str]) -> list[Example]:
-    """``rows`` examples, none of whose families touches a sentence in ``taken``; adds its own to it."""
+def _split(rng: Random, rows: int, held_out: float, pairs: bool, taken: set[str]) -> list[Example]:
+    """``rows`` examples, none of whose families touches a sentence in ``taken``; adds its own to it.
+
+    With ``pairs`` a family gives its acceptable sentence and one edit, otherwise only one of the two.
+    """
     words = Words(rng, held_out)
     examples: list[Example] = []
+    families = 0
     while len(examples) < rows:
         # In turn, so that every construction has its share.
-        construction = CONSTRUCTIONS[len(examples) % len(CONSTRUCTIONS)]
+        construction = CONSTRUCTIONS[families % len(CONSTRUCTIONS)]
         words.begin()
         good, bad = construction(words)
-        family = [key(good), *map(key, bad.values())]
-        if any(member in taken for member in family):
+        members = [key(tidy(text)) for text in (good, *bad.values())]
+        if any(member in taken for member in members):
             continue
-        taken.update(family)
-        acceptable = words.chance(_ACCEPTABLE)
-        edit = "" if acceptable else words.pick(tuple(bad))
-        sentence = good if acceptable else bad[edit]  # type: ignore[index]
-        examples.append(Example(tidy(sentence), int(acceptable), construction.__name__, edit))
+        families += 1
+        taken.update(members)
+        edit = words.pick(tuple(bad))
+        pair = [
+            Example(tidy(good), 1, construction.__name__, ""),
+            Example(tidy(bad[edit]), 0, construction.__name__, edit),
+        ]
+        examples += pair if pairs else [pair[0] if words.chance(_ACCEPTABLE) else pair[1]]
+    del examples[rows:]
     for last in range(len(examples) - 1, 0, -1):
         other = int(rng.random() * (last + 1))
         examples[last], examples[other] = examples[other], examples[last]

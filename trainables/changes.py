@@ -1,0 +1,47 @@
+"""Whether a sweep may go on: the same data, models, code and versions as at its start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from distill import artifacts
+from distill.errors import UserError
+from distill.tasks.base import TaskData
+from trainables.plan import code_hash, versions
+
+
+def differences(header: dict[str, Any], data: TaskData) -> tuple[list[str], list[str]]:
+    """What changed since the plan was made: (never allowed, allowed on demand), as readable parts."""
+    plan, old = header["plan"], header["fingerprint"]
+    fatal = []
+    if data.fingerprint() != old["data"]:
+        fatal.append(f"the rows of {plan['task']}")
+    for part, name in (("teacher", "encoder"), ("student", "student")):
+        path = plan[part].get("path")
+        if path and old[name] and (not Path(path).is_dir() or artifacts.hash_encoder(Path(path)) != old[name]):
+            fatal.append(f"the {part}'s encoder in {path}")
+    soft = [
+        f"{name} {before} → {now}"
+        for name, now in versions().items()
+        if (before := header["versions"].get(name)) != now
+    ]
+    if code_hash() != old["code"]:
+        soft.append("the code of distill or of the search spaces")
+    return fatal, soft
+
+
+def refuse_changed(header: dict[str, Any], data: TaskData, allowed: bool) -> None:
+    """Raise UserError when going on would mix values of two kinds in one table.
+
+    Args:
+        allowed: Whether changed code or versions are accepted (`--allow-changed`); other data or models never are.
+    """
+    fatal, soft = differences(header, data)
+    if fatal:
+        raise UserError(f"--resume: changed since the sweep began: {', '.join(fatal)}; start a new sweep.")
+    if soft and not allowed:
+        raise UserError(
+            f"--resume: changed since the sweep began: {', '.join(soft)}; go back, start a new sweep, "
+            "or accept mixed results with --allow-changed."
+        )

@@ -1,0 +1,53 @@
+"""The plan in words, printed before anything starts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from search_spaces import format_params
+
+
+def describe(header: dict[str, Any]) -> list[str]:
+    """Lines that tell a person what will run, in which order, on what."""
+    plan = header["plan"]
+    resources, training, teacher, student = (plan[n] for n in ("resources", "training", "teacher", "student"))
+    numerics, estimate, scheduler = plan["numerics"], plan["estimate"], plan["scheduler"]
+    lines = [
+        f"Sweep: {plan['method_title']} on {plan['task']} ({plan['task_title']}), {plan['layers']} layers, "
+        f"recipe {plan['recipe']}.",
+        *(f"Note: {notice}" for notice in plan["notices"]),
+        f"Teacher: {teacher['name']}, {teacher['layers']} layers × {teacher['hidden_size']}, fine-tuned for "
+        f"{teacher['training']['epochs']} epochs at {teacher['lr']:g} unless the store has it.",
+        f"Student: {student['name']}, {plan['layers']} layers × {student['hidden_size']}.",
+        f"Data: {plan['data']['train_rows']} training rows, {plan['data']['dev_rows']} dev rows, "
+        f"metric {plan['metric_title']}.",
+    ]
+    if plan["published"]:
+        row = plan["published"]
+        lines.append(f"Published for {row['task']}, {row['layers']} layers: {format_params(row['values'])} ({row['source']}).")
+    else:
+        lines.append(f"Note: {plan['published_note']}")
+    distilled = [p for p in plan["points"] if p["origin"] != "baseline"]
+    baseline = " and 1 undistilled baseline" if len(distilled) < len(plan["points"]) else ""
+    lines.append(
+        f"Points: {len(distilled)}{baseline}, {plan['epochs']} epochs each, {estimate['steps_per_trial']} steps of "
+        f"{training['batch_size']} rows a trial."
+    )
+    for point in plan["points"]:
+        lines.append(f"  {point['id']}  {point['label']}  [{point['origin']}]")
+    if scheduler["name"] == "asha":
+        rungs = ", ".join(f"{rung:g}" for rung in scheduler["rungs"])
+        exempt = "; the baseline always runs to the end" if baseline else ""
+        lines.append(
+            f"Early stopping: ASHA, rungs at epochs {rungs}, best 1 in {scheduler['reduction_factor']} goes on{exempt}."
+        )
+    else:
+        lines.append("Early stopping: none.")
+    gpus = f", {resources['gpus_per_trial']:g} GPU" if resources["gpus_per_trial"] else ""
+    lines.append(
+        f"Resources: {resources['max_concurrent']} trials at once, {resources['cpus_per_trial']:g} CPU{gpus} and "
+        f"{resources['threads']} thread(s) each, on {resources['cpus']} cores and {resources['gpus']} GPUs; "
+        f"{numerics['autocast'] or 'float32'} on {numerics['device']}."
+    )
+    lines.append(f"Disk: about {estimate['disk_bytes'] / 1e9:.1f} GB at most. Artifacts: {plan['artifacts']}.")
+    return lines

@@ -1,0 +1,154 @@
+"""Telling people how a sweep goes: a live view on a terminal, one plain line per event elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import AbstractContextManager
+from typing import Any, TextIO
+
+from trainables.record import COMPLETE, FAIL, FINISHED, PRUNED, RUNNING, Record, Trial
+
+_ROWS = 12
+
+
+def say(text: str) -> None:
+    """One plain line, at once."""
+    print(text, flush=True)
+
+
+def event_line(kind: str, trial: Trial, row: dict[str, Any], record: Record) -> str | None:
+    """One sentence for one row of the record; None for what nobody needs to read."""
+    plan = record.plan
+    metric = plan["metric"]
+    name = f"{trial.id} ({trial.point['label']})"
+    if kind == "evaluation":
+        if row.get("replay"):
+            return f"{name}: determinism fault, evaluation {row['evaluation']} gave another value in a replay."
+        value = "not finite" if row["value"] is None else f"{row['value']:.3f}"
+        return f"{name}: epoch {row['epoch']:g} of {plan['epochs']}, {metric} {value}, {row['seconds'] or 0:.0f} s."
+    if row["state"] == RUNNING:
+        again = f", attempt {row['attempt']}" if row["attempt"] > 1 else ""
+        return f"{name}: started{again}."
+    if row["state"] == PRUNED:
+        stop = trial.stop or {}
+        value = (trial.last or {}).get("value")
+        return f"{name}: stopped at rung {stop['rung']:g}, {metric} {value:.3f} below {stop['cutoff']:.3f}."
+    if row["state"] == COMPLETE:
+        return f"{name}: complete, best {metric} {trial.score or 0:.3f} at epoch {(trial.best or {}).get('epoch', 0):g}."
+    if row["state"] == FAIL:
+        return f"{name}: failed, {trial.cause}."
+    return None
+
+
+def summary(record: Record) -> dict[str, str]:
+    """Counts, best so far, rungs and time left, for the head of the live view."""
+    trials = list(record.trials.values())
+    count = {state: sum(t.state == state for t in trials) for state in (RUNNING, COMPLETE, PRUNED, FAIL)}
+    best, plan = record.best_trial(), record.plan
+    finished = sum(t.state in FINISHED for t in trials)
+    text = f"{finished} of {len(trials)} finished · {count[RUNNING]} running · {count[PRUNED]} stopped early"
+    facts = {"trials": f"{text} · {count[FAIL]} failed"}
+    if best is not None and best.score is not None:
+        facts["best"] = f"{plan['metric']} {best.score:.3f} by {best.id} ({best.point['label']})"
+    if plan["scheduler"]["rungs"]:
+        facts["rungs"] = " · ".join(
+            f"epoch {rung:g}: {sum(_judged(t, rung) for t in trials)} judged" for rung in plan["scheduler"]["rungs"]
+        )
+    left = seconds_left(record)
+    if left is not None:
+        facts["time left"] = f"at most {max(1, round(left / 60))} min"
+    return facts
+
+
+def _judged(trial: Trial, rung: float) -> bool:
+    return any((row.get("decision") or {}).get("rung") == rung for row in trial.evaluations.values())
+
+
+def seconds_left(record: Record) -> float | None:
+    """Upper bound on the time left: as if nothing more were stopped early; None before the first evaluation."""
+    rows = [row for t in record.trials.values() for row in t.evaluations.values() if row.get("seconds")]
+    if not rows:
+        return None
+    mean = sum(row["seconds"] for row in rows) / len(rows)
+    plan = record.plan
+    missing = sum(plan["evaluations"] - len(t.evaluations) for t in record.unfinished())
+    return float(mean * missing / plan["resources"]["max_concurrent"])
+
+
+class PlainProgress(AbstractContextManager["PlainProgress"]):
+    """One line per event."""
+
+    def __init__(self, record: Record, stream: TextIO | None = None) -> None:
+        self._record = record
+        self._stream = stream or sys.stdout
+
+    def __call__(self, kind: str, trial: Trial, row: dict[str, Any]) -> None:
+        line = event_line(kind, trial, row, self._record)
+        if line is None:
+            return
+        left = seconds_left(self._record)
+        tail = f" [at most {max(1, round(left / 60))} min left]" if left and row.get("state") in FINISHED else ""
+        print(f"{time.strftime('%H:%M:%S')} {line}{tail}", file=self._stream, flush=True)
+
+    def say(self, text: str) -> None:
+        print(text, file=self._stream, flush=True)
+
+    def __exit__(self, *exception: object) -> None:
+        return None
+
+
+class LiveProgress(AbstractContextManager["LiveProgress"]):
+    """A table that stays in place: counts, best so far, rungs, time left, and the trials at work."""
+
+    def __init__(self, record: Record) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        self._record = record
+        self._console = Console()
+        self._live = Live(console=self._console, get_renderable=self._render, refresh_per_second=2, transient=False)
+        self._live.start()
+
+    def __call__(self, kind: str, trial: Trial, row: dict[str, Any]) -> None:
+        if row.get("state") in (PRUNED, FAIL) and (line := event_line(kind, trial, row, self._record)):
+            self._console.print(line, highlight=False, markup=False)
+
+    def say(self, text: str) -> None:
+        self._console.print(text, highlight=False, markup=False)
+
+    def __exit__(self, *exception: object) -> None:
+        self._live.stop()
+
+    def _render(self) -> Any:
+        from rich.console import Group
+        from rich.table import Table
+        from rich.text import Text
+
+        record = self._record
+        plan = record.plan
+        lines = [Text(f"{name:>10}  {text}") for name, text in summary(record).items()]
+        table = Table(box=None, pad_edge=False)
+        for column in ("trial", "configuration", "epoch", plan["metric"], "best", "state"):
+            table.add_column(column, justify="right" if column in ("epoch", plan["metric"], "best") else "left")
+        shown = sorted(
+            (t for t in record.trials.values() if t.evaluations or t.state == RUNNING),
+            key=lambda t: (t.state != RUNNING, -(t.score if t.score is not None else -9)),
+        )[:_ROWS]
+        for trial in shown:
+            last = trial.last or {}
+            value = last.get("value")
+            table.add_row(
+                trial.id,
+                trial.point["label"],
+                f"{last.get('epoch', 0):g}/{plan['epochs']}",
+                "" if value is None else f"{value:.3f}",
+                "" if trial.score is None else f"{trial.score:.3f}",
+                trial.state.lower(),
+            )
+        return Group(Text(f"{plan['method_title']} on {plan['task']}, {plan['layers']} layers"), *lines, table)
+
+
+def make(record: Record) -> PlainProgress | LiveProgress:
+    """The live view where standard output is a terminal, else plain lines."""
+    return LiveProgress(record) if sys.stdout.isatty() else PlainProgress(record)

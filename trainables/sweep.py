@@ -1,0 +1,130 @@
+"""`python -m trainables.sweep`: from one command to a study, a report and a student."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from distill.errors import UserError
+from trainables.config import SweepConfig, from_namespace, parser
+from trainables.progress import say
+
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; 0 when every point is finished, 2 on bad input, 130 when interrupted."""
+    typed = list(sys.argv[1:] if arguments is None else arguments)
+    values = vars(parser().parse_args(typed))
+    return guarded(lambda: _resume(values) if "resume" in values else _start(values, typed))
+
+
+def guarded(command: Callable[[], int]) -> int:
+    """Run a command; what a person can mend becomes one sentence and exit code 2."""
+    from search_spaces import SpaceError
+
+    try:
+        return command()
+    except (UserError, SpaceError) as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return 2
+
+
+def _start(values: dict[str, Any], typed: list[str]) -> int:
+    config = from_namespace(values, typed)
+    from trainables import plan as planning
+    from trainables import resources
+    from trainables.describe import describe
+    from trainables.prepare import load_data
+    from trainables.recorder import Recorder, refuse_occupied
+
+    out = Path(config.out).expanduser().absolute() if config.out else None
+    if out is not None:
+        refuse_occupied(out)
+    header = planning.make(config)
+    out = out or _new_folder(config, header["plan"])
+    for line in describe(header):
+        say(line)
+    resources.check_disk(out, header["plan"]["estimate"]["disk_bytes"])
+    if values.get("dry_run"):
+        say("Dry run: nothing was started.")
+        return 0
+    data = load_data(header["config"], header["plan"])
+    recorder = Recorder.create(out, header)
+    return _drive(recorder, data, typed)
+
+
+def _resume(values: dict[str, Any]) -> int:
+    others = sorted(set(values) - {"resume", "allow_changed"})
+    if others:
+        raise UserError(
+            f"--resume continues a sweep as it was planned; --{others[0].replace('_', '-')} cannot change it. "
+            "Start a new sweep for that."
+        )
+    from trainables.changes import refuse_changed
+    from trainables.prepare import load_data
+    from trainables.record import read
+    from trainables.recorder import Recorder
+
+    path = Path(values["resume"]).expanduser().absolute()
+    header = read(path).header
+    data = load_data(header["config"], header["plan"])
+    refuse_changed(header, data, allowed=bool(values.get("allow_changed")))
+    recorder = Recorder(path)
+    done = sum(t.state in ("COMPLETE", "PRUNED", "FAIL") for t in recorder.record.trials.values())
+    say(f"Resuming {path}: {done} of {len(recorder.record.trials)} trials are finished.")
+    return _drive(recorder, data, ["--resume", values["resume"]])
+
+
+def _new_folder(config: SweepConfig, plan: dict[str, Any]) -> Path:
+    name = f"{plan['method']}-{plan['task']}-{plan['layers']}L-{time.strftime('%Y%m%d-%H%M%S')}"
+    return Path("sweeps").absolute() / name
+
+
+def _drive(recorder: Any, data: Any, arguments: list[str]) -> int:
+    """Prepare, run what is missing, report. Whatever happens, the record stays whole and the folder is released."""
+    # Ray copies these to its workers; set before it starts.
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    import ray
+
+    from trainables import engine, progress
+    from trainables.finish import finish
+    from trainables.prepare import prepare
+    from trainables.trial import trial
+
+    recorder.session(arguments)
+    plan = recorder.record.plan
+    started = time.monotonic()
+    say(f"Folder: {recorder.path}")
+    engine.catch_signals(say)
+    try:
+        if recorder.record.unfinished():
+            address = engine.start_ray(plan)
+            say(f"Ray dashboard: {address or 'not available'} (trials are actors named {engine.worker_name(plan)})")
+            recorder.prepared(prepare(recorder.record.header, data, say, remote=True))
+            if not engine.stop_requested():
+                with progress.make(recorder.record) as view:
+                    recorder.listeners.append(view)
+                    engine.run(recorder, trial)
+                    recorder.listeners.remove(view)
+        ray.shutdown()
+        say(f"Time: {(time.monotonic() - started) / 60:.1f} min.")
+        for line in finish(recorder):
+            say(line)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        ray.shutdown()
+        unfinished = recorder.record.unfinished()
+        recorder.close()
+        if unfinished:
+            say(f"{len(unfinished)} trials are unfinished. Continue with: python -m trainables.sweep --resume {recorder.path}")
+    return INTERRUPTED if unfinished else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,186 @@
+"""One point of a sweep, trained in a worker process. Knows its folder and its point, nothing of the others."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from distill import methods
+from distill.models.student import load_classifier
+from distill.tasks import registry
+from distill.teacher.source import OnlineTeacher
+from distill.training import checkpoint
+from distill.training.batching import Tokens
+from distill.training.loop import Diverged, Evaluation, Run
+from distill.training.settings import Numerics, Training
+from trainables.record import PREPARED, SWEEP, TRIALS
+
+# Reported in place of a value that does not exist, so that every report has the metric.
+WORST = -1e30
+
+
+def trial(config: dict[str, Any]) -> None:
+    """The function Ray Tune runs: train the point, report once per evaluation.
+
+    Args:
+        config: `sweep` (the folder), `point` (its id), `recorded` (evaluations the driver already has), and the
+            point's hyper-parameters for people who look at Ray's tables.
+    """
+    from ray import tune
+
+    train_point(Path(config["sweep"]), str(config["point"]), int(config["recorded"]), tune.report)
+
+
+def train_point(sweep: Path, point: str, recorded: int, report: Callable[[dict[str, Any]], None]) -> None:
+    """Train one point from its newest checkpoint and report every evaluation after the first `recorded`.
+
+    Errors of the program itself are reported as a failure instead of raised: they would come back on every retry.
+    Only a killed process leaves without a word, and that is what Ray retries.
+    """
+    folder = sweep / TRIALS / point
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        work = _Work(sweep, point)
+    except Exception as error:
+        report(_failure(folder, error, 1))
+        return
+    for row in work.rows[recorded:]:
+        report(row)
+    evaluations = iter(work.run)
+    while True:
+        # Only the training is guarded: Ray ends a stopped trial by raising inside `report`.
+        try:
+            evaluation = next(evaluations, None)
+            row = None if evaluation is None else work.keep(evaluation)
+        except Exception as error:
+            work.release()
+            report(_failure(folder, error, len(work.rows) + 1))
+            return
+        if evaluation is None:
+            work.release()
+            return
+        if row is not None:
+            report(row)
+
+
+class _Work:
+    """A run, its files, and the rows it has produced."""
+
+    def __init__(self, sweep: Path, point: str) -> None:
+        header, prepared = (json.loads((sweep / name).read_text()) for name in (SWEEP, PREPARED))
+        plan = header["plan"]
+        spec = next(p for p in plan["points"] if p["id"] == point)
+        self.folder = sweep / TRIALS / point
+        self.rows: list[dict[str, Any]] = []
+        self.best: float | None = None
+        task = registry.get(plan["task"])
+        numerics = Numerics(**plan["numerics"])
+        method = methods.get(spec["method"])
+        torch.set_num_threads(numerics.threads)
+        torch.manual_seed(spec["seed"])
+        student = prepared["student"]
+        model = load_classifier(student["path"], task, tuple(student["kept"]) if student["kept"] else None)
+        train, self.dev = tokens(prepared["data"]["path"])
+        self.tokenizer = student["path"]
+        self.run = Run(
+            method=method,
+            student=model,
+            params=spec["params"],
+            recipe=plan["recipe"],
+            task=task,
+            train=train,
+            dev=self.dev,
+            training=Training(**plan["training"]),
+            numerics=numerics,
+            seed=spec["seed"],
+            source=teacher(prepared["teacher"]["path"], plan["task"], numerics.device) if method.needs_teacher else None,
+        )
+        # The dropout of a fresh run must not depend on what drew numbers before it in this process.
+        torch.manual_seed(spec["seed"])
+        state = checkpoint.load(self.folder)
+        if state is not None:
+            self.run.load_state(state["run"])
+            self.rows = json.loads(state["rows"])
+            self.best = state["best"]
+
+    def keep(self, evaluation: Evaluation) -> dict[str, Any] | None:
+        """Write everything that must outlive the process, then give the row to report."""
+        row = {
+            "evaluation": evaluation.number,
+            "epoch": evaluation.epoch,
+            "value": evaluation.value,
+            "metrics": evaluation.metrics,
+            "terms": evaluation.terms,
+            "seconds": evaluation.seconds,
+            "steps": evaluation.steps,
+            "lr": evaluation.lr,
+            "stage": evaluation.stage,
+            "failure": None,
+        }
+        if not evaluation.reporting:
+            _append(self.folder / "stages.jsonl", row)
+            checkpoint.save(self.folder, evaluation.number, self._state())
+            return None
+        self.rows.append(row)
+        if self.best is None or evaluation.value > self.best:
+            self.best = evaluation.value
+            self._save_student()
+            self._save_predictions("best", evaluation)
+        self._save_predictions("last", evaluation)
+        if evaluation.seen:
+            _append(self.folder / "seen.jsonl", {"evaluation": evaluation.number, **evaluation.seen})
+        checkpoint.save(self.folder, evaluation.number, self._state())
+        return row
+
+    def _state(self) -> dict[str, Any]:
+        return {"run": self.run.state(), "rows": json.dumps(self.rows), "best": self.best}
+
+    def _save_student(self) -> None:
+        self.run.student.save_pretrained(self.folder / "student")
+
+    def _save_predictions(self, which: str, evaluation: Evaluation) -> None:
+        file = self.folder / f"predictions-{which}.npz"
+        temporary = file.with_name(f".{file.name}")
+        with temporary.open("wb") as stream:
+            np.savez(stream, logits=evaluation.logits, labels=self.dev.labels)
+        temporary.replace(file)
+
+    def release(self) -> None:
+        """Let the student's memory go before the process takes the next trial."""
+        del self.run
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+@lru_cache(maxsize=1)
+def teacher(path: str, task: str, device: str) -> OnlineTeacher:
+    """The teacher, loaded once per process however many trials it serves."""
+    return OnlineTeacher(load_classifier(path, registry.get(task)), device)
+
+
+@lru_cache(maxsize=1)
+def tokens(path: str) -> tuple[Tokens, Tokens]:
+    """Training and dev rows, loaded once per process."""
+    return Tokens.load(Path(path) / "train.npz"), Tokens.load(Path(path) / "dev.npz")
+
+
+def _append(file: Path, row: dict[str, Any]) -> None:
+    with file.open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps(row) + "\n")
+
+
+def _failure(folder: Path, error: Exception, evaluation: int) -> dict[str, Any]:
+    """A report that ends the trial, with the traceback in the trial's folder."""
+    (folder / "failure.txt").write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    kind = "diverged" if isinstance(error, Diverged) else type(error).__name__
+    if isinstance(error, torch.OutOfMemoryError):
+        kind = "out of memory"
+    text = " ".join(str(error).split())[:300]
+    return {"evaluation": evaluation, "epoch": float(evaluation), "value": WORST, "failure": f"{kind}: {text}"}
