@@ -1,8 +1,8 @@
 """Every golden file in a folder is put through the checker of its prefix.
 
 `GOLDENS_DIR` names the folder (default: tests/goldens). A file `emd_m4n12_f64.npz` goes to
-`tests/golden_checkers/emd.py`; a file that no checker takes fails, and so does one whose arrays a checker did not
-use up.
+`tests/golden_checkers/emd.py`; a file that no checker takes fails, and so does one whose arrays a checker did
+not use up.
 """
 
 from __future__ import annotations

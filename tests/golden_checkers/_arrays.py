@@ -23,7 +23,7 @@ class Arrays:
         with np.load(path, allow_pickle=False) as file:
             return cls({key: file[key] for key in file.files})
 
-    def keys(self, prefix: str = "") -> list[str]:
+    def named(self, prefix: str = "") -> list[str]:
         return [key for key in self._arrays if key.startswith(prefix)]
 
     def __contains__(self, key: str) -> bool:
@@ -39,10 +39,11 @@ class Arrays:
     def compare(
         self, key: str, actual: Any, *, index: int | None = None, rtol: float = 0.0, atol: float = 0.0
     ) -> None:
-        """Assert that `actual` is the array `key` (or its row `index`), within `rtol` of the largest entry + `atol`.
+        """Assert that `actual` is the array `key` (or its row `index`), within `rtol` of the largest entry +
+        `atol`.
 
-        The relative part is of the array's largest absolute entry: an entry that is a small difference of large ones
-        carries their rounding.
+        The relative part is of the array's largest absolute entry: an entry that is a small difference of
+        large ones carries their rounding.
         """
         expected = np.asarray(self[key] if index is None else self[key][index], dtype=np.float64)
         value = actual.detach().cpu().numpy() if isinstance(actual, Tensor) else actual

@@ -1,14 +1,14 @@
 """Attention and hidden transport losses of BERT-EMD over consecutive steps, for every variant in the file.
 
-Two solvers made the files. `exact` solves the transport exactly, as we do: everything agrees to rounding, and the
-weights are carried from step to step by us. `cpp` rounds masses and costs to a millionth of the largest, which
-leaves flows 1e-6 and losses up to 3e-5 off. It is held to 1e-4, each step starting from the file's weights; new
-weights to 5e-4, because a softmax of inverse costs multiplies those errors.
+Two solvers made the files. `exact` solves the transport exactly, as we do: everything agrees to rounding, and
+the weights are carried from step to step by us. `cpp` rounds masses and costs to a millionth of the largest,
+which leaves flows 1e-6 and losses up to 3e-5 off. It is held to 1e-4, each step starting from the file's
+weights; new weights to 5e-4, because a softmax of inverse costs multiplies those errors.
 
-The optimal flow need not be unique (uniform weights make the vertices degenerate). Where ours is another one than
-the file's, both must have the same cost: value, D and the flow's margins are compared all the same. Gradients and
-new weights depend on the choice and are not, and the next step starts from the file's weights. How many steps may
-go that way is bounded.
+The optimal flow need not be unique (uniform weights make the vertices degenerate). Where ours is another one
+than the file's, both must have the same cost: value, D and the flow's margins are compared all the same.
+Gradients and new weights depend on the choice and are not, and the next step starts from the file's weights.
+How many steps may go that way is bounded.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class _Variant:
 
 def check(arrays: Arrays, *, double: bool) -> None:
     _check_inputs(arrays, double=double)
-    runs = sorted({tuple(key.split("__")[:2]) for key in arrays.keys() if not key.startswith("in__")})
+    runs = sorted({tuple(key.split("__")[:2]) for key in arrays.named() if not key.startswith("in__")})
     assert runs, "no output in the file"
     steps = other_flows = 0
     for solver, variant in runs:
@@ -117,7 +117,9 @@ def _check_run(arrays: Arrays, run: str, variant: _Variant, tolerance: dict[str,
                 for side, letter in (("student", "s"), ("teacher", "t")):
                     used = f"{run}{short}_{letter}w_used"
                     arrays.compare(used, before[term][side], index=step, **tolerance)
-                unique &= _check_flow(arrays, f"{run}{short}", step, after[term]["flow"], distances, tolerance)
+                unique &= _check_flow(
+                    arrays, f"{run}{short}", step, after[term]["flow"], distances, tolerance
+                )
             elif f"{run}{short}_loss" in arrays:
                 arrays.compare(f"{run}{short}_loss", 0.0, index=step)
         if unique:

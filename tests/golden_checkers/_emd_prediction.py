@@ -10,7 +10,7 @@ from tests.golden_checkers._arrays import Arrays
 
 def check(arrays: Arrays, *, double: bool) -> None:
     rtol = 1e-9 if double else 1e-5
-    totals = [key for key in arrays.keys() if key.endswith("__total")]
+    totals = [key for key in arrays.named() if key.endswith("__total")]
     assert totals, "no case in the file"
     for key in totals:
         match = re.fullmatch(r"(?P<data>c\d+|reg)__(?:T(?P<T>[\d.]+)_)?a(?P<alpha>[\d.]+)__total", key)

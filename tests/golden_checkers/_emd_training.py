@@ -1,10 +1,10 @@
 """Whole training steps of BERT-EMD with our losses and optimizer, on networks built from the file's weights.
 
 The reference used its rounding solver here: flows carry errors of 1e-6, which pass into losses, weights and
-gradients. The optimizer divides each gradient by its own size, so a relative error of a gradient becomes the same
-share of a learning rate in the parameter, whatever the parameter's size. Hence losses and weights are held to 1e-5,
-and parameters to a thousandth of the learning rate (leaving out the weight decay, say, moves them by more); the
-`emd_m*n*` files hold the arithmetic itself to 1e-9.
+gradients. The optimizer divides each gradient by its own size, so a relative error of a gradient becomes the
+same share of a learning rate in the parameter, whatever the parameter's size. Hence losses and weights are
+held to 1e-5, and parameters to a thousandth of the learning rate (leaving out the weight decay, say, moves
+them by more); the `emd_m*n*` files hold the arithmetic itself to 1e-9.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -60,14 +61,14 @@ def check(arrays: Arrays, *, double: bool) -> None:
             arrays.compare(f"loss__{short}_sw", seen[term]["student"], index=step, atol=1e-5)
             arrays.compare(f"loss__{short}_tw", seen[term]["teacher"], index=step, atol=1e-5)
         prefix = f"step{step + 1}__"
-        stored = {key.removeprefix(prefix) for key in arrays.keys(prefix)}
+        stored = {key.removeprefix(prefix) for key in arrays.named(prefix)}
         assert stored == set(student), f"parameters of {prefix} are others than the student's"
         for name, weight in student.items():
             arrays.compare(prefix + name, weight, atol=1e-3 * options["learning_rate"])
 
 
 def _check_first_gradients(arrays: Arrays, student: Weights) -> None:
-    stored = {key.removeprefix("grad0__") for key in arrays.keys("grad0__")}
+    stored = {key.removeprefix("grad0__") for key in arrays.named("grad0__")}
     trained = {name for name, weight in student.items() if weight.grad is not None}
     assert stored == trained, f"gradients differ for {sorted(stored ^ trained)}"
     for name in stored:
@@ -80,7 +81,7 @@ def _losses(
     teacher: Weights,
     batch: dict[str, Tensor],
     heads: int,
-    options: dict[str, float],
+    options: dict[str, Any],
 ) -> tuple[dict[str, Tensor], Tensor]:
     ours = _forward(student, batch, heads)
     with torch.no_grad():
@@ -144,9 +145,9 @@ def _forward(weights: Weights, batch: dict[str, Tensor], heads: int) -> _Output:
     return _Output(torch.stack(states), torch.stack(scores), linear(pooled.relu(), "classifier"))
 
 
-def _optimizer(student: Weights, options: dict[str, float]) -> BertAdam:
+def _optimizer(student: Weights, options: dict[str, Any]) -> BertAdam:
     free = [name for name in student if name.endswith(".bias") or "LayerNorm" in name]
-    groups = [
+    groups: list[dict[str, Any]] = [
         {"params": [student[name] for name in student if name not in free]},
         {"params": [student[name] for name in free], "weight_decay": 0.0},
     ]
@@ -166,7 +167,7 @@ def _batch(arrays: Arrays, size: int, step: int) -> dict[str, Tensor]:
     return {name: arrays.tensor(f"data__{name}")[start : start + size] for name in names}
 
 
-def _heads(arrays: Arrays, options: dict[str, float], dtype: torch.dtype) -> int:
+def _heads(arrays: Arrays, options: dict[str, Any], dtype: torch.dtype) -> int:
     """The number of heads, which the file does not hold: the common divisor that gives its first losses."""
     teacher, student = _weights(arrays, "teacher__", dtype), _weights(arrays, "student__", dtype)
     name = "bert.embeddings.LayerNorm.bias"
@@ -183,7 +184,7 @@ def _heads(arrays: Arrays, options: dict[str, float], dtype: torch.dtype) -> int
 
 
 def _weights(arrays: Arrays, prefix: str, dtype: torch.dtype) -> Weights:
-    return {key.removeprefix(prefix): arrays.tensor(key).to(dtype) for key in arrays.keys(prefix)}
+    return {key.removeprefix(prefix): arrays.tensor(key).to(dtype) for key in arrays.named(prefix)}
 
 
 def _layers(weights: Weights) -> int:

@@ -8,9 +8,9 @@ from tests.golden_checkers import _emd_layers, _emd_prediction, _emd_training
 from tests.golden_checkers._arrays import Arrays
 
 _KINDS = {
-    r"emd_m\d+n\d+_f(32|64)": _emd_layers.check,
-    r"emd_pred_f(32|64)": _emd_prediction.check,
-    r"emd_train_\w+_f(32|64)": _emd_training.check,
+    r"emd_m\d+n\d+(?:_\w+)?_f(32|64)": _emd_layers.check,
+    r"emd_pred(?:_\w+)?_f(32|64)": _emd_prediction.check,
+    r"emd_train(?:_\w+)?_f(32|64)": _emd_training.check,
 }
 
 
