@@ -11,42 +11,30 @@ from trainables.record import Record
 
 NAME = "best.yaml"
 # What belongs to the search or to its folder and not to the one point that is to be run again.
-_OF_THE_SEARCH = (
-    "out",
-    "resume",
-    "config",
-    "dry_run",
-    "space",
-    "trials",
-    "set",
-    "scheduler",
-    "published_only",
-)
+_OF_THE_SEARCH = ("command", "out", "settings", "trials")
 
 
 def best_config(record: Record) -> dict[str, Any] | None:
     """What was asked, narrowed to the best point: `set` fixes every hyper-parameter to one value.
 
     None while no distilled trial has a score. What was left open when the sweep was asked for and settled by
-    its plan (epochs) is written as the plan has it.
+    its plan (epochs) is written as the plan has it; training settings that were asked for stay.
     """
     best = record.best_trial()
     if best is None:
         return None
-    plan = record.plan
-    asked = {
-        key: value
-        for key, value in record.header.get("config", {}).items()
-        if value is not None and key not in _OF_THE_SEARCH
+    plan, config = record.plan, record.header["config"]
+    asked = {key: value for key, value in config.items() if value is not None and key not in _OF_THE_SEARCH}
+    training = {
+        name: plan["training"][name] for name in config.get("settings", {}) if name in plan["training"]
     }
-    resolved = {key: plan[key] for key in ("method", "layers", "recipe", "epochs")}
-    seed = best.point.get("seed", plan["seed"])
-    front = {
+    return {
         "schema": record.header["schema"],
-        "method": plan["method"],
-        "task": asked.get("task", plan["task"]),
+        **asked,
+        "epochs": plan["epochs"],
+        "seed": best.point["seed"],
+        "set": {**training, **best.params},
     }
-    return {**front, **asked, **resolved, "seed": seed, "set": best.params}
 
 
 def best_yaml(record: Record) -> str | None:

@@ -50,7 +50,7 @@ def observed(record: Record) -> dict[str, go.Figure]:
     }
     found = {}
     for path, value in _leaves({key: value for key, value in at[0].items() if key != "evaluation"}):
-        title = " · ".join(part.replace("_", " ") for part in path)
+        title = _title(path)
         steps = [(row["evaluation"], _follow(row, path)) for row in rows]
         steps = [(evaluation, step) for evaluation, step in steps if _kind(step) == _kind(value)]
         if _kind(value) == "matrix":
@@ -60,6 +60,13 @@ def observed(record: Record) -> dict[str, go.Figure]:
         else:
             found[title] = _line(steps)
     return found
+
+
+def _title(path: tuple[str, ...]) -> str:
+    parts = [part.replace("_", " ") for part in path]
+    if path[-1] in ("student", "teacher") and "layer_weights" not in path:
+        parts[-1] = f"weights of the {path[-1]}'s layers"
+    return " · ".join(parts)
 
 
 def _leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -60,8 +60,15 @@ def progress(record: Record, running: bool | None = None) -> Progress:
         return Progress("running", f"Running: {finished}, {doing}.", None)
     if not record.rows:
         return Progress("not started", f"Not started: {finished}.", command)
-    last = dt.datetime.fromisoformat(record.rows[-1]["time"]).strftime("%Y-%m-%d %H:%M:%S %Z").strip()
+    last = moment(record.rows[-1]["time"])
     return Progress("interrupted", f"Interrupted: {finished}; the last event is of {last}.", command)
+
+
+def moment(text: str) -> str:
+    """ "2026-03-02T09:10:18Z" → "2026-03-02 09:10:18 UTC"."""
+    # Python 3.10 does not read the Z.
+    time = dt.datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return time.strftime("%Y-%m-%d %H:%M:%S %Z").strip()
 
 
 def locked(folder: Path) -> bool:

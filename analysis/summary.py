@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from analysis import tables
-from analysis.state import Progress, progress
+from analysis.state import Progress, moment, progress
 from analysis.style import NOTHING, STATE_WORDS, count, duration, interval, number, parameter, role
 from analysis.verdict import Network, Verdict, caveats, judge, networks
 from trainables.record import FAIL, Record, Trial
 from trainables.statistics import Interval, trial_interval
+
+# Where things lie on one machine tells a reader nothing; sweep.json has it.
+_PLACES = ("path",)
 
 
 @dataclass(frozen=True)
@@ -102,12 +105,7 @@ def summarise(record: Record, running: bool | None = None) -> Summary:
 
 def command(record: Record) -> str:
     """The command line that asked for the sweep, as one would type it."""
-    words = [str(word) for word in record.header.get("command", [])]
-    if words and (words[0].endswith("sweep.py") or words[0].startswith("-")):
-        words = ["python", "-m", "trainables.sweep", *words[0 if words[0].startswith("-") else 1 :]]
-    elif words and words[0].endswith("distill-sweep"):
-        words[0] = "distill-sweep"
-    return shlex.join(words)
+    return shlex.join(["python", "-m", "trainables.sweep", *map(str, record.header["command"])])
 
 
 def _line(record: Record, trial: Trial, names: list[str]) -> Line:
@@ -161,7 +159,10 @@ def _beside(record: Record) -> list[tuple[str, str, str, str]]:
     if not published or best is None:
         return []
     values, grades = published["values"], best.point.get("grades", {})
-    names = [*best.params, *(name for name in values if name not in best.params)]
+    # Switches that nothing published names and no point changes would only fill the table.
+    shown = {*values, *tables.varying(record)}
+    names = [name for name in best.params if name in shown]
+    names += [name for name in values if name not in best.params]
     return [
         (name, parameter(best.params.get(name)), parameter(values.get(name)), grades.get(name, NOTHING))
         for name in names
@@ -205,11 +206,11 @@ def _facts(record: Record) -> list[tuple[str, str]]:
     scheduler = plan["scheduler"]
     rungs = ", ".join(f"{rung:g}" for rung in scheduler.get("rungs") or [])
     asha = f"ASHA, reduction factor {scheduler.get('reduction_factor')}, rungs at epochs {rungs or 'none'}"
-    times = [row["time"] for row in record.rows]
+    times = [moment(row["time"]) for row in record.rows]
     work = sum(trial.seconds for trial in record.trials.values())
     found = [
         ("tool", f"{header.get('tool')}, record schema {header['schema']}"),
-        ("started", f"{header.get('created')}" + (f", last event {times[-1]}" if times else "")),
+        ("started", moment(header["created"]) + (f", last event {times[-1]}" if times else "")),
         ("sessions", f"{record.sessions}" if record.sessions > 1 else ""),
         ("time in trials", duration(work) if work else ""),
         ("method", f"{plan['method_title']} ({plan['method']}), recipe {plan['recipe']}"),
@@ -220,7 +221,10 @@ def _facts(record: Record) -> list[tuple[str, str]]:
             "data",
             _pairs(plan["data"] | ({"fingerprint": data["fingerprint"]} if "fingerprint" in data else {})),
         ),
-        ("majority class", f"{number(data['majority'])} of the dev rows" if "majority" in data else ""),
+        (
+            "majority class",
+            f"{number(data['majority'])} of the dev rows" if data.get("majority") is not None else "",
+        ),
         ("teacher", _pairs(plan["teacher"])),
         ("teacher key", " ".join(filter(None, (teacher.get("key"), f"content {teacher.get('content')}"))))
         if teacher
@@ -238,6 +242,7 @@ def _facts(record: Record) -> list[tuple[str, str]]:
 
 
 def _pairs(values: dict[str, Any]) -> str:
+    values = {key: value for key, value in values.items() if key not in _PLACES}
     return " · ".join(
         f"{key.replace('_', ' ')} {_plain(value)}" for key, value in values.items() if value is not None
     )

@@ -131,7 +131,7 @@ class Fake:
 
     def row(self, kind: str, elapsed: float = 0.4, **content: Any) -> None:
         self.clock += elapsed
-        time = (START + dt.timedelta(seconds=self.clock)).isoformat()
+        time = (START + dt.timedelta(seconds=self.clock)).strftime("%Y-%m-%dT%H:%M:%SZ")
         self.rows.append({"seq": len(self.rows), "kind": kind, "time": time, **content})
 
     def trial(self, point: dict[str, Any], ladder: Ladder | None) -> Iterator[None]:
@@ -152,7 +152,7 @@ class Fake:
             logits = self.answers(self.skill(point, evaluation), 1000 * point["number"] + evaluation)
             value = self.metric.compute(logits, self.labels)
             decision = None
-            if ladder is not None and point["origin"] != "baseline":
+            if ladder is not None and point["origin"] != "baseline" and evaluation < self.epochs:
                 found = ladder.judge(name, float(evaluation), value)
                 decision = None if found is None else found.as_dict()
             self.save(folder, evaluation, logits, value > best)
@@ -195,19 +195,19 @@ class Fake:
             np.savez(folder / f"predictions-{which}.npz", logits=logits, labels=self.labels)
         if folder.name == "ft":
             return
-        seen: dict[str, Any] = {"evaluation": evaluation, "layer_weights": {}, "flow": {}}
+        seen: dict[str, Any] = {"evaluation": evaluation}
         rng = np.random.default_rng(evaluation)
         for kind in ("hidden", "attention"):
             teacher = rng.dirichlet(np.linspace(1, 2 + evaluation, self.teacher_layers))
             student = rng.dirichlet(np.full(self.layers, 20.0))
-            seen["layer_weights"][kind] = {"student": student.tolist(), "teacher": teacher.tolist()}
             near = np.exp(
                 -np.abs(
                     np.linspace(0, 1, self.layers)[:, None] - np.linspace(0, 1, self.teacher_layers)[None]
                 )
                 * 5
             )
-            seen["flow"][kind] = (near / near.sum()).tolist()
+            flow = (near / near.sum()).tolist()
+            seen[kind] = {"student": student.tolist(), "teacher": teacher.tolist(), "flow": flow}
         with (folder / "seen.jsonl").open("a") as file:
             file.write(json.dumps(seen) + "\n")
 
@@ -309,32 +309,22 @@ class Fake:
         return {
             "schema": 1,
             "tool": "distill-tune 0.1.0",
-            "created": START.isoformat(),
-            "command": [
-                "python",
-                "-m",
-                "trainables.sweep",
-                "--method",
-                "emd",
-                "--task",
-                "cola",
-                "--layers",
-                "4",
-            ],
+            "created": START.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "command": ["--method", "emd", "--task", "cola", "--layers", str(self.layers)],
             "config": {
                 "method": "emd",
                 "task": "cola",
                 "layers": self.layers,
-                "recipe": "modern",
-                "epochs": None,
-                "seed": 0,
                 "teacher": None,
-                "student": None,
-                "data_dir": None,
+                "student_layers": None,
+                "data_dir": None if self.embedded else "glue",
+                "epochs": None,
                 "trials": None,
+                "seed": 0,
+                "baseline": self.baseline,
                 "scheduler": self.scheduler,
                 "out": str(self.folder),
-                "set": {},
+                "settings": {"alpha": [1.0, 0.8], "batch_size": ["32"]},
             },
             "versions": {"python": "3.11.9", "torch": "2.11.0", "transformers": "5.17.0", "ray": "2.60.0"},
             "fingerprint": {"data": "d41d8cd98f00b204", "teacher": "9a8b7c6d5e4f", "code": "0.1.0"},
@@ -373,21 +363,22 @@ class Fake:
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         storage = optuna.storages.JournalStorage(JournalFileBackend(str(self.folder / "study.journal")))
-        study = optuna.create_study(storage=storage, study_name="sweep", direction="maximize")
+        study = optuna.create_study(storage=storage, study_name="search", direction="maximize")
         for point in points:
             mine = [row for row in self.rows if row.get("point") == point["id"]]
             values = {r["evaluation"]: r["value"] for r in mine if r["kind"] == "evaluation"}
             states = [row["state"] for row in mine if row["kind"] == "state"]
             state = optuna.trial.TrialState[states[-1] if states else "WAITING"]
-            value = max(values.values()) if values and state.is_finished() and state.name != "FAIL" else None
-            bounds = {n: optuna.distributions.FloatDistribution(-1e6, 1e6) for n in point["params"]}
+            scored = values and state.is_finished() and state.name != "FAIL"
             study.add_trial(
                 optuna.trial.create_trial(
                     state=state,
-                    value=value,
+                    value=max(values.values()) if scored else None,
                     params=point["params"],
-                    distributions=bounds,
-                    user_attrs={"point": point["id"]},
+                    distributions={
+                        name: optuna.distributions.FloatDistribution(-1e6, 1e6) for name in point["params"]
+                    },
+                    user_attrs={name: point[name] for name in ("id", "method", "origin", "seed", "label")},
                     intermediate_values=values,
                 )
             )

@@ -111,7 +111,7 @@ def make(config: SweepConfig, machine: resources.Machine | None = None) -> dict[
         raise UserError(
             f"--set max_length={training.max_length} exceeds the {models.teacher.positions} positions of the teacher."
         )
-    points, published, note = _points(config, method, space, task, layers, values, wanted)
+    points, published, note = _points(config, method, space, task, layers, values, wanted, student["hidden_size"])
     if small and (config.epochs is None or config.trials is None):
         parts = [f"{EMBEDDED_EPOCHS} epochs"] if config.epochs is None else []
         parts = [f"{EMBEDDED_TRIALS} points", *parts] if config.trials is None else parts
@@ -307,6 +307,7 @@ def _points(
     layers: int,
     values: dict[str, list[Any]],
     wanted: int | None,
+    width: int,
 ) -> tuple[list[dict[str, Any]], dict[str, Any] | None, str]:
     """The points in their order, the published row, and the sentence about it."""
     name = task.published_as
@@ -333,15 +334,17 @@ def _points(
     points = list(merged.values())[:wanted]
     if config.baseline:
         ft = methods.get("ft")
-        chosen = search_spaces.load("ft").point().params
+        # A baseline that cannot learn would flatter every method: narrow encoders get the larger step of its axis.
+        rates = search_spaces.load("ft").axis("lr").choices
+        chosen = {"lr": max(rates) if width < _NARROW else min(rates)}
         baseline = {"method": "ft", "params": ft.resolve(dict(chosen), RECIPE), "origin": "baseline",
                     "grades": dict.fromkeys(chosen, "ours")}
         points.insert(1, baseline)
-    width = max(2, len(str(len(points) - 1)))
+    digits = max(2, len(str(len(points) - 1)))
     varied = [n for n in points[0]["params"] if len({repr(p["params"].get(n)) for p in merged.values()}) > 1]
     for number, point in enumerate(points):
         point.update(
-            id="ft" if point["origin"] == "baseline" else f"p{number:0{width}d}",
+            id="ft" if point["origin"] == "baseline" else f"p{number:0{digits}d}",
             number=number,
             seed=config.seed,
             label=format_params(point["params"], None if point["origin"] == "baseline" else varied or None),

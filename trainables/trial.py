@@ -100,7 +100,7 @@ class _Work:
             training=Training(**plan["training"]),
             numerics=numerics,
             seed=spec["seed"],
-            source=teacher(prepared["teacher"]["path"], plan["task"], numerics.device) if method.needs_teacher else None,
+            source=teacher(prepared["teacher"]["path"], plan["task"], numerics) if method.needs_teacher else None,
         )
         # The dropout of a fresh run must not depend on what drew numbers before it in this process.
         torch.manual_seed(spec["seed"])
@@ -160,9 +160,9 @@ class _Work:
 
 
 @lru_cache(maxsize=1)
-def teacher(path: str, task: str, device: str) -> OnlineTeacher:
+def teacher(path: str, task: str, numerics: Numerics) -> OnlineTeacher:
     """The teacher, loaded once per process however many trials it serves."""
-    return OnlineTeacher(load_classifier(path, registry.get(task)), device)
+    return OnlineTeacher(load_classifier(path, registry.get(task)), numerics.device, numerics.autocast)
 
 
 @lru_cache(maxsize=1)

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from distill.methods.objective import Outputs, Shape
 from distill.models.capture import Capture, shape_of
@@ -29,10 +29,20 @@ class TeacherSource(Protocol):
 
 
 class OnlineTeacher:
-    """Runs the frozen teacher for every batch, in eval mode and without gradients."""
+    """Runs the frozen teacher for every batch, in eval mode and without gradients.
 
-    def __init__(self, model: Any, device: str = "cpu") -> None:
+    Args:
+        model: A fine-tuned sequence classifier.
+        autocast: The type under which it will be run, such as "bfloat16". Its linear layers are then kept in that
+            type: autocast would round the same weights to it at every step.
+    """
+
+    def __init__(self, model: Any, device: str = "cpu", autocast: str | None = None) -> None:
         self.model = model.to(device).eval().requires_grad_(False)
+        if autocast is not None:
+            for module in self.model.modules():
+                if isinstance(module, nn.Linear):
+                    module.to(getattr(torch, autocast))
         self.shape = shape_of(model)
         self._captures: dict[frozenset[str], Capture] = {}
 
