@@ -1,0 +1,258 @@
+"""The proof of a record: `python -m analysis.verify DIR`.
+
+Reads the rows in order and proves from what stood before each of them that it had to be so: every decision of
+a rung, every state. Then the predictions and the Optuna study are held against the rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from analysis.study import check_study
+from trainables.record import COMPLETE, FAIL, FINISHED, PRUNED, RUNNING, WAITING, Record, UserError, read
+from trainables.rungs import Ladder, milestones
+from trainables.statistics import recomputed
+
+SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Check:
+    """One kind of proof.
+
+    Attributes:
+        title: What was proved, in the words of the list that is printed.
+        count: How many single facts were looked at.
+        faults: Contradictions, one sentence each, in the order of the rows.
+    """
+
+    title: str
+    count: int
+    faults: list[str]
+
+
+def verify(path: Path | str) -> list[Check]:
+    """Run every check on the sweep in `path`.
+
+    Raises:
+        UserError: The folder holds no readable sweep.
+    """
+    record = read(path)
+    checks: list[tuple[str, Callable[[Record], Iterator[str | None]]]] = [
+        ("rows follow each other without a gap", _sequence),
+        ("rungs are the ones that were asked for", _rungs),
+        ("rung decisions follow from the values before them", _decisions),
+        ("evaluations are in order and their epochs fit", _evaluations),
+        ("repeated evaluations are equal bit for bit", _repeats),
+        ("states follow from the evaluations and decisions before them", _states),
+        ("scores follow from the saved predictions", _scores),
+        ("trials of the Optuna study agree with the rows", check_study),
+    ]
+    found = []
+    for title, check in checks:
+        outcome = list(check(record))
+        found.append(Check(title, len(outcome), [fault for fault in outcome if fault is not None]))
+    return found
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the checks: 0 when all hold, 1 with the first contradictions, 2 when there is no sweep."""
+    parser = argparse.ArgumentParser(prog="python -m analysis.verify", description="Prove a sweep's record.")
+    parser.add_argument("folder", metavar="DIR", type=Path, help="folder of a sweep")
+    try:
+        checks = verify(parser.parse_args(argv).folder)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    for check in checks:
+        print(f"{'fault' if check.faults else 'ok':>5}  {check.count:5d}  {check.title}")
+    faults = [fault for check in checks for fault in check.faults]
+    for fault in faults[:SHOWN]:
+        print(fault)
+    if len(faults) > SHOWN:
+        print(f"… and {len(faults) - SHOWN} more.")
+    return 1 if faults else 0
+
+
+# Every check yields one item per fact it looked at: None where it holds, else a sentence.
+
+
+def _sequence(record: Record) -> Iterator[str | None]:
+    for number, row in enumerate(record.rows):
+        fault = None
+        if row["seq"] != number:
+            fault = (
+                f"Row {number} carries the number {row['seq']}: a row is missing, doubled or out of order."
+            )
+        yield fault
+
+
+def _rungs(record: Record) -> Iterator[str | None]:
+    scheduler = record.plan["scheduler"]
+    if scheduler["name"] != "asha":
+        yield None if not scheduler.get("rungs") else "The plan has rungs but no scheduler that uses them."
+        return
+    wanted = list(milestones(record.plan["epochs"], scheduler["grace"], scheduler["reduction_factor"]))
+    if list(scheduler["rungs"]) == wanted:
+        yield None
+    else:
+        yield f"The plan's rungs are {scheduler['rungs']}, but what was asked for gives {wanted}."
+
+
+def _decisions(record: Record) -> Iterator[str | None]:
+    """Replay the rungs; the baseline is exempt, and a trial's last evaluation needs no decision."""
+    scheduler = record.plan["scheduler"]
+    asha = scheduler["name"] == "asha"
+    ladder = Ladder(tuple(scheduler["rungs"]), scheduler["reduction_factor"]) if asha else None
+    for row, first in _firsts(record):
+        found, wanted = row.get("decision"), None
+        trial = record.trials[row["point"]]
+        judged = (
+            ladder is not None and not trial.is_baseline and row["evaluation"] < record.plan["evaluations"]
+        )
+        if not first:
+            yield (
+                None
+                if found is None
+                else f"{_name(row)} repeats an earlier one and still carries a decision."
+            )
+            continue
+        if ladder is not None and judged:
+            # A value that is not finite counts as the worst of all.
+            value = -sys.float_info.max if row["value"] is None else row["value"]
+            decision = ladder.judge(row["point"], row["epoch"], value)
+            wanted = None if decision is None else decision.as_dict()
+        yield _decision_fault(row, found, wanted)
+
+
+def _decision_fault(
+    row: dict[str, Any], found: dict[str, Any] | None, wanted: dict[str, Any] | None
+) -> str | None:
+    if found == wanted:
+        return None
+    if wanted is None:
+        return f"{_name(row)} carries a decision at rung {found and found.get('rung')} where none was due."
+    if found is None:
+        return f"{_name(row)} has no decision, but rung {wanted['rung']:g} was due with {_words(wanted)}."
+    wrong = [key for key in wanted if found.get(key) != wanted[key]]
+    return (
+        f"{_name(row)}, value {row['value']}: the record says {_words(found)}, the values before it give "
+        f"{_words(wanted)} (differs in {', '.join(wrong)})."
+    )
+
+
+def _evaluations(record: Record) -> Iterator[str | None]:
+    seen: dict[str, int] = {}
+    per_epoch, metric = record.plan["evaluations_per_epoch"], record.plan["metric"]
+    for row, first in _firsts(record):
+        before = seen.get(row["point"], 0)
+        named = (row.get("metrics") or {}).get(metric)
+        fault = None
+        if first and row["evaluation"] != before + 1:
+            fault = f"{_name(row)} follows evaluation {before}: one between them is missing."
+        elif row["evaluation"] > record.plan["evaluations"]:
+            fault = f"{_name(row)} is beyond the {record.plan['evaluations']} evaluations of a trial."
+        elif not math.isclose(row["epoch"] * per_epoch, row["evaluation"], abs_tol=1e-6):
+            fault = f"{_name(row)} stands at epoch {row['epoch']:g}, which is not where it belongs."
+        elif named is not None and row["value"] is not None and named != row["value"]:
+            fault = f"{_name(row)} has value {row['value']}, but its metric {metric} is {named}."
+        seen[row["point"]] = max(before, row["evaluation"])
+        yield fault
+
+
+def _repeats(record: Record) -> Iterator[str | None]:
+    for row, first in _firsts(record):
+        if not first:
+            known = record.trials[row["point"]].evaluations[row["evaluation"]]
+            same = known["value"] == row["value"]
+            yield None if same else f"{_name(row)} was first {known['value']} and then {row['value']}."
+
+
+def _states(record: Record) -> Iterator[str | None]:
+    state = dict.fromkeys(record.trials, WAITING)
+    done: dict[str, int] = dict.fromkeys(record.trials, 0)
+    stopped: dict[str, bool] = dict.fromkeys(record.trials, False)
+    for row in record.rows:
+        if row["kind"] == "evaluation":
+            point = row["point"]
+            repeat = row["evaluation"] <= done[point]
+            fault = None
+            if state[point] != RUNNING and not (repeat and state[point] in FINISHED):
+                fault = f"{_name(row)} was recorded while the trial was {state[point]}."
+            elif stopped[point] and not repeat:
+                fault = f"{_name(row)} was recorded although a rung had stopped the trial."
+            done[point] = max(done[point], row["evaluation"])
+            stopped[point] |= bool((row.get("decision") or {}).get("stop"))
+            yield fault
+        elif row["kind"] == "state":
+            yield _state_fault(row, state[row["point"]], done[row["point"]], stopped[row["point"]], record)
+            state[row["point"]] = row["state"]
+
+
+def _state_fault(row: dict[str, Any], before: str, done: int, stopped: bool, record: Record) -> str | None:
+    new, what = row["state"], f"Row {row['seq']} sets {row['point']} to {row['state']}"
+    needed = record.plan["evaluations"]
+    if before in FINISHED:
+        return f"{what}, but it was already {before}."
+    if new in (COMPLETE, PRUNED) and before != RUNNING:
+        return f"{what}, but it never ran."
+    if new == COMPLETE and done < needed:
+        return f"{what} after {done} of {needed} evaluations."
+    if new == COMPLETE and stopped:
+        return f"{what}, but a rung had stopped it."
+    if new == PRUNED and not stopped:
+        return f"{what}, but no rung stopped it."
+    if new == FAIL and not row.get("cause"):
+        return f"{what} without a cause."
+    return f"{what}, a state that does not exist." if new not in (RUNNING, *FINISHED) else None
+
+
+def _scores(record: Record) -> Iterator[str | None]:
+    """Finished trials only: a running trial's files may be one evaluation ahead of its rows."""
+    for trial in record.trials.values():
+        for which, row in (("best", trial.best), ("last", trial.last)):
+            file = trial.predictions(which)
+            if trial.state not in (COMPLETE, PRUNED) or row is None or not file.exists():
+                continue
+            value = recomputed(record, file)
+            where = file.relative_to(record.path)
+            if value is None:
+                yield f"{where} can't be read."
+            elif row["value"] is None:
+                same = math.isnan(value)
+                yield None if same else f"{where} gives {value}, but the record has no finite value there."
+            else:
+                same = math.isclose(value, row["value"], rel_tol=0.0, abs_tol=1e-12)
+                yield None if same else f"{where} gives {value}, the record says {row['value']}."
+
+
+def _firsts(record: Record) -> Iterator[tuple[dict[str, Any], bool]]:
+    """Evaluation rows in order, and whether each is the first of its number."""
+    seen = set()
+    for row in record.rows:
+        if row["kind"] == "evaluation":
+            key = (row["point"], row["evaluation"])
+            yield row, key not in seen
+            seen.add(key)
+
+
+def _name(row: dict[str, Any]) -> str:
+    return f"Row {row['seq']}, evaluation {row['evaluation']} of {row['point']},"
+
+
+def _words(decision: dict[str, Any]) -> str:
+    verb = "stop" if decision.get("stop") else "go on"
+    return (
+        f"“{verb}” at rung {decision.get('rung')}, cutoff {decision.get('cutoff')}, "
+        f"{decision.get('recorded')} recorded"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
