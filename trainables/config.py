@@ -77,14 +77,12 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument("--no-baseline", dest="baseline", action="store_false", help="leave out the undistilled student")
     what.add_argument("--seed", type=int, help="seed of the order of points, weights and batches (default: 0)")
     models = root.add_argument_group("models and data")
-    models.add_argument("--teacher", metavar="DIR", help="folder of the teacher's encoder")
+    add_model_options(models)
     models.add_argument("--student", metavar="DIR", help="folder of an encoder that serves as student")
     models.add_argument("--student-layers", metavar="3,6,9,12", help="layers the truncated student keeps, from 1")
     models.add_argument(
         "--student-init", choices=("pretrained", "teacher"), help="whose layers the truncated student takes"
     )
-    models.add_argument("--data-dir", metavar="DIR", help="folder in GLUE's layout (CoLA/train.tsv, CoLA/dev.tsv)")
-    models.add_argument("--max-train-rows", type=int, metavar="N", help="train on N rows drawn by the seed")
     teacher = root.add_argument_group("teacher")
     add_teacher_options(teacher)
     engine = root.add_argument_group("training and early stopping")
@@ -97,7 +95,6 @@ def parser() -> argparse.ArgumentParser:
     engine.add_argument("--max-concurrent", type=int, metavar="N", help="run at most N trials at once")
     place = root.add_argument_group("record")
     place.add_argument("--out", metavar="DIR", help="folder of this sweep (default: a new one in sweeps/)")
-    place.add_argument("--artifacts", metavar="DIR", help="store of teachers and tokenised data")
     place.add_argument("--keep-students", type=int, metavar="N", help="keep the weights of the N best (default: 3)")
     place.add_argument("--resume", metavar="DIR", help="continue a sweep; takes no other option but --allow-changed")
     place.add_argument(
@@ -107,13 +104,28 @@ def parser() -> argparse.ArgumentParser:
     return root
 
 
-def add_teacher_options(group: argparse._ArgumentGroup | argparse.ArgumentParser) -> None:
+Group = argparse._ArgumentGroup | argparse.ArgumentParser
+
+
+def add_model_options(group: Group) -> None:
+    """Options that name teacher, data and store."""
+    group.add_argument("--teacher", metavar="DIR", help="folder of the teacher's encoder")
+    group.add_argument("--data-dir", metavar="DIR", help="folder in GLUE's layout (CoLA/train.tsv, CoLA/dev.tsv)")
+    group.add_argument("--max-train-rows", type=int, metavar="N", help="train on N rows drawn by the seed")
+    group.add_argument("--artifacts", metavar="DIR", help="store of teachers and tokenised data")
+
+
+def add_teacher_options(group: Group) -> None:
     """Options that `trainables.sweep` and `trainables.teacher` share."""
     group.add_argument("--teacher-lr", type=float, metavar="LR", help="its peak learning rate")
-    group.add_argument("--teacher-epochs", type=int, metavar="N", help="its epochs, the best on dev is kept (default: 4)")
+    group.add_argument(
+        "--teacher-epochs", type=int, metavar="N", help="its epochs, the best on dev is kept (default: 4)"
+    )
     group.add_argument("--teacher-seed", type=int, metavar="N", help="its seed (default: 0)")
     group.add_argument(
-        "--allow-weak-teacher", action="store_true", help="go on although the teacher is no better than chance"
+        "--allow-weak-teacher",
+        action="store_true",
+        help="go on although the teacher is no better than chance",
     )
 
 

@@ -24,7 +24,9 @@ def describe(header: dict[str, Any]) -> list[str]:
     ]
     if plan["published"]:
         row = plan["published"]
-        lines.append(f"Published for {row['task']}, {row['layers']} layers: {format_params(row['values'])} ({row['source']}).")
+        lines.append(
+            f"Published for {row['task']}, {row['layers']} layers: {format_params(row['values'])} ({row['source']})."
+        )
     else:
         lines.append(f"Note: {plan['published_note']}")
     distilled = [p for p in plan["points"] if p["origin"] != "baseline"]
@@ -46,7 +48,7 @@ def describe(header: dict[str, Any]) -> list[str]:
     gpus = f", {resources['gpus_per_trial']:g} GPU" if resources["gpus_per_trial"] else ""
     lines.append(
         f"Resources: {resources['max_concurrent']} trials at once, {resources['cpus_per_trial']:g} CPU{gpus} and "
-        f"{resources['threads']} thread(s) each, on {resources['cpus']} cores and {resources['gpus']} GPUs; "
+        f"{resources['threads']} thread(s) each, on {plan['cpus']} cores and {resources['gpus']} GPUs; "
         f"{numerics['autocast'] or 'float32'} on {numerics['device']}."
     )
     lines.append(f"Disk: about {estimate['disk_bytes'] / 1e9:.1f} GB at most. Artifacts: {plan['artifacts']}.")

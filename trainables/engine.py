@@ -29,7 +29,7 @@ class PointSearcher(Searcher):
         self._recorder = recorder
         self._waiting = [trial.id for trial in recorder.record.unfinished()]
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def suggest(self, trial_id: str) -> Any:
         if not self._waiting:
             return Searcher.FINISHED
         trial = self._recorder.record.trials[self._waiting.pop(0)]
@@ -80,7 +80,10 @@ class PointASHA(AsyncHyperBandScheduler):
             reduction_factor=reduction_factor,
         )
         self._recorder = recorder
-        asked, own = set(recorder.record.plan["scheduler"]["rungs"]), set(recorder.ladder.milestones if recorder.ladder else ())
+        asked, own = (
+            set(recorder.record.plan["scheduler"]["rungs"]),
+            set(recorder.ladder.milestones if recorder.ladder else ()),
+        )
         if asked != own:
             raise RuntimeError(f"the plan asks for rungs {sorted(asked)}, the scheduler has {sorted(own)}")
 
@@ -161,7 +164,7 @@ def start_ray(plan: dict[str, Any], dashboard: bool = True) -> str | None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     context = ray.init(
-        num_cpus=plan["resources"]["cpus"],
+        num_cpus=plan["cpus"],
         num_gpus=plan["resources"]["gpus"],
         include_dashboard=dashboard,
         log_to_driver=False,
@@ -204,9 +207,7 @@ def run(recorder: Recorder, function: Callable[[dict[str, Any]], None]) -> None:
         function(config)
 
     named.__name__ = named.__qualname__ = worker_name(plan)
-    trainable = tune.with_resources(
-        named, {"cpu": resources["cpus_per_trial"], "gpu": resources["gpus_per_trial"]}
-    )
+    trainable = tune.with_resources(named, {"cpu": resources["cpus_per_trial"], "gpu": resources["gpus_per_trial"]})
     tuner = tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
@@ -244,4 +245,13 @@ def trial_name(trial: Any) -> str:
     return f"{trial.config['point']}-{trial.trial_id}"
 
 
-__all__ = ["FAIL", "PointASHA", "PointCallback", "PointFIFO", "PointSearcher", "catch_signals", "run", "start_ray"]
+__all__ = [
+    "FAIL",
+    "PointASHA",
+    "PointCallback",
+    "PointFIFO",
+    "PointSearcher",
+    "catch_signals",
+    "run",
+    "start_ray",
+]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import platform
 import time
-from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -13,78 +12,18 @@ from typing import Any
 import search_spaces
 from distill import artifacts, methods
 from distill.errors import UserError
-from distill.methods.base import Method, nearest
-from distill.models import embedded
-from distill.models.folder import EncoderFolder, inspect
+from distill.methods.base import Method
+from distill.models.folder import inspect
 from distill.models.layers import evenly
-from distill.tasks import glue, registry
-from distill.tasks.base import Task, TaskData
-from distill.training.settings import TRAINING_FIELDS, Training
-from search_spaces import SearchSpace, SpaceError, format_params
+from distill.tasks.base import Task
 from trainables import resources
 from trainables.config import SweepConfig
+from trainables.models import Models, check_length, resolve_models, shared_part
+from trainables.points import RECIPE, distributions, make_points, split_settings
 from trainables.record import SCHEMA
 from trainables.rungs import milestones
 
-RECIPE = "modern"
 EMBEDDED_TRIALS, EMBEDDED_EPOCHS = 8, 4
-_NARROW = 512
-
-
-@dataclass(frozen=True)
-class Models:
-    """The encoders of a sweep and where the data comes from."""
-
-    task: Task
-    data: TaskData
-    teacher: EncoderFolder
-    teacher_origin: str
-    teacher_name: str
-    data_origin: str
-    notices: tuple[str, ...]
-
-
-def resolve_models(config: SweepConfig) -> Models:
-    """Find teacher and data; fall back on what is embedded, and say so.
-
-    Raises:
-        UserError: A folder or file is missing or malformed, or nothing can stand in for it.
-    """
-    task = registry.get(config.task)
-    notices = []
-    if config.teacher:
-        teacher, origin = inspect(config.teacher, "--teacher"), "local"
-        name = teacher.path.name
-    else:
-        teacher, origin, name = inspect(embedded.folder(), "--teacher"), "embedded", embedded.NAME
-        notices.append(f"No --teacher was named: the embedded encoder serves, {name}.")
-    if config.data_dir:
-        data, data_origin = glue.load(task, config.data_dir), "local"
-    else:
-        made_up = task if task.made_up else registry.stand_in(task)
-        if made_up is None:
-            raise UserError(f"--task {task.name} needs --data-dir, a folder in GLUE's layout; no made-up data stands in.")
-        data, data_origin = glue.load_made_up(made_up, seed=0), "embedded"
-        if made_up is not task:
-            notices.append(
-                f"No --data-dir was named: made-up data serves instead of {task.name}. The task is called "
-                f"{made_up.name}; its scores say nothing about {task.name}."
-            )
-        task = made_up
-    notices.extend(data.notes)
-    if config.max_train_rows and config.max_train_rows < len(data.train):
-        notices.append(f"Training on {config.max_train_rows} of {len(data.train)} rows.")
-        data = data.limit_train(config.max_train_rows, config.seed)
-    return Models(task, data, teacher, origin, name, data_origin, tuple(notices))
-
-
-def teacher_recipe(config: SweepConfig, models: Models, training: Training) -> dict[str, Any]:
-    """The teacher's own training: batch and length as the students', its own rate, epochs and seed."""
-    return {
-        "lr": config.teacher_lr or (1e-4 if models.teacher_origin == "embedded" else 5e-5),
-        "seed": config.teacher_seed,
-        "training": replace(training, epochs=config.teacher_epochs or 4).as_dict(),
-    }
 
 
 def make(config: SweepConfig, machine: resources.Machine | None = None) -> dict[str, Any]:
@@ -106,25 +45,20 @@ def make(config: SweepConfig, machine: resources.Machine | None = None) -> dict[
     small = models.data_origin == "embedded"
     epochs = config.epochs or (EMBEDDED_EPOCHS if small else int(space.epochs.value))
     wanted = config.trials or (EMBEDDED_TRIALS if small else None)
-    values, training = _settings(config, method, epochs)
-    if training.max_length > models.teacher.positions:
-        raise UserError(
-            f"--set max_length={training.max_length} exceeds the {models.teacher.positions} positions of the teacher."
-        )
-    points, published, note = _points(config, method, space, task, layers, values, wanted, student["hidden_size"])
+    values, training = split_settings(config, method, epochs)
+    check_length(training, models)
+    points, published, note = make_points(config, method, space, task, layers, values, wanted, student["hidden_size"])
     if small and (config.epochs is None or config.trials is None):
         parts = [f"{EMBEDDED_EPOCHS} epochs"] if config.epochs is None else []
         parts = [f"{EMBEDDED_TRIALS} points", *parts] if config.trials is None else parts
         notices.append(f"On embedded data the plan is cut to {' and '.join(parts)}; --trials and --epochs change that.")
     allotted = resources.allot(machine, config.cpus_per_trial, config.gpus_per_trial, config.max_concurrent)
     numerics = resources.numerics(machine, allotted)
-    recipe = teacher_recipe(config, models, training)
     plan = {
+        **shared_part(config, models, training, numerics, machine.cpus),
         "method": method.name,
         "method_title": method.title,
-        "task": task.name,
         "task_title": task.title,
-        "metric": task.metric,
         "metric_title": _metric_title(task),
         "layers": layers,
         "recipe": RECIPE,
@@ -145,28 +79,15 @@ def make(config: SweepConfig, machine: resources.Machine | None = None) -> dict[
             }
             for axis in space.active(RECIPE)
         ],
-        "distributions": {m.name: _distributions(m) for m in (method, methods.get("ft"))},
+        "distributions": {m.name: distributions(m) for m in (method, methods.get("ft"))},
         "resources": {
             "cpus_per_trial": allotted.cpus_per_trial,
             "gpus_per_trial": allotted.gpus_per_trial,
             "max_concurrent": allotted.max_concurrent,
             "threads": allotted.threads,
-            "cpus": machine.cpus,
             "gpus": machine.gpus,
         },
-        "numerics": numerics.as_dict(),
-        "training": training.as_dict(),
         "notices": [*models.notices, *notices],
-        "teacher": {
-            "origin": models.teacher_origin,
-            "name": models.teacher_name,
-            "path": str(models.teacher.path),
-            "layers": models.teacher.layers,
-            "hidden_size": models.teacher.hidden_size,
-            "heads": models.teacher.heads,
-            "allow_weak": config.allow_weak_teacher,
-            **recipe,
-        },
         "student": student,
         "data": {
             "origin": models.data_origin,
@@ -176,7 +97,6 @@ def make(config: SweepConfig, machine: resources.Machine | None = None) -> dict[
             "dev_rows": len(models.data.dev),
         },
         "keep_students": config.keep_students,
-        "artifacts": str(artifacts.Store(config.artifacts).place),
     }
     plan["estimate"] = _estimate(plan, models, student)
     fingerprint = {
@@ -192,7 +112,7 @@ def make(config: SweepConfig, machine: resources.Machine | None = None) -> dict[
                 "params": point["params"],
                 "seed": point["seed"],
                 **{name: plan[name] for name in ("recipe", "numerics", "training")},
-                "teacher": {name: recipe[name] for name in recipe},
+                "teacher": {name: plan["teacher"][name] for name in ("lr", "seed", "training")},
                 "student": {name: student[name] for name in ("init", "layers")},
                 **{name: fingerprint[name] for name in ("data", "encoder", "student")},
             }
@@ -229,9 +149,15 @@ def _student(config: SweepConfig, method: Method, models: Models) -> tuple[dict[
         width = folder.hidden_size
         notices = []
         if width != teacher.hidden_size:
-            notices.append(f"The student's width {width} differs from the teacher's {teacher.hidden_size}: a linear "
-                           "projection is trained beside it and dropped at the end.")
-        return {**facts, "hidden_size": width, "heads": folder.heads, "kept": folder.layers}, folder.layers, notices
+            notices.append(
+                f"The student's width {width} differs from the teacher's {teacher.hidden_size}: a linear "
+                "projection is trained beside it and dropped at the end."
+            )
+        return (
+            {**facts, "hidden_size": width, "heads": folder.heads, "kept": folder.layers},
+            folder.layers,
+            notices,
+        )
     kept = config.student_layers
     if kept is None:
         if config.layers is None:
@@ -240,7 +166,9 @@ def _student(config: SweepConfig, method: Method, models: Models) -> tuple[dict[
     elif config.layers is not None and config.layers != len(kept):
         raise UserError(f"--student-layers names {len(kept)} layers, --layers {config.layers}; leave one out.")
     if min(kept) < 1 or max(kept) > teacher.layers:
-        raise UserError(f"--student-layers {','.join(map(str, kept))} does not fit an encoder of {teacher.layers} layers.")
+        raise UserError(
+            f"--student-layers {','.join(map(str, kept))} does not fit an encoder of {teacher.layers} layers."
+        )
     init = config.student_init or method.student_inits[0]
     return (
         {
@@ -255,129 +183,6 @@ def _student(config: SweepConfig, method: Method, models: Models) -> tuple[dict[
         len(kept),
         [],
     )
-
-
-def _settings(config: SweepConfig, method: Method, epochs: int) -> tuple[dict[str, list[Any]], Training]:
-    """Split `--set` into values of the method's hyper-parameters and fixed training numbers."""
-    values: dict[str, list[Any]] = {}
-    training: dict[str, Any] = {}
-    known = [h.name for h in method.hyperparameters]
-    for name, given in config.settings.items():
-        if hyper := method.hyperparameter(name):
-            values[name] = list(dict.fromkeys(hyper.parse(value) for value in given))
-        elif name in TRAINING_FIELDS:
-            if len(given) != 1:
-                raise UserError(f"--set {name} takes one value, not {len(given)}.")
-            training[name] = _training_value(name, given[0])
-        else:
-            raise UserError(f"--set {name} is unknown{nearest(name, [*known, *TRAINING_FIELDS])}")
-    return values, Training(**{"epochs": epochs, **training})
-
-
-_TRAINING_BOUNDS = {
-    "epochs": (1, 10_000),
-    "batch_size": (1, 65_536),
-    "warmup": (0.0, 1.0),
-    "weight_decay": (0.0, 10.0),
-    "clip": (0.0, 1e6),
-    "max_length": (3, 100_000),
-    "evaluation_batch": (1, 65_536),
-}
-
-
-def _training_value(name: str, text: Any) -> Any:
-    low, high = _TRAINING_BOUNDS[name]
-    if name == "epochs":
-        raise UserError("--set epochs is not needed; use --epochs.")
-    try:
-        number = float(text)
-    except (TypeError, ValueError):
-        raise UserError(f"--set {name}={text} is not a number.") from None
-    whole = isinstance(low, int)
-    if not low <= number <= high or (whole and number != int(number)):
-        raise UserError(f"--set {name}={text} must be {'a whole number' if whole else 'a number'} from {low} to {high:g}.")
-    return int(number) if whole else number
-
-
-def _points(
-    config: SweepConfig,
-    method: Method,
-    space: SearchSpace,
-    task: Task,
-    layers: int,
-    values: dict[str, list[Any]],
-    wanted: int | None,
-    width: int,
-) -> tuple[list[dict[str, Any]], dict[str, Any] | None, str]:
-    """The points in their order, the published row, and the sentence about it."""
-    name = task.published_as
-    row = space.row(name, layers) if name else None
-    if task.made_up:
-        note = f"{task.name} is made-up data: nothing is published for it. The points come from the axes of {space.title}."
-    elif row is None:
-        note = space.missing_row(name or task.name, layers) + "."
-    else:
-        note = ""
-    merged: dict[str, dict[str, Any]] = {}
-    inert = set()
-    axes = {axis.name for axis in space.active(RECIPE)}
-    for candidate in space.points(name or task.name, layers, RECIPE, config.seed):
-        for chosen, grades, origin in _overlay(candidate, values, axes):
-            params = method.resolve(chosen, RECIPE)
-            inert |= set(chosen) - set(params)
-            key = search_spaces.point_id(params)
-            merged.setdefault(
-                key,
-                {"method": method.name, "params": params, "origin": origin,
-                 "grades": {n: grades.get(n, "code default") for n in params}},
-            )
-    points = list(merged.values())[:wanted]
-    if config.baseline:
-        ft = methods.get("ft")
-        # A baseline that cannot learn would flatter every method: narrow encoders get the larger step of its axis.
-        rates = search_spaces.load("ft").axis("lr").choices
-        chosen = {"lr": max(rates) if width < _NARROW else min(rates)}
-        baseline = {"method": "ft", "params": ft.resolve(dict(chosen), RECIPE), "origin": "baseline",
-                    "grades": dict.fromkeys(chosen, "ours")}
-        points.insert(1, baseline)
-    digits = max(2, len(str(len(points) - 1)))
-    varied = [n for n in points[0]["params"] if len({repr(p["params"].get(n)) for p in merged.values()}) > 1]
-    for number, point in enumerate(points):
-        point.update(
-            id="ft" if point["origin"] == "baseline" else f"p{number:0{digits}d}",
-            number=number,
-            seed=config.seed,
-            label=format_params(point["params"], None if point["origin"] == "baseline" else varied or None),
-        )
-    published = None
-    if row is not None:
-        published = {"task": row.task, "layers": row.layers, "values": dict(row.values), "source": row.source}
-    return points, published, note
-
-
-def _overlay(candidate: Any, values: dict[str, list[Any]], axes: set[str]) -> list[tuple[dict[str, Any], dict[str, str], str]]:
-    """`candidate` with every combination of the values that `--set` gave."""
-    found = [(dict(candidate.params), dict(candidate.grades), str(candidate.origin))]
-    for name, given in values.items():
-        found = [
-            ({**params, name: value}, {**grades, name: grades[name] if params.get(name) == value else "given"},
-             origin if params.get(name) == value else "given")
-            for params, grades, origin in found
-            for value in given
-        ]
-    return found
-
-
-def _distributions(method: Method) -> dict[str, dict[str, Any]]:
-    """Wide bounds for the study, fixed at its creation: the axis's where there is one, else the declaration's."""
-    space = search_spaces.load(method.name) if method.name in search_spaces.methods() else None
-    axes = {axis.name: axis for axis in space.axes} if space else {}
-    found = {}
-    for hyper in method.hyperparameters:
-        low, high = hyper.low, hyper.high
-        log = hyper.name in axes and axes[hyper.name].scale == "log" and (low or 0) > 0
-        found[hyper.name] = {"type": hyper.type, "low": low, "high": high, "log": log, "choices": list(hyper.choices)}
-    return found
 
 
 def _scheduler(config: SweepConfig, epochs: int) -> dict[str, Any]:
@@ -427,6 +232,3 @@ def versions() -> dict[str, str]:
     """Versions of what decides values."""
     names = ("torch", "transformers", "tokenizers", "ray", "optuna", "POT", "numpy", "scikit-learn")
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
-
-
-__all__ = ["Models", "SpaceError", "make", "resolve_models", "teacher_recipe"]

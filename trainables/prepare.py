@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distill.artifacts import Store, hash_file
+from distill.artifacts import Store
 from distill.errors import UserError
 from distill.tasks import glue, registry, tokens
 from distill.tasks.base import Task, TaskData
@@ -60,45 +61,17 @@ def prepare(header: dict[str, Any], data: TaskData, say: Say, remote: bool) -> d
         UserError: The teacher is no better than chance and was not allowed to be.
     """
     plan = header["plan"]
-    store = Store(plan["artifacts"])
     task = registry.get(plan["task"])
-    teacher = plan["teacher"]
-    encoder = Path(teacher["path"])
-    if plan["student"]["init"] == "folder" and not tokens.same_vocabulary(encoder, Path(plan["student"]["path"])):
+    student = plan["student"]
+    if student["init"] == "folder" and not tokens.same_vocabulary(Path(plan["teacher"]["path"]), Path(student["path"])):
         raise UserError(
-            f"--student {plan['student']['path']} and the teacher split text into different tokens: "
+            f"--student {student['path']} and the teacher split text into different tokens: "
             "both must share one vocabulary."
         )
-    rows = tokens.prepare(store, data, encoder, plan["training"]["max_length"])
-    threads = int(plan["resources"]["cpus"])
-    order = TeacherOrder(
-        store=str(store.place),
-        encoder=str(encoder),
-        tokens=str(rows),
-        task=task.name,
-        training=teacher["training"],
-        lr=teacher["lr"],
-        seed=teacher["seed"],
-        numerics={**plan["numerics"], "threads": threads},
-        progress=str(store.place / f".progress-{hash(str(rows)) & 0xFFFFFF:06x}-{int(time.time())}.jsonl"),
-    )
-    folder = _teacher(order, say, remote, threads, plan["numerics"]["device"])
+    rows, folder = share(plan, data, say, remote)
+    store = Store(plan["artifacts"])
     facts = store.facts(folder)
-    verdict = facts["verdict"]
-    low, high = verdict["interval"]
-    say(
-        f"Teacher: {teacher['name']}, {task.metric} {facts['score']:.3f} (95 % interval {low:.3f} to {high:.3f}) on "
-        f"{len(data.dev)} dev rows, {facts['parameters'] / 1e6:.1f} M parameters."
-    )
-    if not verdict["ok"]:
-        if not teacher["allow_weak"]:
-            raise UserError(
-                f"The teacher cannot teach: {verdict['reason']}; train it longer or otherwise (--teacher-epochs, "
-                "--teacher-lr), name another --teacher, or go on with --allow-weak-teacher."
-            )
-        say(f"Warning: {verdict['reason']}. Going on, as --allow-weak-teacher asks; the report says so.")
-    student = _student(plan, folder, task)
-    majority = _majority(task, data)
+    verdict = check_teacher(plan, facts, len(data.dev), say)
     return {
         "teacher": {
             "path": str(folder / "model"),
@@ -110,21 +83,67 @@ def prepare(header: dict[str, Any], data: TaskData, say: Say, remote: bool) -> d
             "chance": verdict["chance"],
             **{k: facts[k] for k in ("content", "score", "parameters", "layers", "hidden_size", "curve", "seconds")},
         },
-        "student": student,
+        "student": _student(plan, folder, task),
         "data": {
             "path": str(rows),
             "key": rows.name,
             "train_rows": len(data.train),
             "dev_rows": len(data.dev),
             "fingerprint": header["fingerprint"]["data"],
-            "majority": majority,
+            "majority": _majority(task, data),
             "mean_tokens": store.facts(rows)["train"]["mean_tokens"],
         },
     }
 
 
-def _teacher(order: TeacherOrder, say: Say, remote: bool, threads: int, device: str) -> Path:
+def share(plan: dict[str, Any], data: TaskData, say: Say, remote: bool) -> tuple[Path, Path]:
+    """Folders of the tokenised data and of the teacher, built where the store has none.
+
+    Args:
+        plan: A plan, or the part of it that `trainables.models.shared_part` makes.
+    """
+    store, teacher = Store(plan["artifacts"]), plan["teacher"]
+    encoder = Path(teacher["path"])
+    rows = tokens.prepare(store, data, encoder, plan["training"]["max_length"])
+    order = TeacherOrder(
+        store=str(store.place),
+        encoder=str(encoder),
+        tokens=str(rows),
+        task=plan["task"],
+        training=teacher["training"],
+        lr=teacher["lr"],
+        seed=teacher["seed"],
+        numerics={**plan["numerics"], "threads": int(plan["cpus"])},
+        progress=str(store.place / f".progress-{os.getpid()}-{time.time_ns()}.jsonl"),
+    )
+    return rows, _teacher(order, say, remote)
+
+
+def check_teacher(plan: dict[str, Any], facts: dict[str, Any], dev_rows: int, say: Say) -> dict[str, Any]:
+    """Tell the teacher's dev score and refuse one that cannot teach; its verdict.
+
+    Raises:
+        UserError: It is no better than chance, or its labels are in another order, and that was not allowed.
+    """
+    verdict: dict[str, Any] = facts["verdict"]
+    low, high = verdict["interval"]
+    say(
+        f"Teacher: {plan['teacher']['name']}, {plan['metric']} {facts['score']:.3f} (95 % interval {low:.3f} to "
+        f"{high:.3f}) on {dev_rows} dev rows, {facts['parameters'] / 1e6:.1f} M parameters."
+    )
+    if not verdict["ok"]:
+        if not plan["teacher"]["allow_weak"]:
+            raise UserError(
+                f"The teacher cannot teach: {verdict['reason']}; train it longer or otherwise (--teacher-epochs, "
+                "--teacher-lr), name another --teacher, or go on with --allow-weak-teacher."
+            )
+        say(f"Warning: {verdict['reason']}. Going on, as --allow-weak-teacher asks; the report says so.")
+    return verdict
+
+
+def _teacher(order: TeacherOrder, say: Say, remote: bool) -> Path:
     """Find the teacher in the store, or have it made while its progress is told."""
+    from distill.artifacts import key_of
     from distill.teacher import finetune
 
     recipe = finetune.TeacherRecipe(Training(**order.training), order.lr, order.seed)
@@ -132,8 +151,6 @@ def _teacher(order: TeacherOrder, say: Say, remote: bool, threads: int, device: 
         Path(order.encoder), Path(order.tokens), registry.get(order.task), recipe, Numerics(**order.numerics)
     )
     store = Store(order.store)
-    from distill.artifacts import key_of
-
     if found := store.get(finetune.KIND, key_of(identity)):
         say(f"Teacher: found in the store ({found.name}).")
         return found
@@ -142,7 +159,9 @@ def _teacher(order: TeacherOrder, say: Say, remote: bool, threads: int, device: 
         return make_teacher(order, lambda line: say(line))
     import ray
 
-    task = ray.remote(num_cpus=threads, num_gpus=1 if device == "cuda" else 0, max_retries=2)(_remote_teacher)
+    task = ray.remote(
+        num_cpus=order.numerics["threads"], num_gpus=int(order.numerics["device"] == "cuda"), max_retries=2
+    )(_remote_teacher)
     pending = task.remote(order)
     progress, told = Path(order.progress), 0
     try:
@@ -219,14 +238,3 @@ def _majority(task: Task, data: TaskData) -> float | None:
     import numpy as np
 
     return float(np.bincount(data.dev.labels).max() / len(data.dev))
-
-
-def check_unchanged(prepared: dict[str, Any]) -> None:
-    """Raise UserError when a shared artifact is gone or was altered since the sweep began."""
-    for part in ("teacher", "data"):
-        folder = Path(prepared[part]["path"])
-        if not folder.exists():
-            raise UserError(f"{folder} is gone from the store; restore it, or start a new sweep.")
-    weights = next(Path(prepared["teacher"]["path"]).glob("*.safetensors"), None)
-    if weights is None or not hash_file(weights):
-        raise UserError(f"{prepared['teacher']['path']} has no weights; start a new sweep.")

@@ -32,10 +32,12 @@ def event_line(kind: str, trial: Trial, row: dict[str, Any], record: Record) -> 
         return f"{name}: started{again}."
     if row["state"] == PRUNED:
         stop = trial.stop or {}
-        value = (trial.last or {}).get("value")
-        return f"{name}: stopped at rung {stop['rung']:g}, {metric} {value:.3f} below {stop['cutoff']:.3f}."
+        reached = (trial.last or {}).get("value") or 0.0
+        return f"{name}: stopped at rung {stop['rung']:g}, {metric} {reached:.3f} below {stop['cutoff']:.3f}."
     if row["state"] == COMPLETE:
-        return f"{name}: complete, best {metric} {trial.score or 0:.3f} at epoch {(trial.best or {}).get('epoch', 0):g}."
+        return (
+            f"{name}: complete, best {metric} {trial.score or 0:.3f} at epoch {(trial.best or {}).get('epoch', 0):g}."
+        )
     if row["state"] == FAIL:
         return f"{name}: failed, {trial.cause}."
     return None

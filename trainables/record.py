@@ -167,9 +167,7 @@ def read(path: Path | str) -> Record:
             "use the version of distill-tune that wrote it."
         )
     prepared = json.loads((path / PREPARED).read_text()) if (path / PREPARED).exists() else None
-    trials = {
-        point["id"]: Trial(point=point, folder=path / TRIALS / point["id"]) for point in header["plan"]["points"]
-    }
+    trials = {point["id"]: Trial(point=point, folder=path / TRIALS / point["id"]) for point in header["plan"]["points"]}
     record = Record(path=path, header=header, prepared=prepared, trials=trials)
     for row in rows(path):
         record.apply(row)

@@ -24,7 +24,6 @@ from trainables.record import (
     RUNNING,
     SWEEP,
     TRIALS,
-    Record,
     Trial,
     read,
 )
@@ -129,7 +128,7 @@ class Recorder:
             return True
         value = result["value"]
         value = float(value) if value is not None and math.isfinite(value) else None
-        row = {
+        row: dict[str, Any] = {
             "kind": "evaluation",
             "point": point,
             "evaluation": number,
@@ -197,7 +196,8 @@ class Recorder:
         kept = int(self.record.plan["keep_students"])
         finished = [t for t in self.record.trials.values() if t.state in FINISHED]
         ranked = sorted(
-            (t for t in finished if not t.is_baseline and t.score is not None), key=lambda t: -(t.score or 0.0)
+            (t for t in finished if not t.is_baseline and t.score is not None),
+            key=lambda t: -(t.score or 0.0),
         )
         losers = {t.id for t in ranked[kept:]} | {t.id for t in finished if t.score is None}
         for trial in finished:

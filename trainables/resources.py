@@ -28,7 +28,9 @@ def detect() -> Machine:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     folder = Path("/proc/driver/nvidia/gpus")
     present = len(list(folder.iterdir())) if folder.is_dir() else 0
-    gpus = present if visible is None else min(present, len([v for v in visible.split(",") if v.strip("- 1") or v == "1"]))
+    gpus = (
+        present if visible is None else min(present, len([v for v in visible.split(",") if v.strip("- 1") or v == "1"]))
+    )
     info = Path("/proc/cpuinfo")
     flags = info.read_text() if info.exists() else ""
     return Machine(cpus, gpus, "avx512_bf16" in flags or "amx_bf16" in flags)

@@ -58,11 +58,7 @@ def trial_interval(
     """
     found = load_predictions(trial.predictions(which))
     row = trial.best if which == "best" else trial.last
-    if (
-        found is None
-        or row is None
-        or not _same(metrics.get(record.plan["metric"]).compute(*found), row["value"])
-    ):
+    if found is None or row is None or not _same(metrics.get(record.plan["metric"]).compute(*found), row["value"]):
         return None
     return metrics.bootstrap_interval(record.plan["metric"], *found, level=level, samples=samples, seed=seed)
 

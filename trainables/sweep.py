@@ -122,7 +122,8 @@ def _drive(recorder: Any, data: Any, arguments: list[str]) -> int:
         unfinished = recorder.record.unfinished()
         recorder.close()
         if unfinished:
-            say(f"{len(unfinished)} trials are unfinished. Continue with: python -m trainables.sweep --resume {recorder.path}")
+            say(f"{len(unfinished)} trials are unfinished. Continue with:")
+            say(f"  python -m trainables.sweep --resume {recorder.path}")
     return INTERRUPTED if unfinished else 0
 
 

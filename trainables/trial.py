@@ -58,7 +58,7 @@ def train_point(sweep: Path, point: str, recorded: int, report: Callable[[dict[s
         # Only the training is guarded: Ray ends a stopped trial by raising inside `report`.
         try:
             evaluation = next(evaluations, None)
-            row = None if evaluation is None else work.keep(evaluation)
+            kept = None if evaluation is None else work.keep(evaluation)
         except Exception as error:
             work.release()
             report(_failure(folder, error, len(work.rows) + 1))
@@ -66,8 +66,8 @@ def train_point(sweep: Path, point: str, recorded: int, report: Callable[[dict[s
         if evaluation is None:
             work.release()
             return
-        if row is not None:
-            report(row)
+        if kept is not None:
+            report(kept)
 
 
 class _Work:
@@ -183,4 +183,9 @@ def _failure(folder: Path, error: Exception, evaluation: int) -> dict[str, Any]:
     if isinstance(error, torch.OutOfMemoryError):
         kind = "out of memory"
     text = " ".join(str(error).split())[:300]
-    return {"evaluation": evaluation, "epoch": float(evaluation), "value": WORST, "failure": f"{kind}: {text}"}
+    return {
+        "evaluation": evaluation,
+        "epoch": float(evaluation),
+        "value": WORST,
+        "failure": f"{kind}: {text}",
+    }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from distill.methods.base import Hyperparameter, Method, Stage
 
@@ -27,23 +27,24 @@ def objective(setting: Setting) -> Objective:
     from distill.losses.distances import hidden_mean_square
     from distill.losses.layer_transport import LayerTransport
     from distill.losses.logits import prediction_loss
-    from distill.methods.objective import Objective, Outputs, Term
+    from distill.methods.objective import Objective, Outputs, Shape, Term
 
     params = setting.params
     published = setting.recipe == "published"
-    student, teacher = setting.student, setting.teacher
-    if teacher is None:
+    if setting.teacher is None:
         raise ValueError("BERT-EMD needs a teacher")
+    ours: Shape = setting.student
+    theirs: Shape = setting.teacher
     # Inert values are absent from a resolved point, so each has a neutral stand-in here.
     beta, theta, alpha = params["beta"], params.get("theta", 0.0), params.get("alpha", 0.0)
     active = tuple(name for name in ("attention", "hidden") if params[name] and beta * theta > 0)
     embedding = params["embedding"] and beta > 0
-    if "attention" in active and student.heads != teacher.heads:
+    if "attention" in active and ours.heads != theirs.heads:
         raise UserError(
-            f"The student has {student.heads} attention heads and the teacher {teacher.heads}, but BERT-EMD compares "
+            f"The student has {ours.heads} attention heads and the teacher {theirs.heads}, but BERT-EMD compares "
             "scores head by head: choose a --student with as many heads, or --set attention=false."
         )
-    reduction = "padded" if published else "masked"
+    reduction: Literal["masked", "padded"] = "padded" if published else "masked"
 
     class EarthMover(Objective):
         def __init__(self) -> None:
@@ -53,14 +54,16 @@ def objective(setting: Setting) -> Objective:
                 | ({"hidden"} if "hidden" in active or embedding else set())
                 | ({"scores"} if "attention" in active else set())
             )
-            widths_differ = student.hidden_size != teacher.hidden_size
+
             self.projection = (
-                nn.Linear(student.hidden_size, teacher.hidden_size) if widths_differ or published else None
+                nn.Linear(ours.hidden_size, theirs.hidden_size)
+                if published or ours.hidden_size != theirs.hidden_size
+                else None
             )
             self.transport = (
                 LayerTransport(
-                    student.layers,
-                    teacher.layers,
+                    ours.layers,
+                    theirs.layers,
                     terms=active,
                     update=params.get("update", "frozen"),
                     joint=params.get("joint", False),
@@ -72,9 +75,7 @@ def objective(setting: Setting) -> Objective:
                 else None
             )
 
-        def forward(
-            self, student: Outputs, teacher: Outputs | None, batch: dict[str, Tensor]
-        ) -> dict[str, Term]:
+        def forward(self, student: Outputs, teacher: Outputs | None, batch: dict[str, Tensor]) -> dict[str, Term]:
             assert teacher is not None
             mask = batch["attention_mask"]
             terms: dict[str, Term] = {}
@@ -91,20 +92,24 @@ def objective(setting: Setting) -> Objective:
                 terms["soft"] = Term(losses["soft"], alpha)
                 terms["hard"] = Term(losses["hard"], 1.0 - alpha)
             with torch.autocast(mask.device.type, enabled=False):
-                own = None
-                if student.hidden is not None:
+                if embedding or "hidden" in active:
+                    assert student.hidden is not None
+                    assert teacher.hidden is not None
                     own = student.hidden.float()
                     own = self.projection(own) if self.projection is not None else own
-                if embedding:
-                    assert own is not None and teacher.hidden is not None
-                    loss = hidden_mean_square(own[0], teacher.hidden[0], mask, reduction)
-                    terms["embedding"] = Term(loss, beta)
+                    hidden = (own[1:], teacher.hidden[1:]) if "hidden" in active else None
+                    if embedding:
+                        loss = hidden_mean_square(own[0], teacher.hidden[0], mask, reduction)
+                        terms["embedding"] = Term(loss, beta)
+                else:
+                    hidden = None
                 if self.transport is not None:
-                    costs = self.transport(
-                        hidden=(own[1:], teacher.hidden[1:]) if "hidden" in active else None,
-                        attention=(student.scores, teacher.scores) if "attention" in active else None,
-                        mask=mask,
-                    )
+                    scores = None
+                    if "attention" in active:
+                        assert student.scores is not None
+                        assert teacher.scores is not None
+                        scores = (student.scores, teacher.scores)
+                    costs = self.transport(hidden=hidden, attention=scores, mask=mask)
                     terms.update({name: Term(cost, beta * theta) for name, cost in costs.items()})
             return terms
 

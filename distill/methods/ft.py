@@ -20,9 +20,7 @@ def objective(setting: Setting) -> Objective:
     class FineTuning(Objective):
         uses_teacher = False
 
-        def forward(
-            self, student: Outputs, teacher: Outputs | None, batch: dict[str, Tensor]
-        ) -> dict[str, Term]:
+        def forward(self, student: Outputs, teacher: Outputs | None, batch: dict[str, Tensor]) -> dict[str, Term]:
             logits = student.logits.float()
             if setting.regression:
                 loss = functional.mse_loss(logits.squeeze(-1), batch["labels"].float())
@@ -37,9 +35,7 @@ METHOD = Method(
     name="ft",
     title="fine-tuning without a teacher",
     reference="Devlin et al., BERT, 2019",
-    hyperparameters=(
-        Hyperparameter("lr", "float", 5e-5, "peak learning rate", low=1e-8, high=1.0),
-    ),
+    hyperparameters=(Hyperparameter("lr", "float", 5e-5, "peak learning rate", low=1e-8, high=1.0),),
     stages=(Stage("finetune", objective, depends_on=("lr",)),),
     needs_teacher=False,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +30,7 @@ class Setting:
     """
 
     params: dict[str, Any]
-    recipe: str
+    recipe: Literal["modern", "published"]
     student: Shape
     teacher: Shape | None
     num_labels: int

@@ -56,7 +56,8 @@ class Capture:
                 self._watch(module, "hidden")
         if "scores" in needs:
             for layer in layers:
-                attention: Any = layer.attention.self
+                block: Any = layer
+                attention = block.attention.self
                 self._watch(attention.query, "query")
                 self._watch(attention.key, "key")
 

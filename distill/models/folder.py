@@ -40,9 +40,7 @@ def inspect(path: str | Path, flag: str) -> EncoderFolder:
     """
     folder = Path(path).expanduser().absolute()
     if not folder.is_dir():
-        raise UserError(
-            f"{flag} {path} is not a folder; name one with config.json, model.safetensors and a tokenizer."
-        )
+        raise UserError(f"{flag} {path} is not a folder; name one with config.json, model.safetensors and a tokenizer.")
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         layers, width = int(config["num_hidden_layers"]), int(config["hidden_size"])

@@ -27,7 +27,7 @@ def load_classifier(path: str | Path, task: Task, layers: tuple[int, ...] | None
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    labels = {i: name for i, name in enumerate(task.labels)} if task.kind == "classification" else {0: "score"}
+    labels = dict(enumerate(task.labels)) if task.kind == "classification" else {0: "score"}
     try:
         model = AutoModelForSequenceClassification.from_pretrained(
             path,

@@ -43,7 +43,7 @@ class Tokens:
         return np.diff(self.offsets)
 
     def batch(self, rows: np.ndarray, device: torch.device | str = "cpu") -> dict[str, Tensor]:
-        """Rows padded to the longest among them: `input_ids`, `attention_mask`, `token_type_ids` [B, S], `labels` [B]."""
+        """Rows padded to the longest: `input_ids`, `attention_mask`, `token_type_ids` [B, S], `labels` [B]."""
         lengths = self.lengths[rows]
         shape = (len(rows), int(lengths.max()))
         ids = np.full(shape, self.pad, dtype=np.int64)
@@ -63,13 +63,21 @@ class Tokens:
 
     def save(self, file: Path) -> None:
         np.savez(
-            file, ids=self.ids, types=self.types, offsets=self.offsets, labels=self.labels, pad=np.int64(self.pad)
+            file,
+            ids=self.ids,
+            types=self.types,
+            offsets=self.offsets,
+            labels=self.labels,
+            pad=np.int64(self.pad),
         )
 
     @classmethod
     def load(cls, file: Path) -> Tokens:
         with np.load(file) as arrays:
-            return cls(**{name: arrays[name] for name in ("ids", "types", "offsets", "labels")}, pad=int(arrays["pad"]))
+            return cls(
+                **{name: arrays[name] for name in ("ids", "types", "offsets", "labels")},
+                pad=int(arrays["pad"]),
+            )
 
 
 def tokenise(examples: Examples, tokenizer: Any, max_length: int) -> Tokens:

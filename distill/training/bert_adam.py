@@ -99,9 +99,7 @@ class BertAdam(torch.optim.Optimizer):
         if group["max_grad_norm"] > 0:
             norms = torch._foreach_norm(grads)
             # Same form as torch.nn.utils.clip_grad_norm_, but without a norm shared between tensors.
-            grads = torch._foreach_mul(
-                grads, [(group["max_grad_norm"] / (n + 1e-6)).clamp(max=1.0) for n in norms]
-            )
+            grads = torch._foreach_mul(grads, [(group["max_grad_norm"] / (n + 1e-6)).clamp(max=1.0) for n in norms])
         torch._foreach_lerp_(means, grads, 1 - group["b1"])
         torch._foreach_mul_(squares, group["b2"])
         torch._foreach_addcmul_(squares, grads, grads, 1 - group["b2"])

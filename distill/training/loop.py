@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -74,7 +74,7 @@ class Run:
     method: Method
     student: Any
     params: dict[str, Any]
-    recipe: str
+    recipe: Literal["modern", "published"]
     task: Task
     train: Tokens
     dev: Tokens
@@ -131,9 +131,7 @@ class Run:
             parameter.requires_grad_(stage.trainable == ("all",) or name.startswith(stage.trainable))
         steps = math.ceil(len(self.train) / training.batch_size)
         optimizer = adamw([self.student, objective], self.params["lr"], training.weight_decay)
-        schedule = linear_schedule(
-            optimizer, round(training.warmup * steps * training.epochs), steps * training.epochs
-        )
+        schedule = linear_schedule(optimizer, round(training.warmup * steps * training.epochs), steps * training.epochs)
         self._parts = {"objective": objective, "optimizer": optimizer, "schedule": schedule}
         if self._restored is not None:
             objective.load_state_dict(self._restored["objective"])
@@ -160,9 +158,7 @@ class Run:
         steps = 0
         self.student.train()
         objective.train()
-        for rows in training_order(
-            self.train.lengths, training.batch_size, self.seed, self._position["epoch"]
-        ):
+        for rows in training_order(self.train.lengths, training.batch_size, self.seed, self._position["epoch"]):
             batch = self.train.batch(rows, self.numerics.device)
             inputs = {name: value for name, value in batch.items() if name != "labels"}
             answer = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
@@ -12,14 +13,15 @@ from torch.optim.lr_scheduler import LambdaLR
 
 def adamw(modules: Iterable[nn.Module], lr: float, weight_decay: float) -> AdamW:
     """AdamW whose decay spares biases and normalisation weights (every parameter of fewer than two dimensions)."""
-    decayed, spared = [], []
+    decayed: list[nn.Parameter] = []
+    spared: list[nn.Parameter] = []
     seen: set[int] = set()
     for module in modules:
         for parameter in module.parameters():
             if parameter.requires_grad and id(parameter) not in seen:
                 seen.add(id(parameter))
                 (decayed if parameter.ndim >= 2 else spared).append(parameter)
-    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": spared, "weight_decay": 0.0}]
+    groups: list[dict[str, Any]] = [{"params": decayed, "weight_decay": weight_decay}, {"params": spared, "weight_decay": 0.0}]
     return AdamW(groups, lr=lr, fused=True)
 
 
