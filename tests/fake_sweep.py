@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -54,7 +55,7 @@ class Fake:
     epochs: int = 4
     scheduler: str = "asha"
     events: int | None = None
-    fail: tuple[str, ...] = ("p05",)
+    fail: tuple[str, ...] = ("p02",)
     fail_all: bool = False
     embedded: bool = True
     weak: bool = False
@@ -97,9 +98,7 @@ class Fake:
                     "grades": {name: grade for name, (_, grade) in picked.items()},
                     "hash": f"{abs(hash(tuple(chosen))):x}"[:10],
                     "seed": 0,
-                    "label": " · ".join(
-                        f"{name} {value:g}" for name, value in params.items() if name != "theta"
-                    ),
+                    "label": " · ".join(f"{name} {value:g}" for name, value in params.items() if name != "theta"),
                 }
             )
         if self.baseline:
@@ -201,10 +200,7 @@ class Fake:
             teacher = rng.dirichlet(np.linspace(1, 2 + evaluation, self.teacher_layers))
             student = rng.dirichlet(np.full(self.layers, 20.0))
             near = np.exp(
-                -np.abs(
-                    np.linspace(0, 1, self.layers)[:, None] - np.linspace(0, 1, self.teacher_layers)[None]
-                )
-                * 5
+                -np.abs(np.linspace(0, 1, self.layers)[:, None] - np.linspace(0, 1, self.teacher_layers)[None]) * 5
             )
             flow = (near / near.sum()).tolist()
             seen[kind] = {"student": student.tolist(), "teacher": teacher.tolist(), "flow": flow}
@@ -212,7 +208,9 @@ class Fake:
             file.write(json.dumps(seen) + "\n")
 
     def prepare(self) -> None:
-        logits = self.answers(1.1 if not self.weak else 0.02, 99)
+        logits = self.answers(1.1, 99)
+        if self.weak:
+            logits = np.random.default_rng(99).normal(size=logits.shape).astype(np.float32)
         folder = self.folder / "teacher"
         folder.mkdir(parents=True, exist_ok=True)
         np.savez(folder / "predictions.npz", logits=logits, labels=self.labels)
@@ -276,9 +274,7 @@ class Fake:
             "scheduler": {"name": self.scheduler, "grace": 1, "reduction_factor": 2, "rungs": rungs},
             "points": points,
             "published": None if self.embedded else row,
-            "published_note": "The data is made up, so no published values stand beside it."
-            if self.embedded
-            else "",
+            "published_note": "The data is made up, so no published values stand beside it." if self.embedded else "",
             "axes": [
                 {
                     "name": name,
@@ -296,9 +292,7 @@ class Fake:
                 "weight_decay": 0.01,
                 "clip": 1.0,
             },
-            "notices": [
-                "No hub can be reached and no --data-dir is given: the made-up task cola-made-up serves."
-            ]
+            "notices": ["No hub can be reached and no --data-dir is given: the made-up task cola-made-up serves."]
             if self.embedded
             else [],
             "teacher": {"origin": origin, "name": "all-minilm-l6-v2 (embedded)", "epochs": 4, "lr": 5e-05},
@@ -332,7 +326,8 @@ class Fake:
         }
 
     def write(self) -> Path:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
         points = self.plan_points()
         (self.folder / "sweep.json").write_text(json.dumps(self.header(points)))
         if self.prepared:
@@ -375,9 +370,7 @@ class Fake:
                     state=state,
                     value=max(values.values()) if scored else None,
                     params=point["params"],
-                    distributions={
-                        name: optuna.distributions.FloatDistribution(-1e6, 1e6) for name in point["params"]
-                    },
+                    distributions={name: optuna.distributions.FloatDistribution(-1e6, 1e6) for name in point["params"]},
                     user_attrs={name: point[name] for name in ("id", "method", "origin", "seed", "label")},
                     intermediate_values=values,
                 )
@@ -388,7 +381,7 @@ def build(folder: Path | str, **changes: Any) -> Path:
     """Write a sweep's folder and return it.
 
     Args:
-        folder: Where; made if it is not there.
+        folder: Where; what is there is removed.
         **changes: Attributes of `Fake`: points, epochs, scheduler ("asha" or "none"), events (kill after so
             many trial events), fail (ids that fail in their second epoch), fail_all, embedded (made-up data)
             or not, weak (a teacher that knows nothing), prepared, predictions, journal, baseline, gain (what
