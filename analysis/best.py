@@ -25,9 +25,7 @@ def best_config(record: Record) -> dict[str, Any] | None:
         return None
     plan, config = record.plan, record.header["config"]
     asked = {key: value for key, value in config.items() if value is not None and key not in _OF_THE_SEARCH}
-    training = {
-        name: plan["training"][name] for name in config.get("settings", {}) if name in plan["training"]
-    }
+    training = {name: plan["training"][name] for name in config.get("settings", {}) if name in plan["training"]}
     return {
         "schema": record.header["schema"],
         **asked,

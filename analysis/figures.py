@@ -78,9 +78,7 @@ def learning_curves(record: Record) -> go.Figure | None:
         )
         label = trial.id if words in ("", trial.id) else f"{trial.id} {words}"
         ends.append((steps[-1]["epoch"], steps[-1]["value"], label, color if strong else GREY, strong))
-    _epochs(
-        figure, min(row["epoch"] for trial in drawn for row in trial.evaluations.values()), plan["epochs"]
-    )
+    _epochs(figure, min(row["epoch"] for trial in drawn for row in trial.evaluations.values()), plan["epochs"])
     _labels(figure, ends, 460)
     return figure
 
@@ -244,9 +242,7 @@ def _teacher(figure: go.Figure, record: Record, place: str = "top left") -> None
         return
     color = ROLES["teacher"][0]
     if not math.isnan(found.low):
-        figure.add_hrect(
-            y0=found.low, y1=found.high, fillcolor=color, opacity=0.1, line_width=0, layer="below"
-        )
+        figure.add_hrect(y0=found.low, y1=found.high, fillcolor=color, opacity=0.1, line_width=0, layer="below")
     figure.add_hline(
         y=found.value,
         line={"color": color, "width": 1.5},
@@ -273,16 +269,12 @@ def _baseline(figure: go.Figure, record: Record, named: bool = True) -> None:
     )
 
 
-def _labels(
-    figure: go.Figure, ends: list[tuple[float, float, str, str, bool]], height: int, log: bool = False
-) -> None:
+def _labels(figure: go.Figure, ends: list[tuple[float, float, str, str, bool]], height: int, log: bool = False) -> None:
     """Name lines at their ends, pushed apart where they end close together.
 
     Shifts are in pixels for a plot of `height`; the vertical range is fixed to what they were computed for.
     """
-    spots = [
-        value for trace in figure.data for value in trace.y if value is not None and (value > 0 or not log)
-    ]
+    spots = [value for trace in figure.data for value in trace.y if value is not None and (value > 0 or not log)]
     spots += [shape.y1 for shape in figure.layout.shapes if shape.yref == "y"]
     scaled = [math.log10(spot) if log else spot for spot in spots]
     low, high = min(scaled), max(scaled)

@@ -110,10 +110,7 @@ def _vector(steps: list[tuple[int, list[float]]], name: str) -> go.Figure:
 
 def _map(values: list[list[float]], x: list[int], y: list[int], x_title: str, y_title: str) -> go.Figure:
     figure = go.Figure(layout=layout(x_title, y_title, 120 + 28 * min(len(y), 16)))
-    words = [
-        [f"{value:.2f}".replace("0.", ".", 1) if value < 1 else f"{value:.2g}" for value in row]
-        for row in values
-    ]
+    words = [[f"{value:.2f}".replace("0.", ".", 1) if value < 1 else f"{value:.2g}" for value in row] for row in values]
     flat = [value for row in values for value in row if not math.isnan(value)]
     figure.add_heatmap(
         z=values,

@@ -74,9 +74,7 @@ def html(record: Record, summary: Summary) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Write a sweep's report and print where it is; 2 with one sentence when the folder holds no sweep."""
     parser = argparse.ArgumentParser(prog="python -m analysis.report", description=__doc__.split("\n")[0])
-    parser.add_argument(
-        "folder", metavar="DIR", type=Path, help="folder of a sweep: running, killed or finished"
-    )
+    parser.add_argument("folder", metavar="DIR", type=Path, help="folder of a sweep: running, killed or finished")
     try:
         print(write(parser.parse_args(argv).folder))
     except UserError as error:
@@ -143,9 +141,7 @@ def _replace(file: Path, text: str) -> None:
             os.unlink(name)
             raise
     except OSError as error:
-        raise UserError(
-            f"{file} can't be written: {error.strerror}; copy the folder to where you may."
-        ) from error
+        raise UserError(f"{file} can't be written: {error.strerror}; copy the folder to where you may.") from error
 
 
 if __name__ == "__main__":

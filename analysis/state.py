@@ -49,9 +49,7 @@ def progress(record: Record, running: bool | None = None) -> Progress:
     ]
     split = f" ({', '.join(counts)})" if counts else ""
     if len(done) == len(trials):
-        return Progress(
-            "complete", f"Complete: all {plural(len(trials), 'trial')} are finished{split}.", None
-        )
+        return Progress("complete", f"Complete: all {plural(len(trials), 'trial')} are finished{split}.", None)
     finished = f"{len(done)} of {plural(len(trials), 'trial')} finished{split}"
     command = f"python -m trainables.sweep --resume {shlex.quote(str(record.path.resolve()))}"
     if locked(record.path) if running is None else running:

@@ -54,6 +54,14 @@ def interval(low: float, high: float, signed: bool = False) -> str:
     return f"{number(low, signed=signed)} to {number(high, signed=signed)}"
 
 
+def apart(low: float, high: float) -> tuple[str, str]:
+    """Two different numbers with as many decimals as it takes to tell them apart, three at least."""
+    for digits in range(3, 18):
+        if number(low, digits) != number(high, digits):
+            break
+    return number(low, digits), number(high, digits)
+
+
 def parameter(value: Any) -> str:
     """One value of a hyper-parameter for people."""
     if value is None:

@@ -8,11 +8,12 @@ from typing import Any
 
 from analysis import tables
 from analysis.state import Progress, moment, progress
-from analysis.style import NOTHING, STATE_WORDS, count, duration, interval, number, parameter, role
+from analysis.style import NOTHING, STATE_WORDS, apart, count, duration, interval, number, parameter, role
 from analysis.verdict import Network, Verdict, caveats, judge, networks
 from trainables.record import FAIL, Record, Trial
 from trainables.statistics import Interval, trial_interval
 
+STUDENT = "student"
 # Where things lie on one machine tells a reader nothing; sweep.json has it.
 _PLACES = ("path",)
 
@@ -45,6 +46,7 @@ class Summary:
             is published, and `beside_note` says why.
         names: Hyper-parameters that vary.
         grades: Where the values of each come from, such as "published: 1, 3 · ours: 7".
+        student: Folder of the exported best student, relative to the sweep's; None before there is one.
         facts: How to reproduce: heading and text.
     """
 
@@ -65,6 +67,7 @@ class Summary:
     failures: list[tuple[str, str, str]]
     caveats: list[str]
     command: str
+    student: str | None
     facts: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -99,6 +102,7 @@ def summarise(record: Record, running: bool | None = None) -> Summary:
         failures=[_failure(trial) for trial in record.trials.values() if trial.state == FAIL],
         caveats=caveats(record),
         command=command(record),
+        student=STUDENT if (record.path / STUDENT).is_dir() else None,
         facts=_facts(record),
     )
 
@@ -114,7 +118,10 @@ def _line(record: Record, trial: Trial, names: list[str]) -> Line:
     stopped = ""
     if stop is not None:
         at = next(row for row in trial.evaluations.values() if row.get("decision") == stop)
-        stopped = f"rung {stop['rung']:g}: {number(at['value'])} < {number(stop['cutoff'])}"
+        value, cutoff = (
+            (number(None), number(stop["cutoff"])) if at["value"] is None else apart(at["value"], stop["cutoff"])
+        )
+        stopped = f"rung {stop['rung']:g}: {value} < {cutoff}"
     return Line(
         id=trial.id,
         role=role(record, trial),
@@ -172,10 +179,7 @@ def _beside(record: Record) -> list[tuple[str, str, str, str]]:
 def _beside_note(record: Record) -> str:
     plan = record.plan
     if not plan.get("published"):
-        return (
-            plan.get("published_note")
-            or f"Nothing is published for {plan['task']} with {plan['layers']} layers."
-        )
+        return plan.get("published_note") or f"Nothing is published for {plan['task']} with {plan['layers']} layers."
     source = plan["published"].get("source", "")
     if record.best_trial() is None:
         return "The published values stand here beside the best ones once a trial has a score."
@@ -193,9 +197,7 @@ def _grades(record: Record) -> dict[str, str]:
         by_grade: dict[str, list[str]] = {}
         for value in axis["values"]:
             by_grade.setdefault(value["grade"], []).append(parameter(value["value"]))
-        found[axis["name"]] = " · ".join(
-            f"{grade}: {', '.join(values)}" for grade, values in by_grade.items()
-        )
+        found[axis["name"]] = " · ".join(f"{grade}: {', '.join(values)}" for grade, values in by_grade.items())
     return found
 
 
@@ -243,9 +245,7 @@ def _facts(record: Record) -> list[tuple[str, str]]:
 
 def _pairs(values: dict[str, Any]) -> str:
     values = {key: value for key, value in values.items() if key not in _PLACES}
-    return " · ".join(
-        f"{key.replace('_', ' ')} {_plain(value)}" for key, value in values.items() if value is not None
-    )
+    return " · ".join(f"{key.replace('_', ' ')} {_plain(value)}" for key, value in values.items() if value is not None)
 
 
 def _plain(value: Any) -> str:

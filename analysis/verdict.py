@@ -65,9 +65,7 @@ def networks(record: Record) -> list[Network]:
     if teacher is not None:
         sizes = prepared["teacher"]
         found.append(
-            Network(
-                "teacher", "teacher", *_sizes(sizes), teacher.value, teacher, 1.0 if teacher.value else None
-            )
+            Network("teacher", "teacher", *_sizes(sizes), teacher.value, teacher, 1.0 if teacher.value else None)
         )
     for trial, name, role in (
         (record.best_trial(baseline=True), "undistilled student", "baseline"),
@@ -93,9 +91,7 @@ def share_of_teacher(record: Record, trial: Trial) -> float | None:
 def caveats(record: Record) -> list[str]:
     """What a reader should hold against the numbers."""
     plan = record.plan
-    distilled = [
-        trial for trial in record.trials.values() if not trial.is_baseline and trial.score is not None
-    ]
+    distilled = [trial for trial in record.trials.values() if not trial.is_baseline and trial.score is not None]
     if not distilled:
         return []
     found = []
@@ -132,9 +128,7 @@ def caveats(record: Record) -> list[str]:
         )
     weak = (record.prepared or {}).get("teacher", {})
     if weak.get("weak"):
-        found.append(
-            "The teacher is weak, so no share of its score is given and little can be learnt from it."
-        )
+        found.append("The teacher is weak, so no share of its score is given and little can be learnt from it.")
     return found
 
 
@@ -160,19 +154,11 @@ def _best(record: Record, best: Trial, finished: bool) -> str:
     plan = record.plan
     scored = [trial for trial in record.trials.values() if not trial.is_baseline and trial.score is not None]
     found = trial_interval(record, best)
-    spread = (
-        f" (95 % interval {interval(found.low, found.high)})" if found else " (no predictions, no interval)"
-    )
+    spread = f" (95 % interval {interval(found.low, found.high)})" if found else " (no predictions, no interval)"
     so_far = "" if finished else " so far"
-    which = (
-        f"Best of {len(scored)} scored configurations{so_far}"
-        if len(scored) > 1
-        else f"One configuration{so_far}"
-    )
+    which = f"Best of {len(scored)} scored configurations{so_far}" if len(scored) > 1 else f"One configuration{so_far}"
     assert best.best is not None
-    remark = {COMPLETE: "", PRUNED: "stopped early, ", FAIL: "failed later, "}.get(
-        best.state, "still running, "
-    )
+    remark = {COMPLETE: "", PRUNED: "stopped early, ", FAIL: "failed later, "}.get(best.state, "still running, ")
     return (
         f"{which}: {best.point['label']} ({best.id}, {remark}epoch {best.best['epoch']:g}) with "
         f"{plan['metric_title']} {number(best.score)}{spread}."

@@ -87,9 +87,7 @@ def _sequence(record: Record) -> Iterator[str | None]:
     for number, row in enumerate(record.rows):
         fault = None
         if row["seq"] != number:
-            fault = (
-                f"Row {number} carries the number {row['seq']}: a row is missing, doubled or out of order."
-            )
+            fault = f"Row {number} carries the number {row['seq']}: a row is missing, doubled or out of order."
         yield fault
 
 
@@ -113,15 +111,9 @@ def _decisions(record: Record) -> Iterator[str | None]:
     for row, first in _firsts(record):
         found, wanted = row.get("decision"), None
         trial = record.trials[row["point"]]
-        judged = (
-            ladder is not None and not trial.is_baseline and row["evaluation"] < record.plan["evaluations"]
-        )
+        judged = ladder is not None and not trial.is_baseline and row["evaluation"] < record.plan["evaluations"]
         if not first:
-            yield (
-                None
-                if found is None
-                else f"{_name(row)} repeats an earlier one and still carries a decision."
-            )
+            yield (None if found is None else f"{_name(row)} repeats an earlier one and still carries a decision.")
             continue
         if ladder is not None and judged:
             # A value that is not finite counts as the worst of all.
@@ -131,9 +123,7 @@ def _decisions(record: Record) -> Iterator[str | None]:
         yield _decision_fault(row, found, wanted)
 
 
-def _decision_fault(
-    row: dict[str, Any], found: dict[str, Any] | None, wanted: dict[str, Any] | None
-) -> str | None:
+def _decision_fault(row: dict[str, Any], found: dict[str, Any] | None, wanted: dict[str, Any] | None) -> str | None:
     if found == wanted:
         return None
     if wanted is None:
@@ -249,8 +239,7 @@ def _name(row: dict[str, Any]) -> str:
 def _words(decision: dict[str, Any]) -> str:
     verb = "stop" if decision.get("stop") else "go on"
     return (
-        f"“{verb}” at rung {decision.get('rung')}, cutoff {decision.get('cutoff')}, "
-        f"{decision.get('recorded')} recorded"
+        f"“{verb}” at rung {decision.get('rung')}, cutoff {decision.get('cutoff')}, {decision.get('recorded')} recorded"
     )
 
 

@@ -148,7 +148,9 @@ def test_stops_and_failures_are_told(sweep: Build) -> None:
     for trial in read(folder).trials.values():
         if trial.stop is not None and trial.last is not None:
             rung, cutoff = trial.stop["rung"], trial.stop["cutoff"]
-            assert f"rung {rung:g}: {trial.last['value']:.3f} < {cutoff:.3f}" in markdown
+            value = trial.last["value"]
+            digits = next(n for n in range(3, 18) if f"{value:.{n}f}" != f"{cutoff:.{n}f}")
+            assert f"rung {rung:g}: {value:.{digits}f} < {cutoff:.{digits}f}" in markdown
     assert "- p02: RuntimeError: CUDA out of memory <2 GiB>" in markdown
     assert "CUDA out of memory &lt;2 GiB&gt;" in html
     assert "Traceback" in html
@@ -268,6 +270,15 @@ def test_best_yaml_is_read_back_by_the_command(sweep: Build) -> None:
     assert asked.settings == {name: [value] for name, value in content["set"].items()}
     assert asked.trials is None
     assert asked.out is None
+
+
+def test_an_exported_student_is_shown(sweep: Build) -> None:
+    folder = sweep()
+    assert "from_pretrained" not in written(folder)[1]
+    (folder / "student").mkdir()
+    html, markdown = written(folder)
+    for text in (html, markdown):
+        assert 'AutoModelForSequenceClassification.from_pretrained("student")' in text
 
 
 def test_no_best_yaml_without_a_score(sweep: Build) -> None:
