@@ -19,6 +19,10 @@ from distill.training.settings import Numerics, Training
 Say = Callable[[str], None]
 
 
+class Interrupted(Exception):
+    """A person stopped the sweep while its teacher was being made."""
+
+
 @dataclass(frozen=True)
 class TeacherOrder:
     """Everything a worker needs to make the teacher."""
@@ -47,18 +51,21 @@ def load_data(config: dict[str, Any], plan: dict[str, Any]) -> TaskData:
     return data
 
 
-def prepare(header: dict[str, Any], data: TaskData, say: Say, remote: bool) -> dict[str, Any]:
+def prepare(
+    header: dict[str, Any], data: TaskData, say: Say, stopped: Callable[[], bool] = lambda: False
+) -> dict[str, Any]:
     """Build or find the tokenised data and the teacher, and check the teacher.
 
     Args:
         say: Takes one line of progress.
-        remote: Make the teacher in a Ray task with all cores; else in this process.
+        stopped: Whether the person wants to stop; asked now and then.
 
     Returns:
         The content of `prepared.json`.
 
     Raises:
         UserError: The teacher is no better than chance and was not allowed to be.
+        Interrupted: `stopped` said so.
     """
     plan = header["plan"]
     task = registry.get(plan["task"])
@@ -68,7 +75,7 @@ def prepare(header: dict[str, Any], data: TaskData, say: Say, remote: bool) -> d
             f"--student {student['path']} and the teacher split text into different tokens: "
             "both must share one vocabulary."
         )
-    rows, folder = share(plan, data, say, remote)
+    rows, folder = share(plan, data, say, stopped)
     store = Store(plan["artifacts"])
     facts = store.facts(folder)
     verdict = check_teacher(plan, facts, len(data.dev), say)
@@ -96,11 +103,17 @@ def prepare(header: dict[str, Any], data: TaskData, say: Say, remote: bool) -> d
     }
 
 
-def share(plan: dict[str, Any], data: TaskData, say: Say, remote: bool) -> tuple[Path, Path]:
+def share(
+    plan: dict[str, Any], data: TaskData, say: Say, stopped: Callable[[], bool] | None = None
+) -> tuple[Path, Path]:
     """Folders of the tokenised data and of the teacher, built where the store has none.
 
     Args:
         plan: A plan, or the part of it that `trainables.models.shared_part` makes.
+        data: The rows.
+        say: Takes one line of progress.
+        stopped: Given, the teacher is made in a Ray task with all cores, and stopped when this says so; else it is
+            made in this process.
     """
     store, teacher = Store(plan["artifacts"]), plan["teacher"]
     encoder = Path(teacher["path"])
@@ -116,7 +129,7 @@ def share(plan: dict[str, Any], data: TaskData, say: Say, remote: bool) -> tuple
         numerics={**plan["numerics"], "threads": int(plan["cpus"])},
         progress=str(store.place / f".progress-{os.getpid()}-{time.time_ns()}.jsonl"),
     )
-    return rows, _teacher(order, say, remote)
+    return rows, _teacher(order, say, stopped)
 
 
 def check_teacher(plan: dict[str, Any], facts: dict[str, Any], dev_rows: int, say: Say) -> dict[str, Any]:
@@ -141,7 +154,7 @@ def check_teacher(plan: dict[str, Any], facts: dict[str, Any], dev_rows: int, sa
     return verdict
 
 
-def _teacher(order: TeacherOrder, say: Say, remote: bool) -> Path:
+def _teacher(order: TeacherOrder, say: Say, stopped: Callable[[], bool] | None) -> Path:
     """Find the teacher in the store, or have it made while its progress is told."""
     from distill.artifacts import key_of
     from distill.teacher import finetune
@@ -155,7 +168,7 @@ def _teacher(order: TeacherOrder, say: Say, remote: bool) -> Path:
         say(f"Teacher: found in the store ({found.name}).")
         return found
     say(f"Teacher: fine-tuning for {order.training['epochs']} epochs at learning rate {order.lr:g}.")
-    if not remote:
+    if stopped is None:
         return make_teacher(order, lambda line: say(line))
     import ray
 
@@ -171,6 +184,9 @@ def _teacher(order: TeacherOrder, say: Say, remote: bool) -> Path:
             for line in lines[told:]:
                 say(json.loads(line))
             told = len(lines)
+            if stopped():
+                ray.cancel(pending, force=True)
+                raise Interrupted
             if ready:
                 return Path(ray.get(pending))
     finally:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from distill.errors import UserError
 from trainables.config import SweepConfig, from_namespace, parser
 from trainables.progress import say
+
+if TYPE_CHECKING:
+    from distill.tasks.base import TaskData
+    from trainables.recorder import Recorder
 
 INTERRUPTED = 130
 
@@ -55,7 +60,14 @@ def _start(values: dict[str, Any], typed: list[str]) -> int:
         return 0
     data = load_data(header["config"], header["plan"])
     recorder = Recorder.create(out, header)
-    return _drive(recorder, data, typed)
+    try:
+        return _drive(recorder, data, typed)
+    except UserError:
+        # Refused before any trial began (a teacher that cannot teach): the folder holds nothing worth keeping,
+        # and would be in the way of the mended command.
+        if all(row["kind"] == "session" for row in recorder.record.rows):
+            shutil.rmtree(out)
+        raise
 
 
 def _resume(values: dict[str, Any]) -> int:
@@ -85,7 +97,7 @@ def _new_folder(config: SweepConfig, plan: dict[str, Any]) -> Path:
     return Path("sweeps").absolute() / name
 
 
-def _drive(recorder: Any, data: Any, arguments: list[str]) -> int:
+def _drive(recorder: Recorder, data: TaskData, arguments: list[str]) -> int:
     """Prepare, run what is missing, report. Whatever happens, the record stays whole and the folder is released."""
     # Ray copies these to its workers; set before it starts.
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -93,7 +105,7 @@ def _drive(recorder: Any, data: Any, arguments: list[str]) -> int:
 
     from trainables import engine, progress
     from trainables.finish import finish
-    from trainables.prepare import prepare
+    from trainables.prepare import Interrupted, prepare
     from trainables.trial import trial
 
     recorder.session(arguments)
@@ -104,26 +116,26 @@ def _drive(recorder: Any, data: Any, arguments: list[str]) -> int:
     try:
         if recorder.record.unfinished():
             address = engine.start_ray(plan)
-            say(f"Ray dashboard: {address or 'not available'} (trials are actors named {engine.worker_name(plan)})")
-            recorder.prepared(prepare(recorder.record.header, data, say, remote=True))
-            if not engine.stop_requested():
-                with progress.make(recorder.record) as view:
-                    recorder.listeners.append(view)
-                    engine.run(recorder, trial)
-                    recorder.listeners.remove(view)
-        ray.shutdown()
+            name = engine.worker_name(plan)
+            say(f"Ray dashboard: {address or 'not available'} (actors {name}; `ray get-auth-token` prints its token)")
+            recorder.prepared(prepare(recorder.record.header, data, say, engine.stop_requested))
+            with progress.make(recorder.record) as view:
+                recorder.listeners.append(view)
+                engine.run(recorder, trial)
+                recorder.listeners.remove(view)
+            ray.shutdown()
         say(f"Time: {(time.monotonic() - started) / 60:.1f} min.")
         for line in finish(recorder):
             say(line)
-    except KeyboardInterrupt:
-        pass
+    except Interrupted:
+        say("Stopped before the first trial.")
     finally:
         ray.shutdown()
         unfinished = recorder.record.unfinished()
         recorder.close()
-        if unfinished:
-            say(f"{len(unfinished)} trials are unfinished. Continue with:")
-            say(f"  python -m trainables.sweep --resume {recorder.path}")
+    if unfinished:
+        say(f"{len(unfinished)} trials are unfinished. Continue with:")
+        say(f"  python -m trainables.sweep --resume {recorder.path}")
     return INTERRUPTED if unfinished else 0
 
 

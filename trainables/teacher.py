@@ -52,7 +52,7 @@ def _make(values: dict[str, Any], typed: list[str]) -> int:
     plan = shared_part(config, models, training, numerics, machine.cpus)
     for notice in models.notices:
         say(f"Note: {notice}")
-    _, folder = share(plan, models.data, say, remote=False)
+    _, folder = share(plan, models.data, say)
     check_teacher(plan, Store(config.artifacts).facts(folder), len(models.data.dev), say)
     say(f"Folder: {folder / 'model'}")
     return 0

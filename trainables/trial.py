@@ -46,6 +46,8 @@ def train_point(sweep: Path, point: str, recorded: int, report: Callable[[dict[s
     """
     folder = sweep / TRIALS / point
     folder.mkdir(parents=True, exist_ok=True)
+    # A worker serves many trials; its log in Ray's dashboard tells them apart by this line.
+    print(f"trial {point} of {sweep.name}, from evaluation {recorded + 1}", flush=True)
     try:
         work = _Work(sweep, point)
     except Exception as error:
