@@ -8,7 +8,7 @@ from typing import Any
 
 from analysis import tables
 from analysis.state import Progress, moment, progress
-from analysis.style import NOTHING, STATE_WORDS, apart, count, duration, interval, number, parameter, role
+from analysis.style import NOTHING, STATE_WORDS, apart, count, duration, interval, number, parameter, plural, role
 from analysis.verdict import Network, Verdict, caveats, judge, networks
 from trainables.record import FAIL, Record, Trial
 from trainables.statistics import Interval, trial_interval
@@ -166,13 +166,13 @@ def _beside(record: Record) -> list[tuple[str, str, str, str]]:
     if not published or best is None:
         return []
     values, grades = published["values"], best.point.get("grades", {})
+    inert = f"inert in recipe {record.plan['recipe']}"
     # Switches that nothing published names and no point changes would only fill the table.
     shown = {*values, *tables.varying(record)}
     names = [name for name in best.params if name in shown]
     names += [name for name in values if name not in best.params]
     return [
-        (name, parameter(best.params.get(name)), parameter(values.get(name)), grades.get(name, NOTHING))
-        for name in names
+        (name, parameter(best.params.get(name)), parameter(values.get(name)), grades.get(name, inert)) for name in names
     ]
 
 
@@ -216,7 +216,7 @@ def _facts(record: Record) -> list[tuple[str, str]]:
         ("sessions", f"{record.sessions}" if record.sessions > 1 else ""),
         ("time in trials", duration(work) if work else ""),
         ("method", f"{plan['method_title']} ({plan['method']}), recipe {plan['recipe']}"),
-        ("epochs", f"{plan['epochs']:g}, {plan['evaluations_per_epoch']} evaluation(s) each"),
+        ("epochs", f"{plan['epochs']:g}, {plural(plan['evaluations_per_epoch'], 'evaluation')} each"),
         ("scheduler", asha if scheduler["name"] == "asha" else "none: every trial runs all its epochs"),
         ("seed", str(plan["seed"])),
         (

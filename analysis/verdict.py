@@ -7,7 +7,7 @@ import statistics
 from dataclasses import dataclass
 
 from analysis.style import count, interval, number, plural
-from trainables.record import COMPLETE, FAIL, PRUNED, Record, Trial
+from trainables.record import COMPLETE, FAIL, PRUNED, RUNNING, Record, Trial
 from trainables.statistics import Difference, Interval, paired, teacher_interval, trial_interval
 
 
@@ -161,8 +161,16 @@ def _best(record: Record, best: Trial, finished: bool) -> str:
     remark = {COMPLETE: "", PRUNED: "stopped early, ", FAIL: "failed later, "}.get(best.state, "still running, ")
     return (
         f"{which}: {best.point['label']} ({best.id}, {remark}epoch {best.best['epoch']:g}) with "
-        f"{plan['metric_title']} {number(best.score)}{spread}."
+        f"{plan['metric_title']} {number(best.score)}{spread}." + _chance(record, best)
     )
+
+
+def _chance(record: Record, trial: Trial) -> str:
+    """A warning where a student does no better than one answer to every row."""
+    chance = ((record.prepared or {}).get("teacher") or {}).get("chance")
+    if chance is None or trial.score is None or trial.score > chance:
+        return ""
+    return " That is no better than giving every row the same answer."
 
 
 def _against(record: Record, best: Trial) -> tuple[str, str, Difference | None]:
@@ -174,6 +182,13 @@ def _against(record: Record, best: Trial) -> tuple[str, str, Difference | None]:
         state = planned[0].state
         why = f"failed ({planned[0].cause})" if state == FAIL else "has no score yet"
         return f"The undistilled student {why}, so whether distillation helped is open.", "even", None
+    if RUNNING in (best.state, base.state) and best.last and base.last:
+        return (
+            f"Undistilled student so far: {number(base.score)}, after {base.last['epoch']:g} epochs beside "
+            f"{best.last['epoch']:g}; no verdict before both have ended.",
+            "even",
+            None,
+        )
     difference = paired(record, best, base)
     epochs = "" if base.last is None or base.state == COMPLETE else f" after {base.last['epoch']:g} epochs"
     gap = number(best.score - base.score, signed=True)

@@ -139,6 +139,7 @@ def test_published_values_stand_beside_the_best(sweep: Build) -> None:
     html, markdown = written(sweep(embedded=False))
     assert "Made-up" not in html
     assert "| beta | 0.005 | 0.001 | published |" in markdown
+    assert "| T_emd | – | 5 | inert in recipe modern |" in markdown
     assert "The published point (p00) scored" in markdown
 
 
@@ -175,6 +176,27 @@ def test_a_running_sweep_is_told_by_its_lock(sweep: Build) -> None:
         assert "Running: " in written(folder)[1]
         assert "--resume" not in written(folder)[1]
     assert "Interrupted: " in written(folder)[1]
+
+
+def test_no_verdict_while_either_side_trains(sweep: Build) -> None:
+    """Networks after unequal epochs are not compared."""
+    folder = sweep(events=6)
+    record = read(folder)
+    best = record.best_trial()
+    assert best is not None
+    assert best.state == "RUNNING"
+    found = verdict.judge(record, finished=False)
+    assert "no verdict before both have ended" in (found.against or "")
+    assert found.tone == "even"
+    assert "still running" in found.best
+
+
+def test_a_constant_answer_is_called_one(sweep: Build) -> None:
+    record = read(sweep(predictions=False))
+    for trial in record.trials.values():
+        for row in trial.evaluations.values():
+            row["value"] = 0.0
+    assert verdict.judge(record, finished=True).best.endswith("no better than giving every row the same answer.")
 
 
 def test_a_finished_sweep_is_complete(sweep: Build) -> None:
