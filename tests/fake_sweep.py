@@ -194,7 +194,7 @@ class Fake:
             np.savez(folder / f"predictions-{which}.npz", logits=logits, labels=self.labels)
         if folder.name == "ft":
             return
-        seen: dict[str, Any] = {"evaluation": evaluation}
+        seen: dict[str, Any] = {"evaluation": evaluation, "layer_weights": {}, "flow": {}}
         rng = np.random.default_rng(evaluation)
         for kind in ("hidden", "attention"):
             teacher = rng.dirichlet(np.linspace(1, 2 + evaluation, self.teacher_layers))
@@ -202,8 +202,8 @@ class Fake:
             near = np.exp(
                 -np.abs(np.linspace(0, 1, self.layers)[:, None] - np.linspace(0, 1, self.teacher_layers)[None]) * 5
             )
-            flow = (near / near.sum()).tolist()
-            seen[kind] = {"student": student.tolist(), "teacher": teacher.tolist(), "flow": flow}
+            seen["layer_weights"][kind] = {"student": student.tolist(), "teacher": teacher.tolist()}
+            seen["flow"][kind] = (near / near.sum()).tolist()
         with (folder / "seen.jsonl").open("a") as file:
             file.write(json.dumps(seen) + "\n")
 
