@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from trainables.record import Record, Trial
+from trainables.record import FINISHED, Record, Trial
 from trainables.recorder import Recorder
 
 STUDENT = "student"
@@ -20,7 +20,8 @@ def finish(recorder: Recorder) -> list[str]:
     record = recorder.record
     lines = []
     best = record.best_trial()
-    if best is not None and (best.folder / "student").is_dir():
+    # The weights of a trial that is still open may be half-written by a worker that was ended.
+    if best is not None and best.state in FINISHED and (best.folder / "student").is_dir():
         lines.append(f"Student: {export(record, best)}")
     from analysis import report
 
