@@ -45,7 +45,7 @@ def clean_hidden(states: Tensor, mask: Tensor, reduction: Reduction) -> Tensor:
     states = at_least_float32(states)
     if reduction == "padded":
         return states
-    return states.masked_fill((mask == 0).unsqueeze(-1), 0.0)
+    return torch.where((mask == 0).unsqueeze(-1), 0.0, states)
 
 
 def clean_scores(scores: Tensor, mask: Tensor, reduction: Reduction) -> Tensor:
@@ -68,7 +68,7 @@ def clean_scores(scores: Tensor, mask: Tensor, reduction: Reduction) -> Tensor:
         drop = drop | (scores.detach() <= _MASKED_SCORE)
     else:
         drop = drop | padded[:, None, :, None]
-    return scores.masked_fill(drop, 0.0)
+    return torch.where(drop, 0.0, scores)
 
 
 def hidden_count(states: Tensor, mask: Tensor, reduction: Reduction) -> Tensor | int:

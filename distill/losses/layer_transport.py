@@ -235,7 +235,7 @@ class LayerTransport:
     def _apply(self, queued: list[Array]) -> None:
         if not self._pending:
             return
-        sharing = self.joint and len(self._pending) > 1
+        sharing = self.joint  # the mean over a single term is that term
         new = {}
         for (term, pending), values in zip(self._pending.items(), queued, strict=True):
             distances = np.zeros_like(pending.flow)
