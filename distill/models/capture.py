@@ -11,16 +11,20 @@ from torch import Tensor, nn
 from distill.errors import UserError
 from distill.methods.objective import Outputs, Shape
 
+# Model types whose states and scores are known to be the library's own. Others share the names of the modules but
+# not what happens between them (relative positions, rotated queries).
+SUPPORTED = ("bert", "roberta", "xlm-roberta", "camembert", "electra")
+
 
 def encoder_layers(model: nn.Module) -> nn.ModuleList:
     """The stack of transformer layers of a BERT-like model.
 
     Raises:
-        UserError: The architecture keeps its layers elsewhere.
+        UserError: The architecture is not one of those supported.
     """
     layers = getattr(getattr(getattr(model, "base_model", model), "encoder", None), "layer", None)
-    if not isinstance(layers, nn.ModuleList):
-        kind = getattr(getattr(model, "config", None), "model_type", type(model).__name__)
+    kind = getattr(getattr(model, "config", None), "model_type", type(model).__name__)
+    if kind not in SUPPORTED or not isinstance(layers, nn.ModuleList):
         raise UserError(f"Encoders of type {kind} are not supported; use a BERT-like one (BERT, RoBERTa, ELECTRA).")
     return layers
 
@@ -52,7 +56,9 @@ class Capture:
         layers = encoder_layers(model)
         if "hidden" in needs:
             base: Any = model.base_model
-            for module in (base.embeddings, *layers):
+            # ELECTRA may embed at a smaller width than its layers have.
+            embedded = getattr(base, "embeddings_project", base.embeddings)
+            for module in (embedded, *layers):
                 self._watch(module, "hidden")
         if "scores" in needs:
             for layer in layers:
