@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from distill.errors import UserError
@@ -22,22 +24,20 @@ def load_classifier(path: str | Path, task: Task, layers: tuple[int, ...] | None
     Raises:
         UserError: The folder cannot be loaded, or a layer of `layers` does not exist.
     """
-    from transformers import AutoModelForSequenceClassification
+    from transformers import AutoConfig, AutoModelForSequenceClassification
     from transformers.utils import logging
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     labels = dict(enumerate(task.labels)) if task.kind == "classification" else {0: "score"}
     try:
-        model = AutoModelForSequenceClassification.from_pretrained(
-            path,
-            num_labels=task.num_labels,
-            id2label=labels,
-            label2id={name: i for i, name in labels.items()},
-            problem_type="regression" if task.kind == "regression" else "single_label_classification",
-            dtype=torch.float32,
-        )
-    except (OSError, ValueError, RuntimeError) as error:
+        config = AutoConfig.from_pretrained(path)
+        # The folder may come from another task, whose problem type forbids this one's number of labels.
+        config.problem_type = None
+        config.id2label, config.label2id = labels, {name: i for i, name in labels.items()}
+        config.problem_type = "regression" if task.kind == "regression" else "single_label_classification"
+        model = AutoModelForSequenceClassification.from_pretrained(path, config=config, dtype=torch.float32)
+    except (OSError, ValueError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"The encoder in {path} cannot be loaded: {reason}") from error
     if layers is not None:
