@@ -21,7 +21,10 @@ def adamw(modules: Iterable[nn.Module], lr: float, weight_decay: float) -> AdamW
             if parameter.requires_grad and id(parameter) not in seen:
                 seen.add(id(parameter))
                 (decayed if parameter.ndim >= 2 else spared).append(parameter)
-    groups: list[dict[str, Any]] = [{"params": decayed, "weight_decay": weight_decay}, {"params": spared, "weight_decay": 0.0}]
+    groups: list[dict[str, Any]] = [
+        {"params": decayed, "weight_decay": weight_decay},
+        {"params": spared, "weight_decay": 0.0},
+    ]
     return AdamW(groups, lr=lr, fused=True)
 
 
