@@ -1,0 +1,172 @@
+"""What is captured is what the library itself computes, for every architecture said to be supported."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from distill.errors import UserError
+from distill.methods.objective import Shape
+from distill.models.capture import SUPPORTED, Capture, encoder_layers, shape_of
+from tests.distill import tiny
+
+EVERYTHING = frozenset({"logits", "hidden", "scores"})
+SHAPES = [{"kind": kind} for kind in SUPPORTED] + [{"kind": "electra", "embedding_size": 8}]
+
+
+def observed(model: Any, attention: str, inputs: dict[str, Tensor]) -> Any:
+    """The library's own answer, with hidden states and probabilities."""
+    model.set_attn_implementation(attention)
+    return model(**inputs, output_hidden_states=True, output_attentions=attention == "eager")
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: "-".join(map(str, shape.values())))
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_captured_states_are_the_librarys_own(shape: dict[str, Any], attention: str) -> None:
+    extra = {} if shape["kind"] in {"bert", "electra"} else {"type_vocab_size": 2}
+    model = tiny.classifier(**shape, **extra, layers=3, width=24, heads=3).eval()
+    given = tiny.batch(4, 9)
+    inputs, mask = tiny.inputs_of(given), given["attention_mask"].bool()
+    expected = observed(model, "eager", inputs)
+    model.set_attn_implementation(attention)
+    seen = Capture(model, EVERYTHING).run(**inputs)
+    torch.testing.assert_close(seen.logits, expected.logits, atol=1e-5, rtol=0)
+    assert seen.hidden is not None
+    # Padded positions may differ between attention implementations; nobody reads them.
+    for i, states in enumerate(expected.hidden_states):
+        torch.testing.assert_close(seen.hidden[i][mask], states[mask], atol=1e-5, rtol=0)
+    assert seen.scores is not None
+    assert seen.scores.shape == (3, 4, 3, 9, 9)
+    additive = torch.zeros(mask.shape).masked_fill(~mask, -torch.inf)[:, None, None, :]
+    for scores, probabilities in zip(seen.scores, expected.attentions, strict=True):
+        mine = torch.softmax(scores + additive, -1)
+        queries = mask[:, None, :, None].expand_as(mine)
+        torch.testing.assert_close(mine[queries], probabilities[queries], atol=1e-5, rtol=0)
+        assert mine.std(-1).max() > 0.01, "attention is uniform, so the comparison shows nothing"
+
+
+def test_electra_embeddings_are_taken_at_the_encoders_width() -> None:
+    model = tiny.classifier("electra", embedding_size=8, width=16).eval()
+    inputs = tiny.inputs_of(tiny.batch())
+    seen = Capture(model, EVERYTHING).run(**inputs).hidden
+    base = model.electra
+    embedded = base.embeddings(input_ids=inputs["input_ids"], token_type_ids=inputs["token_type_ids"])
+    assert seen is not None
+    torch.testing.assert_close(seen[0], base.embeddings_project(embedded))
+
+
+@pytest.mark.parametrize("what", ["hidden", "scores"])
+def test_gradients_reach_the_student(what: str) -> None:
+    model = tiny.classifier(layers=3)
+    seen = Capture(model, frozenset({what})).run(**tiny.inputs_of(tiny.batch()))
+    getattr(seen, what).square().mean().backward()
+    reached = {name for name, p in model.named_parameters() if p.grad is not None and p.grad.abs().max() > 0}
+    assert "bert.embeddings.word_embeddings.weight" in reached
+    for layer in range(3):
+        assert f"bert.encoder.layer.{layer}.attention.self.query.weight" in reached
+
+
+def test_only_what_is_needed_is_taken() -> None:
+    model = tiny.classifier()
+    inputs = tiny.inputs_of(tiny.batch())
+    seen = Capture(model, frozenset({"logits"})).run(**inputs)
+    assert seen.hidden is None
+    assert seen.scores is None
+    assert Capture(model, frozenset({"hidden"})).run(**inputs).scores is None
+    assert Capture(model, frozenset({"scores"})).run(**inputs).hidden is None
+
+
+def test_other_passes_are_not_collected() -> None:
+    model = tiny.classifier(layers=3).eval()
+    capture = Capture(model, EVERYTHING)
+    inputs, other = (tiny.inputs_of(tiny.batch(seed=seed)) for seed in (0, 1))
+    alone = capture.run(**inputs)
+    model(**other)
+    again = capture.run(**inputs)
+    assert alone.hidden is not None
+    assert again.hidden is not None
+    assert again.hidden.shape[0] == 4
+    assert torch.equal(alone.hidden, again.hidden)
+
+
+def test_a_pass_that_fails_leaves_nothing_behind() -> None:
+    model = tiny.classifier().eval()
+    capture = Capture(model, EVERYTHING)
+    inputs = tiny.inputs_of(tiny.batch())
+    with pytest.raises(Exception, match=r"."):
+        capture.run(**{**inputs, "token_type_ids": torch.full_like(inputs["token_type_ids"], 99)})
+    hidden = capture.run(**inputs).hidden
+    assert hidden is not None
+    assert hidden.shape[0] == 3
+
+
+@pytest.mark.parametrize(("what", "name"), [("hidden", "hidden states"), ("scores", "queries")])
+def test_a_layer_that_is_bypassed_raises(what: str, name: str) -> None:
+    model = tiny.classifier(layers=3)
+    capture = Capture(model, frozenset({what}))
+    for layer in encoder_layers(model):
+        for module in layer.modules():
+            module._forward_hooks.clear()
+    with pytest.raises(RuntimeError, match=f"captured . {name}"):
+        capture.run(**tiny.inputs_of(tiny.batch()))
+
+
+def test_closed_captures_leave_no_hooks() -> None:
+    model = tiny.classifier()
+    capture = Capture(model, EVERYTHING)
+    assert any(module._forward_hooks for module in model.modules())
+    capture.close()
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_scores_are_float32_under_autocast() -> None:
+    model = tiny.classifier().eval()
+    inputs = tiny.inputs_of(tiny.batch())
+    exact = Capture(model, EVERYTHING).run(**inputs)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rounded = Capture(model, EVERYTHING).run(**inputs)
+    assert rounded.scores is not None
+    assert exact.scores is not None
+    assert rounded.scores.dtype == torch.float32
+    # Queries and keys are rounded, the product over them is not: its error stays that of two factors.
+    assert (rounded.scores - exact.scores).abs().max() < 0.05 * exact.scores.abs().max()
+
+
+def test_float64_models_give_float64() -> None:
+    model = tiny.classifier().double().eval()
+    seen = Capture(model, EVERYTHING).run(**tiny.inputs_of(tiny.batch()))
+    assert seen.scores is not None
+    assert seen.hidden is not None
+    assert (seen.scores.dtype, seen.hidden.dtype) == (torch.float64, torch.float64)
+
+
+def test_shape() -> None:
+    assert shape_of(tiny.classifier(layers=3, width=24, heads=3)) == Shape(3, 24, 3)
+
+
+def _elsewhere(kind: str) -> nn.Module:
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    settings: dict[str, Any] = {
+        "distilbert": {"n_layers": 2, "n_heads": 2, "dim": 16, "hidden_dim": 32},
+        "modernbert": {"num_hidden_layers": 2, "num_attention_heads": 2, "hidden_size": 16, "intermediate_size": 32},
+        "albert": {"num_hidden_layers": 2, "num_attention_heads": 2, "hidden_size": 16, "intermediate_size": 32},
+        "deberta-v2": {"num_hidden_layers": 2, "num_attention_heads": 2, "hidden_size": 16, "intermediate_size": 32},
+        "mpnet": {"num_hidden_layers": 2, "num_attention_heads": 2, "hidden_size": 16, "intermediate_size": 32},
+    }
+    tokens = {"pad_token_id": 0, "bos_token_id": 0, "eos_token_id": 1, "cls_token_id": 0, "sep_token_id": 1}
+    config = AutoConfig.for_model(kind, vocab_size=len(tiny.VOCABULARY), **settings[kind], **tokens)
+    return AutoModelForSequenceClassification.from_config(config)
+
+
+@pytest.mark.parametrize("kind", ["distilbert", "modernbert", "albert", "deberta-v2", "mpnet"])
+def test_other_architectures_are_refused_in_one_sentence(kind: str) -> None:
+    with pytest.raises(UserError) as refused:
+        shape_of(_elsewhere(kind))
+    message = str(refused.value)
+    assert kind in message
+    assert "BERT, RoBERTa, ELECTRA" in message
+    assert "\n" not in message

@@ -1,0 +1,71 @@
+"""What an encoder folder says about itself, and what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from distill.errors import UserError
+from distill.models.folder import inspect
+from tests.distill import tiny
+
+
+def test_facts(encoder: Path) -> None:
+    found = inspect(encoder, "--teacher")
+    assert (found.model_type, found.layers, found.hidden_size, found.heads) == ("bert", 4, 16, 2)
+    assert (found.vocabulary, found.positions) == (len(tiny.VOCABULARY), 64)
+    assert found.weights == (encoder / "model.safetensors").stat().st_size
+    assert found.path.is_absolute()
+
+
+@pytest.fixture
+def copy(tmp_path: Path, encoder: Path) -> Path:
+    for file in encoder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    return tmp_path
+
+
+def _refusal(folder: Path) -> str:
+    with pytest.raises(UserError) as refused:
+        inspect(folder, "--student")
+    message = str(refused.value)
+    assert "--student" in message
+    assert str(folder) in message
+    assert "\n" not in message
+    return message
+
+
+def test_missing_folder(tmp_path: Path) -> None:
+    assert "is not a folder" in _refusal(tmp_path / "nowhere")
+
+
+def test_missing_configuration(copy: Path) -> None:
+    (copy / "config.json").unlink()
+    assert "no config.json" in _refusal(copy)
+
+
+def test_missing_weights(copy: Path) -> None:
+    (copy / "model.safetensors").unlink()
+    assert "no weights" in _refusal(copy)
+
+
+def test_missing_tokenizer(copy: Path) -> None:
+    (copy / "tokenizer.json").unlink()
+    for name in ("vocab.txt", "vocab.json"):
+        (copy / name).unlink(missing_ok=True)
+    assert "no tokenizer" in _refusal(copy)
+
+
+def test_torn_configuration(copy: Path) -> None:
+    (copy / "config.json").write_text("{")
+    assert "not the configuration" in _refusal(copy)
+
+
+@pytest.mark.parametrize("key", ["num_hidden_layers", "hidden_size", "num_attention_heads", "vocab_size"])
+def test_configuration_of_something_else(copy: Path, key: str) -> None:
+    config = json.loads((copy / "config.json").read_text())
+    del config[key]
+    (copy / "config.json").write_text(json.dumps(config))
+    assert key in _refusal(copy)

@@ -1,0 +1,118 @@
+"""Tiny random encoders, tokenizers and rows: real objects of the libraries, small enough for milliseconds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from distill.tasks import registry
+from distill.tasks.base import Examples, Task, TaskData
+from distill.training.batching import Tokens
+
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+NOUNS = ("cat", "dog", "bird", "tree", "child", "boat")
+VERBS = ("sleeps", "runs", "sings", "grows", "falls")
+WORDS = ("the", "a", "old", "small", "very", "not", "and", "##s", "##ing", ".", *NOUNS, *VERBS)
+VOCABULARY = {word: i for i, word in enumerate((*SPECIAL, *WORDS))}
+
+
+def classifier(
+    kind: str = "bert",
+    *,
+    layers: int = 2,
+    width: int = 16,
+    heads: int = 2,
+    labels: int = 2,
+    seed: int = 0,
+    dropout: float = 0.1,
+    regression: bool = False,
+    **config: Any,
+) -> Any:
+    """A random sequence classifier whose weights are large enough for layers and rows to differ visibly."""
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    settings: dict[str, Any] = {
+        "vocab_size": len(VOCABULARY),
+        "hidden_size": width,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "intermediate_size": 2 * width,
+        "max_position_embeddings": 64,
+        "hidden_dropout_prob": dropout,
+        "attention_probs_dropout_prob": dropout,
+        "num_labels": labels,
+        "problem_type": "regression" if regression else "single_label_classification",
+        "pad_token_id": 0,
+        **config,
+    }
+    torch.manual_seed(seed)
+    model = AutoModelForSequenceClassification.from_config(AutoConfig.for_model(kind, **settings))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.15 * torch.randn_like(parameter))
+    return model
+
+
+def tokenizer() -> Any:
+    from transformers import BertTokenizer
+
+    return BertTokenizer(vocab=dict(VOCABULARY))
+
+
+def encoder_folder(folder: Path, **shape: Any) -> Path:
+    """A pre-trained encoder as `save_pretrained` leaves it: no classifier, with tokenizer."""
+    classifier(**shape).base_model.save_pretrained(folder)
+    tokenizer().save_pretrained(folder)
+    return folder
+
+
+def batch(
+    rows: int = 4, length: int = 7, *, seed: int = 0, labels: int = 2, regression: bool = False
+) -> dict[str, torch.Tensor]:
+    """Random ids with padding behind all rows but the first; two segments."""
+    draw = torch.Generator().manual_seed(seed)
+    ids = torch.randint(len(SPECIAL), len(VOCABULARY), (rows, length), generator=draw)
+    lengths = torch.randint(3, length + 1, (rows,), generator=draw)
+    lengths[0] = length
+    mask = (torch.arange(length) < lengths[:, None]).long()
+    gold = torch.rand(rows, generator=draw) * 5 if regression else torch.arange(rows) % labels
+    return {
+        "input_ids": ids * mask,
+        "attention_mask": mask,
+        "token_type_ids": (torch.arange(length) >= length // 2).long() * mask,
+        "labels": gold,
+    }
+
+
+def inputs_of(given: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: value for name, value in given.items() if name != "labels"}
+
+
+def examples(rows: int, task: Task, seed: int = 0) -> Examples:
+    """Sentences whose label is whether (or, for scores, how often) "not" occurs, so a tiny model can learn it."""
+    draw = np.random.default_rng(seed)
+    texts, counts = [], []
+    for _ in range(rows):
+        words = ["the", str(draw.choice(NOUNS)), *draw.choice(["old", "small", "very", "not"], draw.integers(0, 6))]
+        texts.append(" ".join([*words, str(draw.choice(VERBS))]))
+        counts.append(words.count("not"))
+    gold = np.array(counts)
+    second = tuple(reversed(texts)) if task.pair else None
+    if task.kind == "regression":
+        return Examples(tuple(texts), second, gold.astype(np.float32))
+    return Examples(tuple(texts), second, np.minimum(gold, task.num_labels - 1).astype(np.int64))
+
+
+def data(task: str = "cola", train: int = 48, dev: int = 24) -> TaskData:
+    known = registry.get(task)
+    return TaskData(known, examples(train, known, 1), examples(dev, known, 2), "made for a test")
+
+
+def tokens(task: str = "cola", train: int = 48, dev: int = 24) -> tuple[Tokens, Tokens]:
+    from distill.training.batching import tokenise
+
+    made = data(task, train, dev)
+    return tokenise(made.train, tokenizer(), 32), tokenise(made.dev, tokenizer(), 32)
