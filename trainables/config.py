@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import math
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from distill.errors import UserError
 from distill.methods.base import nearest
+
+SCHEDULERS = ("asha", "none")
+STUDENT_INITS = ("pretrained", "teacher")
+# What every generator of random numbers takes.
+_LARGEST_SEED = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -55,9 +61,16 @@ class SweepConfig:
         return asdict(self)
 
 
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence, as all bad input is answered, instead of printing the usage first."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message}; --help lists the options.\n")
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line of `python -m trainables.sweep`. Unset options stay out of the namespace."""
-    root = argparse.ArgumentParser(
+    root = Parser(
         prog="python -m trainables.sweep",
         description="Run the published grid of a distillation method as Ray Tune trials, and report the best.",
         argument_default=argparse.SUPPRESS,
@@ -80,14 +93,12 @@ def parser() -> argparse.ArgumentParser:
     add_model_options(models)
     models.add_argument("--student", metavar="DIR", help="folder of an encoder that serves as student")
     models.add_argument("--student-layers", metavar="3,6,9,12", help="layers the truncated student keeps, from 1")
-    models.add_argument(
-        "--student-init", choices=("pretrained", "teacher"), help="whose layers the truncated student takes"
-    )
+    models.add_argument("--student-init", choices=STUDENT_INITS, help="whose layers the truncated student takes")
     teacher = root.add_argument_group("teacher")
     add_teacher_options(teacher)
     engine = root.add_argument_group("training and early stopping")
     engine.add_argument("--epochs", type=int, help="epochs of a full trial")
-    engine.add_argument("--scheduler", choices=("asha", "none"), help="early stopping (default: asha)")
+    engine.add_argument("--scheduler", choices=SCHEDULERS, help="early stopping (default: asha)")
     engine.add_argument("--grace", type=int, metavar="EPOCHS", help="first rung of ASHA (default: 1)")
     engine.add_argument("--reduction-factor", type=int, metavar="N", help="keep one in N at each rung")
     engine.add_argument("--cpus-per-trial", type=float, help="cores of one trial, fractions allowed (default: 1)")
@@ -129,6 +140,9 @@ def add_teacher_options(group: Group) -> None:
     )
 
 
+_FOLDERS = ("teacher", "student", "data_dir", "artifacts", "out")
+
+
 def from_namespace(values: dict[str, Any], command: list[str]) -> SweepConfig:
     """Merge the command line over `--config` over defaults and check every number.
 
@@ -146,11 +160,19 @@ def from_namespace(values: dict[str, Any], command: list[str]) -> SweepConfig:
         if not listed or not name:
             raise UserError(f"--set {text} is not of the form NAME=V1,V2.")
         settings[name.strip()] = [value.strip() for value in listed.split(",") if value.strip()]
+    for name, listed in settings.items():
+        if not listed:
+            raise UserError(f"--set {name} has no value; write NAME=V1,V2.")
     for name in ("resume", "dry_run", "allow_changed"):
         values.pop(name, None)
     if isinstance(values.get("student_layers"), str):
         values["student_layers"] = _layers(values["student_layers"])
-    config = replace(SweepConfig(), **{**merged, **values}, settings=settings, command=tuple(command))
+    values = {**merged, **values}
+    for name in _FOLDERS:
+        # A sweep may be resumed, and its best.yaml read, from another working directory.
+        if values.get(name):
+            values[name] = str(Path(values[name]).expanduser().absolute())
+    config = replace(SweepConfig(), **values, settings=settings, command=tuple(command))
     check(config)
     return config
 
@@ -167,6 +189,8 @@ def read_config(file: str) -> dict[str, Any]:
         content = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(f"--config {file} does not exist.") from error
+    except OSError as error:
+        raise UserError(f"--config {file} cannot be read: {error.strerror}.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"--config {file} is not valid YAML: {' '.join(str(error).split())[:160]}") from error
     if not isinstance(content, dict):
@@ -179,7 +203,7 @@ def read_config(file: str) -> dict[str, Any]:
         if key == "set":
             if not isinstance(value, dict):
                 raise UserError(f"--config {file}: set must hold hyper-parameters as NAME: VALUE.")
-            found["settings"] = {n: list(v) if isinstance(v, list) else [v] for n, v in value.items()}
+            found["settings"] = {str(n): list(v) if isinstance(v, list) else [v] for n, v in value.items()}
         elif key in options:
             found[key] = _typed(key, value, file)
         else:
@@ -193,7 +217,7 @@ def _typed(name: str, value: Any, file: str) -> Any:
     if value is None:
         return None
     if name == "student_layers":
-        return tuple(int(v) for v in value) if isinstance(value, list) else _layers(str(value))
+        return _layers(",".join(map(str, value)) if isinstance(value, list) else str(value))
     expected: tuple[type, ...] = (str,)
     if kind.startswith("bool"):
         expected = (bool,)
@@ -236,14 +260,19 @@ def check(config: SweepConfig) -> None:
         value = getattr(config, name)
         if value is not None and value < low:
             raise UserError(f"--{name.replace('_', '-')} {value} is too small; the least is {low}.")
-    if config.cpus_per_trial <= 0:
-        raise UserError(f"--cpus-per-trial {config.cpus_per_trial:g} must be above 0.")
-    if config.gpus_per_trial is not None and config.gpus_per_trial < 0:
-        raise UserError(f"--gpus-per-trial {config.gpus_per_trial:g} must not be negative.")
+    for name in ("seed", "teacher_seed"):
+        if (seed := getattr(config, name)) > _LARGEST_SEED:
+            raise UserError(f"--{name.replace('_', '-')} {seed} is too large; the largest is {_LARGEST_SEED}.")
+    if not 0 < config.cpus_per_trial < math.inf:
+        raise UserError(f"--cpus-per-trial {config.cpus_per_trial:g} must be a number above 0.")
+    if config.gpus_per_trial is not None and not 0 <= config.gpus_per_trial < math.inf:
+        raise UserError(f"--gpus-per-trial {config.gpus_per_trial:g} must be 0 or a number above it.")
     if config.teacher_lr is not None and not 0 < config.teacher_lr < 1:
         raise UserError(f"--teacher-lr {config.teacher_lr:g} must lie between 0 and 1.")
     if config.student and (config.student_layers or config.student_init):
         raise UserError("--student names a whole encoder; --student-layers and --student-init shape a truncated one.")
-    if config.scheduler not in ("asha", "none"):
-        close = difflib.get_close_matches(config.scheduler, ["asha", "none"], n=1, cutoff=0.0)[0]
-        raise UserError(f"--scheduler {config.scheduler} is unknown; did you mean {close}?")
+    for name, known in (("scheduler", SCHEDULERS), ("student_init", STUDENT_INITS)):
+        word = getattr(config, name)
+        if word is not None and word not in known:
+            close = difflib.get_close_matches(word, known, n=1, cutoff=0.0)[0]
+            raise UserError(f"--{name.replace('_', '-')} {word} is unknown; did you mean {close}?")

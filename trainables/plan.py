@@ -169,6 +169,8 @@ def _student(config: SweepConfig, method: Method, models: Models) -> tuple[dict[
         raise UserError(
             f"--student-layers {','.join(map(str, kept))} does not fit an encoder of {teacher.layers} layers."
         )
+    if list(kept) != sorted(set(kept)):
+        raise UserError(f"--student-layers {','.join(map(str, kept))} must ascend, each layer named once.")
     init = config.student_init or method.student_inits[0]
     return (
         {

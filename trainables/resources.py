@@ -12,6 +12,10 @@ from distill.errors import UserError
 from distill.training.settings import Numerics
 
 
+# Ray keeps books to four decimals; smaller shares than this are mistakes long before.
+_LEAST = 0.01
+
+
 @dataclass(frozen=True)
 class Machine:
     """Cores and GPUs of this machine, and whether its processor multiplies in bfloat16."""
@@ -28,9 +32,9 @@ def detect() -> Machine:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     folder = Path("/proc/driver/nvidia/gpus")
     present = len(list(folder.iterdir())) if folder.is_dir() else 0
-    gpus = (
-        present if visible is None else min(present, len([v for v in visible.split(",") if v.strip("- 1") or v == "1"]))
-    )
+    gpus = present
+    if visible is not None:
+        gpus = min(present, sum(entry.strip() not in ("", "-1") for entry in visible.split(",")))
     info = Path("/proc/cpuinfo")
     flags = info.read_text() if info.exists() else ""
     return Machine(cpus, gpus, "avx512_bf16" in flags or "amx_bf16" in flags)
@@ -55,6 +59,9 @@ def allot(
         UserError: One trial does not fit, with the arithmetic.
     """
     gpus = (1.0 if machine.gpus else 0.0) if gpus_per_trial is None else gpus_per_trial
+    for flag, share in (("--cpus-per-trial", cpus_per_trial), ("--gpus-per-trial", gpus)):
+        if not math.isfinite(share) or share < 0 or (share < _LEAST and (share > 0 or "cpus" in flag)):
+            raise UserError(f"{flag} {share:g} is no share of this machine; the least is {_LEAST:g}.")
     if cpus_per_trial > machine.cpus:
         raise UserError(
             f"--cpus-per-trial {cpus_per_trial:g} does not fit: this machine has {machine.cpus} cores, "

@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def guarded(command: Callable[[], int]) -> int:
-    """Run a command; what a person can mend becomes one sentence and exit code 2."""
+    """Run a command; what a person can mend becomes one sentence and exit code 2, Ctrl-C exit code 130."""
     from search_spaces import SpaceError
 
     try:
@@ -37,6 +37,9 @@ def guarded(command: Callable[[], int]) -> int:
     except (UserError, SpaceError) as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return 2
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr, flush=True)
+        return INTERRUPTED
 
 
 def _start(values: dict[str, Any], typed: list[str]) -> int:

@@ -7,14 +7,14 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from trainables.config import add_model_options, add_teacher_options, from_namespace
+from trainables.config import Parser, add_model_options, add_teacher_options, from_namespace
 from trainables.progress import say
 from trainables.sweep import guarded
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line; unset options stay out of the namespace."""
-    root = argparse.ArgumentParser(
+    root = Parser(
         prog="python -m trainables.teacher",
         description="Fine-tune a teacher and keep it in the store, where every sweep of the same task finds it.",
         argument_default=argparse.SUPPRESS,
