@@ -54,8 +54,9 @@ def milestones(max_epochs: float, grace: float, reduction_factor: float) -> tupl
 class Ladder:
     """The stopping variant of ASHA (Li et al., arXiv 1810.05934), larger values better.
 
-    A value is compared once, at the highest milestone that the point has reached and was not yet recorded in.
-    It is stopped when it lies below the (1 - 1/factor) quantile of the values recorded there before it.
+    A value is compared at the highest milestone that the point has reached, unless the point was compared there
+    before; lower milestones that it jumped over stay without it. It is stopped when it lies below the
+    (1 - 1/factor) quantile of the values recorded there before it.
     """
 
     milestones: tuple[float, ...]
@@ -71,8 +72,10 @@ class Ladder:
         for milestone in sorted(self.milestones, reverse=True):
             seen = self.recorded[milestone]
             # The tolerance absorbs the rounding of epochs counted in fractions.
-            if epoch < milestone - 1e-9 or point in seen:
+            if epoch < milestone - 1e-9:
                 continue
+            if point in seen:
+                return None
             cutoff = float(np.quantile(list(seen.values()), 1 - 1 / self.reduction_factor)) if seen else None
             decision = Decision(milestone, cutoff, len(seen), cutoff is not None and value < cutoff)
             seen[point] = value
