@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import math
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -62,12 +63,14 @@ class Hyperparameter:
             number = float(value)
         except (TypeError, ValueError):
             raise UserError(f"{self.name}={value} is not a number.") from None
-        if self.type == "int" and number != int(number):
-            raise UserError(f"{self.name}={value} is not a whole number.")
         low = -float("inf") if self.low is None else self.low
         high = float("inf") if self.high is None else self.high
         if not low <= number <= high:
             raise UserError(f"{self.name}={value} is outside {self.low} … {self.high}.")
+        if not math.isfinite(number):
+            raise UserError(f"{self.name}={value} is not finite.")
+        if self.type == "int" and number != int(number):
+            raise UserError(f"{self.name}={value} is not a whole number.")
         return int(number) if self.type == "int" else number
 
 
@@ -122,7 +125,7 @@ class Method:
         known = [h.name for h in self.hyperparameters]
         for name in values:
             if name not in known:
-                raise UserError(f"{self.name} has no hyper-parameter {name}{nearest(name, known)}.")
+                raise UserError(f"{self.name} has no hyper-parameter {name}{nearest(name, known)}")
         full = {}
         for h in self.hyperparameters:
             default = h.published if recipe == "published" and h.published is not None else h.default
@@ -133,7 +136,7 @@ class Method:
 def nearest(name: str, known: list[str] | tuple[str, ...]) -> str:
     """Tail of an error sentence that names the nearest known word, or all of them."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]}?" if close else f"; known: {', '.join(known)}"
+    return f"; did you mean {close[0]}?" if close else f"; known: {', '.join(known)}."
 
 
 @cache
@@ -156,6 +159,6 @@ def get(name: str) -> Method:
         UserError: No method of that name; the nearest known one is named.
     """
     if name not in names():
-        raise UserError(f"--method {name} is unknown{nearest(name, names())}.".replace("?.", "?"))
+        raise UserError(f"--method {name} is unknown{nearest(name, names())}")
     method: Method = importlib.import_module(f"distill.methods.{name}").METHOD
     return method

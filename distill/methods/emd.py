@@ -27,6 +27,7 @@ def objective(setting: Setting) -> Objective:
     from distill.losses.distances import hidden_mean_square
     from distill.losses.layer_transport import LayerTransport
     from distill.losses.logits import prediction_loss
+    from distill.losses.precision import at_least_float32
     from distill.methods.objective import Objective, Outputs, Shape, Term
 
     params = setting.params
@@ -36,9 +37,11 @@ def objective(setting: Setting) -> Objective:
     ours: Shape = setting.student
     theirs: Shape = setting.teacher
     # Inert values are absent from a resolved point, so each has a neutral stand-in here.
-    beta, theta, alpha = params["beta"], params.get("theta", 0.0), params.get("alpha", 0.0)
-    active = tuple(name for name in ("attention", "hidden") if params[name] and beta * theta > 0)
-    embedding = params["embedding"] and beta > 0
+    beta, theta, alpha = (params.get(name, 0.0) for name in ("beta", "theta", "alpha"))
+    active = tuple(name for name in ("attention", "hidden") if params.get(name, False) and beta * theta > 0)
+    embedding = params.get("embedding", False) and beta > 0
+    if not (params["prediction"] or active or embedding):
+        raise UserError("Every loss of BERT-EMD is switched off: set prediction, or give beta and a term a weight.")
     if "attention" in active and ours.heads != theirs.heads:
         raise UserError(
             f"The student has {ours.heads} attention heads and the teacher {theirs.heads}, but BERT-EMD compares "
@@ -95,7 +98,7 @@ def objective(setting: Setting) -> Objective:
                 if embedding or "hidden" in active:
                     assert student.hidden is not None
                     assert teacher.hidden is not None
-                    own = student.hidden.float()
+                    own = at_least_float32(student.hidden)
                     own = self.projection(own) if self.projection is not None else own
                     hidden = (own[1:], teacher.hidden[1:]) if "hidden" in active else None
                     if embedding:
@@ -144,12 +147,16 @@ def _switch(name: str, help: str, **rest: Any) -> Hyperparameter:
     return Hyperparameter(name, "bool", True, help, **rest)
 
 
-def _transfers(values: dict[str, Any]) -> bool:
-    return bool(values["beta"] > 0 and (values["hidden"] or values["attention"] or values["embedding"]))
+def _crosses(values: dict[str, Any]) -> bool:
+    return bool(values["beta"] > 0 and (values["hidden"] or values["attention"]))
 
 
 def _transports(values: dict[str, Any]) -> bool:
-    return bool(values["beta"] > 0 and values["theta"] > 0 and (values["hidden"] or values["attention"]))
+    return bool(values["theta"] > 0 and _crosses(values))
+
+
+def _transfers(values: dict[str, Any]) -> bool:
+    return bool(values["embedding"] or (values["theta"] > 0 and (values["hidden"] or values["attention"])))
 
 
 def _softens(values: dict[str, Any]) -> bool:
@@ -158,8 +165,8 @@ def _softens(values: dict[str, Any]) -> bool:
 
 _HYPERPARAMETERS = (
     _number("alpha", 1.0, 1.0, "share of the teacher's soft labels", low=0.0, active=lambda v: v["prediction"]),
-    _number("beta", 0.01, 1e6, "weight of the transfer terms", low=0.0),
-    _number("theta", 1.0, 1e6, "weight of hidden and attention in them", low=0.0, active=_transfers),
+    _number("beta", 0.01, 1e6, "weight of the transfer terms", low=0.0, active=_transfers),
+    _number("theta", 1.0, 1e6, "weight of hidden and attention in them", low=0.0, active=_crosses),
     _number(
         "T",
         1.0,
@@ -185,9 +192,9 @@ _HYPERPARAMETERS = (
         active=lambda v: _transports(v) and v["hidden"] and v["attention"] and v["update"] != "frozen",
     ),
     _switch("second_softmax", "flatten v2020 weights once more", active=_softens),
-    _switch("hidden", "compare hidden states"),
-    _switch("attention", "compare attention scores"),
-    _switch("embedding", "compare embedding outputs"),
+    _switch("hidden", "compare hidden states", active=lambda v: v["beta"] > 0 and v["theta"] > 0),
+    _switch("attention", "compare attention scores", active=lambda v: v["beta"] > 0 and v["theta"] > 0),
+    _switch("embedding", "compare embedding outputs", active=lambda v: v["beta"] > 0),
     _switch("prediction", "compare predictions"),
 )
 

@@ -15,15 +15,16 @@ def objective(setting: Setting) -> Objective:
     from torch import Tensor
     from torch.nn import functional
 
+    from distill.losses.precision import at_least_float32
     from distill.methods.objective import Objective, Outputs, Term
 
     class FineTuning(Objective):
         uses_teacher = False
 
         def forward(self, student: Outputs, teacher: Outputs | None, batch: dict[str, Tensor]) -> dict[str, Term]:
-            logits = student.logits.float()
+            logits = at_least_float32(student.logits)
             if setting.regression:
-                loss = functional.mse_loss(logits.squeeze(-1), batch["labels"].float())
+                loss = functional.mse_loss(logits.squeeze(-1), batch["labels"].to(logits.dtype))
             else:
                 loss = functional.cross_entropy(logits, batch["labels"])
             return {"hard": Term(loss, 1.0)}

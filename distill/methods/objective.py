@@ -8,6 +8,8 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from distill.losses.precision import at_least_float32
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -95,4 +97,4 @@ def total(terms: dict[str, Term]) -> Tensor:
     parts = [term.value * term.weight for term in terms.values() if term.weight != 0.0]
     if not parts:
         raise ValueError("every term of the loss has weight 0")
-    return torch.stack([part.float() for part in parts]).sum()
+    return torch.stack([at_least_float32(part) for part in parts]).sum()
