@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -56,6 +57,13 @@ class Recorder:
             read(self.path)
         self._lock = SweepLock(self.path)
         self._lock.acquire()
+        try:
+            self._open()
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _open(self) -> None:
         cut_torn_line(self.path / ROWS)
         self.record = read(self.path)
         plan = self.record.plan
@@ -65,10 +73,12 @@ class Recorder:
         )
         self.evaluations = int(plan["evaluations"])
         self.listeners: list[Listener] = []
-        self._rows = (self.path / ROWS).open("a", encoding="utf-8")
+        self._rows = (self.path / ROWS).open("ab", buffering=0)
+        self._broken: OSError | None = None
         self._refill()
         self.study = Study(self.record, plan["distributions"])
         self._settle()
+        self.tidy()
 
     @classmethod
     def create(cls, path: Path, header: dict[str, Any]) -> Recorder:
@@ -79,9 +89,12 @@ class Recorder:
         """
         path = Path(path).absolute()
         refuse_occupied(path)
-        path.mkdir(parents=True, exist_ok=True)
-        write_json(path / SWEEP, header)
-        (path / TRIALS).mkdir(exist_ok=True)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            (path / TRIALS).mkdir(exist_ok=True)
+            write_json(path / SWEEP, header)
+        except OSError as error:
+            raise UserError(f"--out {path} cannot be written: {error.strerror}; name another folder.") from error
         return cls(path)
 
     def _refill(self) -> None:
@@ -105,7 +118,18 @@ class Recorder:
         self._append({"kind": "session", "number": self.record.sessions + 1, "argv": arguments})
 
     def prepared(self, facts: dict[str, Any]) -> None:
-        """What the trials share is ready."""
+        """What the trials share is ready.
+
+        Raises:
+            UserError: It is not what the recorded evaluations were made with.
+        """
+        before = (self.record.prepared or {}).get("teacher", {}).get("content")
+        content = facts["teacher"]["content"]
+        if before not in (None, content) and any(trial.evaluations for trial in self.record.trials.values()):
+            raise UserError(
+                f"--resume: the teacher is no longer the one this sweep began with ({before[:12]}…, now "
+                f"{content[:12]}…): its artifact was lost and made anew; start a new sweep."
+            )
         write_json(self.path / PREPARED, facts)
         self.record.prepared = facts
 
@@ -126,15 +150,14 @@ class Recorder:
         number = int(result["evaluation"])
         if trial.state in FINISHED:
             return True
-        value = result["value"]
-        value = float(value) if value is not None and math.isfinite(value) else None
+        value = _plain(result["value"])
         row: dict[str, Any] = {
             "kind": "evaluation",
             "point": point,
             "evaluation": number,
             "epoch": float(result["epoch"]),
             "value": value,
-            **{name: result.get(name) for name in ("metrics", "terms", "seconds", "steps", "lr")},
+            **{name: _plain(result.get(name)) for name in ("metrics", "terms", "seconds", "steps", "lr")},
             "decision": None,
             "attempt": trial.attempts,
         }
@@ -178,13 +201,29 @@ class Recorder:
 
     def _append(self, row: dict[str, Any], trial: Trial | None = None) -> None:
         row = {"seq": len(self.record.rows), "time": now(), **row}
-        self._rows.write(json.dumps(row, allow_nan=False) + "\n")
-        self._rows.flush()
-        os.fsync(self._rows.fileno())
+        self._write((json.dumps(row, allow_nan=False) + "\n").encode())
         self.record.apply(row)
         for listener in self.listeners:
             if trial is not None:
                 listener(row["kind"], trial, row)
+
+    def _write(self, line: bytes) -> None:
+        """Bring a line to disk, or leave the file as it was and take no other line.
+
+        After a failure (a full disk) memory may be ahead of the file, so this process can't go on writing; a resumed
+        one starts from the file.
+        """
+        if self._broken is not None:
+            raise self._broken
+        end = self._rows.seek(0, os.SEEK_END)
+        try:
+            if self._rows.write(line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path / ROWS))
+            os.fsync(self._rows.fileno())
+        except OSError as error:
+            self._broken = error
+            self._rows.truncate(end)
+            raise
 
     # -- disk -------------------------------------------------------------------------------------
 
@@ -243,6 +282,16 @@ def write_json(file: Path, content: dict[str, Any]) -> None:
 def now() -> str:
     """UTC time in ISO form."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def _plain(value: Any) -> Any:
+    """`value` as JSON has it: numbers of arrays become plain ones, what is not finite becomes null."""
+    if isinstance(value, dict):
+        return {str(name): _plain(entry) for name, entry in value.items()}
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    number = float(value)
+    return number if math.isfinite(number) else None
 
 
 def _worst_if_none(value: float | None) -> float:
