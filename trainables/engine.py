@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -14,8 +17,11 @@ from ray import tune
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from trainables.record import FAIL, FINISHED
+from distill.errors import UserError
+from trainables.lock import holder
+from trainables.record import FINISHED, Trial
 from trainables.recorder import Recorder
+from trainables.resources import detect
 
 # A killed worker or a lost node is worth another try; errors of the program are not (see trial.py).
 RETRIES = 2
@@ -50,9 +56,27 @@ class PointSearcher(Searcher):
         """Nothing to restore."""
 
 
+@contextmanager
+def _writing() -> Iterator[None]:
+    """A record that can't be written (a full disk) ends the sweep; Tune would blame the trial and train it again."""
+    try:
+        yield
+    except OSError as error:
+        halt(f"the record cannot be written ({error.strerror})")
+
+
 def _record(recorder: Recorder, trial: Any, result: dict[str, Any]) -> str:
     """Write a result down; what the record says of the point decides."""
+    with _writing():
+        return _decide(recorder, trial, result)
+    return TrialScheduler.STOP
+
+
+def _decide(recorder: Recorder, trial: Any, result: dict[str, Any]) -> str:
     point = trial.config["point"]
+    if result.get("halt"):
+        halt(str(result["halt"]))
+        return TrialScheduler.STOP
     if result.get("failure"):
         recorder.failed(point, str(result["failure"]))
         return TrialScheduler.STOP
@@ -112,27 +136,49 @@ class PointCallback(tune.Callback):
         self._recorder = recorder
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._recorder.started(trial.config["point"], attempt=trial.num_failures + 1)
+        with _writing():
+            self._recorder.started(trial.config["point"], attempt=trial.num_failures + 1)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         point = trial.config["point"]
+        if stop_requested():
+            # Workers may be ended together with the sweep; that is no fault of the point.
+            return
         file = Path(trial.local_path or ".") / "error.txt"
         text = file.read_text().strip().splitlines()[-1] if file.exists() else "the worker died"
-        self._recorder.failed(point, f"process died {trial.num_failures} times: {text[:300]}")
+        with _writing():
+            self._recorder.failed(point, f"process died {trial.num_failures} times: {text[:300]}")
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial that ended by itself without all its evaluations must not stay open."""
         record = self._recorder.record.trials[trial.config["point"]]
         if record.state not in FINISHED and not stop_requested():
-            self._recorder.failed(record.id, f"ended after {len(record.evaluations)} evaluations without a reason")
+            with _writing():
+                self._recorder.failed(record.id, f"ended after {len(record.evaluations)} evaluations without a reason")
 
 
-_STOP = {"requested": False}
+@dataclass
+class _Stop:
+    requested: bool = False
+    reason: str | None = None
+
+
+_STOP = _Stop()
 
 
 def stop_requested() -> bool:
-    """Whether Ctrl-C or a termination signal asked the sweep to end."""
-    return _STOP["requested"]
+    """Whether Ctrl-C, a termination signal or `halt` asked the sweep to end."""
+    return _STOP.requested
+
+
+def halt(reason: str) -> None:
+    """End the sweep as Ctrl-C does, because going on would only make every trial fail."""
+    _STOP.requested, _STOP.reason = True, _STOP.reason or reason
+
+
+def halted() -> str | None:
+    """Why the sweep had to end, if it had to."""
+    return _STOP.reason
 
 
 class _Stopper(tune.Stopper):
@@ -140,19 +186,19 @@ class _Stopper(tune.Stopper):
         return False
 
     def stop_all(self) -> bool:
-        return _STOP["requested"]
+        return _STOP.requested
 
 
 def catch_signals(say: Callable[[str], None]) -> None:
     """First Ctrl-C or SIGTERM: stop gracefully. Second: leave at once; the record is whole at any time."""
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if _STOP["requested"]:
+        if _STOP.requested:
             os._exit(130)
-        _STOP["requested"] = True
+        _STOP.requested = True
         say("Stopping: running trials end at their last evaluation; press Ctrl-C again to leave at once.")
 
-    _STOP["requested"] = False
+    _STOP.requested, _STOP.reason = False, None
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, handle)
 
@@ -165,7 +211,7 @@ def start_ray(plan: dict[str, Any], dashboard: bool = True) -> str | None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     context = ray.init(
         num_cpus=plan["cpus"],
-        num_gpus=plan["resources"]["gpus"],
+        num_gpus=min(plan["resources"]["gpus"], detect().gpus),
         include_dashboard=dashboard,
         log_to_driver=False,
         logging_level=logging.ERROR,
@@ -174,6 +220,25 @@ def start_ray(plan: dict[str, Any], dashboard: bool = True) -> str | None:
     )
     url = context.dashboard_url
     return f"http://{url}" if url else None
+
+
+def _await_orphans(waiting: list[Trial], patience: float = 60.0) -> None:
+    """Wait until no worker of a killed session writes a trial that is to be continued.
+
+    Workers notice within seconds that their driver is gone, but until then they train on.
+
+    Raises:
+        UserError: One is still at work after `patience` seconds; its process is named.
+    """
+    end = time.monotonic() + patience
+    for trial in waiting:
+        while (process := holder(trial.folder)) is not None:
+            if time.monotonic() > end:
+                raise UserError(
+                    f"{trial.folder} is still being written by a worker of an earlier session ({process}); "
+                    "end that process and resume again."
+                )
+            time.sleep(0.2)
 
 
 def run(recorder: Recorder, function: Callable[[dict[str, Any]], None]) -> None:
@@ -193,6 +258,7 @@ def run(recorder: Recorder, function: Callable[[dict[str, Any]], None]) -> None:
     waiting = recorder.record.unfinished()
     if not waiting:
         return
+    _await_orphans(waiting)
     scheduler: TrialScheduler
     if plan["scheduler"]["name"] == "asha":
         asha = plan["scheduler"]
@@ -241,12 +307,11 @@ def worker_name(plan: dict[str, Any]) -> str:
 
 
 def trial_name(trial: Any) -> str:
-    """`emd-p03`: method and point, as in the record."""
+    """`p03-7a7fd_00001`: the point as in the record, and Ray's own number of this session's try."""
     return f"{trial.config['point']}-{trial.trial_id}"
 
 
 __all__ = [
-    "FAIL",
     "PointASHA",
     "PointCallback",
     "PointFIFO",

@@ -127,6 +127,8 @@ def _drive(recorder: Recorder, data: TaskData, arguments: list[str]) -> int:
                 engine.run(recorder, trial)
                 recorder.listeners.remove(view)
             ray.shutdown()
+            if reason := engine.halted():
+                say(f"Stopped: {reason}.")
         say(f"Time: {(time.monotonic() - started) / 60:.1f} min.")
         for line in finish(recorder):
             say(line)

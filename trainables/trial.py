@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import shutil
 import traceback
 from collections.abc import Callable
 from functools import lru_cache
@@ -20,10 +22,13 @@ from distill.training import checkpoint
 from distill.training.batching import Tokens
 from distill.training.loop import Diverged, Evaluation, Run
 from distill.training.settings import Numerics, Training
+from trainables.lock import FolderLock
 from trainables.record import PREPARED, SWEEP, TRIALS
 
 # Reported in place of a value that does not exist, so that every report has the metric.
 WORST = -1e30
+# Seconds a worker waits for another one that still writes its trial; workers without a driver end within seconds.
+_PATIENCE = 60.0
 
 
 def trial(config: dict[str, Any]) -> None:
@@ -43,9 +48,23 @@ def train_point(sweep: Path, point: str, recorded: int, report: Callable[[dict[s
 
     Errors of the program itself are reported as a failure instead of raised: they would come back on every retry.
     Only a killed process leaves without a word, and that is what Ray retries.
+
+    Raises:
+        Held: Another process still trains the point, a worker that outlived its driver or its node's connection;
+            Ray tries again later.
     """
     folder = sweep / TRIALS / point
     folder.mkdir(parents=True, exist_ok=True)
+    lock = FolderLock(folder)
+    lock.acquire(_PATIENCE)
+    try:
+        _train(sweep, point, recorded, report)
+    finally:
+        lock.release()
+
+
+def _train(sweep: Path, point: str, recorded: int, report: Callable[[dict[str, Any]], None]) -> None:
+    folder = sweep / TRIALS / point
     # A worker serves many trials; its log in Ray's dashboard tells them apart by this line.
     print(f"trial {point} of {sweep.name}, from evaluation {recorded + 1}", flush=True)
     try:
@@ -111,6 +130,8 @@ class _Work:
             self.run.load_state(state["run"])
             self.rows = json.loads(state["rows"])
             self.best = state["best"]
+        # A kill may have come between these lines and the state that they go with.
+        _keep_first(self.folder / "seen.jsonl", len(self.rows))
 
     def keep(self, evaluation: Evaluation) -> dict[str, Any] | None:
         """Write everything that must outlive the process, then give the row to report."""
@@ -145,7 +166,12 @@ class _Work:
         return {"run": self.run.state(), "rows": json.dumps(self.rows), "best": self.best}
 
     def _save_student(self) -> None:
-        self.run.student.save_pretrained(self.folder / "student")
+        """Beside the old one first: a kill leaves the old student, none, or the new one, never a part."""
+        student, staging = self.folder / "student", self.folder / ".student"
+        shutil.rmtree(staging, ignore_errors=True)
+        self.run.student.save_pretrained(staging)
+        shutil.rmtree(student, ignore_errors=True)
+        staging.rename(student)
 
     def _save_predictions(self, which: str, evaluation: Evaluation) -> None:
         file = self.folder / f"predictions-{which}.npz"
@@ -178,8 +204,32 @@ def _append(file: Path, row: dict[str, Any]) -> None:
         stream.write(json.dumps(row) + "\n")
 
 
+def _keep_first(file: Path, evaluations: int) -> None:
+    """Drop torn lines and those of evaluations after the first `evaluations`, which are going to be repeated."""
+    if not file.exists():
+        return
+    kept = []
+    for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if row["evaluation"] <= evaluations:
+            kept.append(line + "\n")
+    temporary = file.with_name(f".{file.name}")
+    temporary.write_text("".join(kept), encoding="utf-8")
+    temporary.replace(file)
+
+
 def _failure(folder: Path, error: Exception, evaluation: int) -> dict[str, Any]:
-    """A report that ends the trial, with the traceback in the trial's folder."""
+    """A report that ends the trial, with the traceback in the trial's folder; on a full disk, the whole sweep."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return {
+            "evaluation": evaluation,
+            "epoch": float(evaluation),
+            "value": WORST,
+            "halt": f"{folder} cannot be written ({error.strerror})",
+        }
     (folder / "failure.txt").write_text("".join(traceback.format_exception(error)), encoding="utf-8")
     kind = "diverged" if isinstance(error, Diverged) else type(error).__name__
     if isinstance(error, torch.OutOfMemoryError):
