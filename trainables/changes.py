@@ -9,6 +9,7 @@ from distill import artifacts
 from distill.errors import UserError
 from distill.tasks.base import TaskData
 from trainables.plan import code_hash, versions
+from trainables.resources import detect
 
 
 def differences(header: dict[str, Any], data: TaskData) -> tuple[list[str], list[str]]:
@@ -21,6 +22,8 @@ def differences(header: dict[str, Any], data: TaskData) -> tuple[list[str], list
         path = plan[part].get("path")
         if path and old[name] and (not Path(path).is_dir() or artifacts.hash_encoder(Path(path)) != old[name]):
             fatal.append(f"the {part}'s encoder in {path}")
+    if plan["resources"]["gpus_per_trial"] and not detect().gpus:
+        fatal.append("the machine, which has no GPU now")
     soft = [
         f"{name} {before} → {now}"
         for name, now in versions().items()

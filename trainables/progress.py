@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from contextlib import AbstractContextManager
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from trainables.record import COMPLETE, FAIL, FINISHED, PRUNED, RUNNING, Record, Trial
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _ROWS = 12
 
@@ -32,8 +36,11 @@ def event_line(kind: str, trial: Trial, row: dict[str, Any], record: Record) -> 
         return f"{name}: started{again}."
     if row["state"] == PRUNED:
         stop = trial.stop or {}
-        reached = (trial.last or {}).get("value") or 0.0
-        return f"{name}: stopped at rung {stop['rung']:g}, {metric} {reached:.3f} below {stop['cutoff']:.3f}."
+        reached = (trial.last or {}).get("value")
+        # A cutoff between a number and a value that was not finite is of no use to a reader.
+        cutoff = f"{stop['cutoff']:.3f}" if abs(stop["cutoff"]) < 1e6 else "every finite value"
+        reason = f"{metric} {'not finite' if reached is None else f'{reached:.3f}'} below {cutoff}"
+        return f"{name}: stopped at rung {stop['rung']:g}, {reason}."
     if row["state"] == COMPLETE:
         return (
             f"{name}: complete, best {metric} {trial.score or 0:.3f} at epoch {(trial.best or {}).get('epoch', 0):g}."
@@ -103,12 +110,13 @@ class PlainProgress(AbstractContextManager["PlainProgress"]):
 class LiveProgress(AbstractContextManager["LiveProgress"]):
     """A table that stays in place: counts, best so far, rungs, time left, and the trials at work."""
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: Record, console: Console | None = None) -> None:
         from rich.console import Console
         from rich.live import Live
 
         self._record = record
-        self._console = Console()
+        self._console = console or Console()
+        self._frame: Any = ""
         self._live = Live(console=self._console, get_renderable=self._render, refresh_per_second=2, transient=False)
         self._live.start()
 
@@ -123,6 +131,12 @@ class LiveProgress(AbstractContextManager["LiveProgress"]):
         self._live.stop()
 
     def _render(self) -> Any:
+        # The view draws itself in a thread of its own while the driver adds rows; a frame may be missed, not the view.
+        with contextlib.suppress(RuntimeError):
+            self._frame = self._draw()
+        return self._frame
+
+    def _draw(self) -> Any:
         from rich.console import Group
         from rich.table import Table
         from rich.text import Text

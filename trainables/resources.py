@@ -11,7 +11,6 @@ from pathlib import Path
 from distill.errors import UserError
 from distill.training.settings import Numerics
 
-
 # Ray keeps books to four decimals; smaller shares than this are mistakes long before.
 _LEAST = 0.01
 
