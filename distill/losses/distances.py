@@ -169,15 +169,12 @@ def paired_mean_square(
             root = weight.to(x.dtype).sqrt()
             x, y = (t.masked_fill(weight == 0, 0.0) * root for t in (x, y))
         students, teachers = x.unbind(0), y.unbind(0)
-        sums = [
-            F.mse_loss(students[i], teachers[j], reduction="sum") for i, j in zip(rows, columns, strict=True)
-        ]
+        sums = [F.mse_loss(students[i], teachers[j], reduction="sum") for i, j in zip(rows, columns, strict=True)]
         return torch.stack(sums) / count
 
 
 def _check_layers(x: Tensor, y: Tensor) -> None:
     if x.shape[1:] != y.shape[1:]:
         raise ValueError(
-            f"layers of shape {tuple(x.shape[1:])} (student) and {tuple(y.shape[1:])} (teacher) "
-            "cannot be compared"
+            f"layers of shape {tuple(x.shape[1:])} (student) and {tuple(y.shape[1:])} (teacher) cannot be compared"
         )

@@ -132,9 +132,7 @@ class LayerTransport:
         with no_autocast(mask):
             given = {"attention": attention, "hidden": hidden}
             compared = {term: self._clean(term, given[term], mask) for term in self.terms}
-            costs = self._fetch(
-                [pairwise_mean_square(c.student, c.teacher, None, c.count) for c in compared.values()]
-            )
+            costs = self._fetch([pairwise_mean_square(c.student, c.teacher, None, c.count) for c in compared.values()])
             losses = {}
             for (term, c), cost in zip(compared.items(), costs, strict=True):
                 flow = transport.solve(cost, *self._weights[term])
@@ -178,9 +176,7 @@ class LayerTransport:
         """Everything a later run needs to continue with the same values, as tensors and plain numbers."""
         self.flush()
         return {
-            "weights": {
-                term: [torch.from_numpy(side.copy()) for side in pair] for term, pair in self._weights.items()
-            },
+            "weights": {term: [torch.from_numpy(side.copy()) for side in pair] for term, pair in self._weights.items()},
             "flow_sums": {term: torch.from_numpy(total.copy()) for term, total in self._flow_sums.items()},
             "observed_steps": self._observed_steps,
         }
@@ -192,9 +188,7 @@ class LayerTransport:
             ValueError: if the state is of other terms or other numbers of layers.
         """
         sizes = (self.student_layers, self.teacher_layers)
-        weights = {
-            term: tuple(side.numpy().copy() for side in pair) for term, pair in state["weights"].items()
-        }
+        weights = {term: tuple(side.numpy().copy() for side in pair) for term, pair in state["weights"].items()}
         if set(weights) != set(self.terms) or any(
             tuple(side.shape[0] for side in pair) != sizes for pair in weights.values()
         ):

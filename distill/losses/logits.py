@@ -51,9 +51,7 @@ def distillation_kl(student: Tensor, teacher: Tensor, temperature: float) -> Ten
     with no_autocast(student):
         log_student = F.log_softmax(at_least_float32(student) / temperature, dim=-1)
         log_teacher = F.log_softmax(at_least_float32(teacher.detach()) / temperature, dim=-1)
-        divergence = F.kl_div(
-            log_student, log_teacher.to(log_student.dtype), reduction="batchmean", log_target=True
-        )
+        divergence = F.kl_div(log_student, log_teacher.to(log_student.dtype), reduction="batchmean", log_target=True)
         return divergence * temperature**2
 
 
@@ -131,8 +129,7 @@ def _squared_error(student: Tensor, target: Tensor) -> Tensor:
 def _check(student: Tensor, teacher: Tensor, temperature: float) -> None:
     if student.shape != teacher.shape or student.dim() != 2:
         raise ValueError(
-            f"logits must both be [B, C], not {tuple(student.shape)} (student) "
-            f"and {tuple(teacher.shape)} (teacher)"
+            f"logits must both be [B, C], not {tuple(student.shape)} (student) and {tuple(teacher.shape)} (teacher)"
         )
     if temperature <= 0:
         raise ValueError(f"temperature must be positive, not {temperature}")

@@ -36,9 +36,7 @@ class Arrays:
     def tensor(self, key: str) -> Tensor:
         return torch.from_numpy(np.array(self[key]))
 
-    def compare(
-        self, key: str, actual: Any, *, index: int | None = None, rtol: float = 0.0, atol: float = 0.0
-    ) -> None:
+    def compare(self, key: str, actual: Any, *, index: int | None = None, rtol: float = 0.0, atol: float = 0.0) -> None:
         """Assert that `actual` is the array `key` (or its row `index`), within `rtol` of the largest entry +
         `atol`.
 

@@ -117,9 +117,7 @@ def _check_run(arrays: Arrays, run: str, variant: _Variant, tolerance: dict[str,
                 for side, letter in (("student", "s"), ("teacher", "t")):
                     used = f"{run}{short}_{letter}w_used"
                     arrays.compare(used, before[term][side], index=step, **tolerance)
-                unique &= _check_flow(
-                    arrays, f"{run}{short}", step, after[term]["flow"], distances, tolerance
-                )
+                unique &= _check_flow(arrays, f"{run}{short}", step, after[term]["flow"], distances, tolerance)
             elif f"{run}{short}_loss" in arrays:
                 arrays.compare(f"{run}{short}_loss", 0.0, index=step)
         if unique:

@@ -88,9 +88,7 @@ def _losses(
         theirs = _forward(teacher, batch, heads)
     states = F.linear(ours.states, student["share_fit_dense.weight"], student["share_fit_dense.bias"])
     mask = batch["input_mask"]
-    layers = transport(
-        hidden=(states[1:], theirs.states[1:]), attention=(ours.scores, theirs.scores), mask=mask
-    )
+    layers = transport(hidden=(states[1:], theirs.states[1:]), attention=(ours.scores, theirs.scores), mask=mask)
     embedding = hidden_mean_square(states[0], theirs.states[0], mask, "padded")
     alpha = options["alpha"]
     terms = prediction_loss(
@@ -177,9 +175,7 @@ def _heads(arrays: Arrays, options: dict[str, Any], dtype: torch.dtype) -> int:
     for heads in (h for h in range(1, common + 1) if common % h == 0):
         transport = LayerTransport(_layers(student), _layers(teacher), reduction="padded")
         losses, _ = _losses(transport, student, teacher, batch, heads, options)
-        errors[heads] = max(
-            abs(value.item() - float(arrays[f"loss__{name}"][0])) for name, value in losses.items()
-        )
+        errors[heads] = max(abs(value.item() - float(arrays[f"loss__{name}"][0])) for name, value in losses.items())
     return min(errors, key=errors.__getitem__)
 
 

@@ -68,9 +68,7 @@ def transport(distances: np.ndarray, student: np.ndarray, teacher: np.ndarray) -
         for j in range(n):
             margins[i, i * n + j] = 1
             margins[m + j, i * n + j] = 1
-    found = linprog(
-        distances.ravel(), A_eq=margins, b_eq=np.concatenate([student, teacher]), method="highs-ds"
-    )
+    found = linprog(distances.ravel(), A_eq=margins, b_eq=np.concatenate([student, teacher]), method="highs-ds")
     assert found.status == 0
     return found.x.reshape(m, n)
 

@@ -67,9 +67,7 @@ def test_masked_means_do_not_see_padding(term: str, value: float) -> None:
     mask = F.pad(MASK, (0, 3))
     longer = [padded_to(stack, 3, 1 if term == "hidden" else 2, value).requires_grad_() for stack in (x, y)]
     x.requires_grad_()
-    for short, long in zip(
-        compare(term, x, y, MASK, "masked"), compare(term, *longer, mask, "masked"), strict=True
-    ):
+    for short, long in zip(compare(term, x, y, MASK, "masked"), compare(term, *longer, mask, "masked"), strict=True):
         torch.testing.assert_close(short, long, rtol=1e-13, atol=0)
     for stack, m in ((x, MASK), (longer[0], mask)):
         compare(term, stack, y if m is MASK else longer[1].detach(), m, "masked")[1].sum().backward()
@@ -151,7 +149,8 @@ def test_autocast_and_half_inputs_change_nothing() -> None:
     wide = compare("hidden", x.float(), y.float(), MASK, "masked")
     with torch.autocast("cpu", dtype=torch.bfloat16):
         half = compare("hidden", x, y, MASK, "masked")
-    assert half[1].dtype == torch.float32
+        uncleaned = d.paired_mean_square(x, y, [0], [1], None, 1)
+    assert half[1].dtype == uncleaned.dtype == torch.float32
     for a, b in zip(wide, half, strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=0)
 

@@ -271,9 +271,7 @@ def test_one_host_copy_a_step(update: Any, monkeypatch: pytest.MonkeyPatch) -> N
     for name in ("cpu", "tolist", "item", "__array__", "__float__", "__bool__", "__int__"):
         original = getattr(Tensor, name)
 
-        def counted(
-            self: Tensor, *args: Any, _name: str = name, _original: Any = original, **kwargs: Any
-        ) -> Any:
+        def counted(self: Tensor, *args: Any, _name: str = name, _original: Any = original, **kwargs: Any) -> Any:
             copies.append(_name)
             return _original(self, *args, **kwargs)
 

@@ -44,9 +44,7 @@ def test_terms_of_both_forms() -> None:
     published = prediction_loss(student, teacher, labels, form="published", **options)
     torch.testing.assert_close(modern["soft"], distillation_kl(student, teacher, 3.0))
     torch.testing.assert_close(published["soft"], soft_cross_entropy(student, teacher, 3.0, "mean"))
-    slow = sum(
-        -torch.log(torch.stack(literal.softmax(list(s)))[y]) for s, y in zip(student, labels, strict=True)
-    )
+    slow = sum(-torch.log(torch.stack(literal.softmax(list(s)))[y]) for s, y in zip(student, labels, strict=True))
     for terms in (modern, published):
         torch.testing.assert_close(terms["hard"], slow / 5, rtol=1e-12, atol=0)
 
@@ -67,13 +65,9 @@ def test_regression_is_two_squared_errors(form: Any, shape: tuple[int, ...]) -> 
 @pytest.mark.parametrize("form", ["modern", "published"])
 @pytest.mark.parametrize("regression", [False, True])
 @pytest.mark.parametrize(("alpha", "trained"), [(0.0, {"hard"}), (0.3, {"soft", "hard"}), (1.0, {"soft"})])
-def test_a_term_without_weight_has_no_graph(
-    form: Any, regression: bool, alpha: float, trained: set[str]
-) -> None:
+def test_a_term_without_weight_has_no_graph(form: Any, regression: bool, alpha: float, trained: set[str]) -> None:
     student, teacher, labels = logits(classes=1 if regression else 3)
-    terms = prediction_loss(
-        student, teacher, labels, alpha=alpha, temperature=2.0, form=form, regression=regression
-    )
+    terms = prediction_loss(student, teacher, labels, alpha=alpha, temperature=2.0, form=form, regression=regression)
     assert set(terms) == {"soft", "hard"}
     assert {name for name, value in terms.items() if value.requires_grad} == trained
     for name in trained:
@@ -93,9 +87,7 @@ def test_no_gradient_reaches_the_teacher() -> None:
     student, teacher, labels = logits()
     teacher.requires_grad_()
     for form in ("modern", "published"):
-        terms = prediction_loss(
-            student, teacher, labels, alpha=0.5, temperature=1.0, form=form, regression=False
-        )
+        terms = prediction_loss(student, teacher, labels, alpha=0.5, temperature=1.0, form=form, regression=False)
         sum(terms.values()).backward()
     assert teacher.grad is None
 

@@ -96,9 +96,7 @@ def test_cheaper_layers_become_heavier() -> None:
 @pytest.mark.parametrize("rule", ["current", "v2020"])
 @pytest.mark.parametrize("second_softmax", [True, False])
 @pytest.mark.parametrize("matching", [1, 3])
-def test_layers_that_cost_nothing_keep_the_weights_usable(
-    rule: Any, second_softmax: bool, matching: int
-) -> None:
+def test_layers_that_cost_nothing_keep_the_weights_usable(rule: Any, second_softmax: bool, matching: int) -> None:
     """One matching layer gets nearly everything, only matching layers share evenly; neither ends in NaN."""
     distances = problem(3, 3)[0] + 1.0
     for layer in range(matching):

@@ -28,16 +28,11 @@ def schedule(done: int) -> float:
 @pytest.mark.parametrize("clip", [1.0, 0.1, 0.0])
 def test_steps_are_the_literal_ones(clip: float) -> None:
     generator = torch.Generator().manual_seed(0)
-    start = {
-        name: torch.randn(size, generator=generator, dtype=torch.float64)
-        for name, size in (("a", 6), ("b", 3))
-    }
+    start = {name: torch.randn(size, generator=generator, dtype=torch.float64) for name, size in (("a", 6), ("b", 3))}
     params = {name: torch.nn.Parameter(values.clone()) for name, values in start.items()}
     groups = [{"params": [params["a"]]}, {"params": [params["b"]], "weight_decay": 0.0}]
     optimizer = BertAdam(groups, lr=0.05, schedule=schedule, max_grad_norm=clip)
-    lists = {
-        name: (values.tolist(), [0.0] * len(values), [0.0] * len(values)) for name, values in start.items()
-    }
+    lists = {name: (values.tolist(), [0.0] * len(values), [0.0] * len(values)) for name, values in start.items()}
     for step in range(6):
         for name, param in params.items():
             size = 10.0 if name == "a" else 0.01  # one tensor is clipped, the other is not
