@@ -1,0 +1,110 @@
+"""An objective with two tiny networks, on random batches: what the tests of all methods are made on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from distill import methods
+from distill.methods.base import Hyperparameter, Method, Stage
+from distill.methods.objective import Objective, Outputs, Setting, Term, total
+from distill.models.capture import Capture, shape_of
+from tests.distill import tiny
+
+Recipe = Literal["modern", "published"]
+ALL = methods.names()
+DISTILLING = tuple(name for name in ALL if methods.get(name).needs_teacher)
+RECIPES: tuple[Recipe, ...] = ("modern", "published")
+STAGES = [(name, i) for name in ALL for i in range(len(methods.get(name).stages))]
+
+
+@dataclass
+class Bench:
+    """One stage of a method on a student and a teacher, dropout off unless the student is put in train mode."""
+
+    method: Method
+    stage: Stage
+    objective: Objective
+    student: Any
+    teacher: Any
+    regression: bool = False
+    num_labels: int = 2
+    _captures: list[Capture] = field(default_factory=list)
+
+    def batch(self, seed: int = 0, rows: int = 4, length: int = 7) -> dict[str, Tensor]:
+        return tiny.batch(rows, length, seed=seed, labels=self.num_labels, regression=self.regression)
+
+    def outputs(self, batch: dict[str, Tensor]) -> tuple[Outputs, Outputs | None]:
+        if not self._captures:
+            self._captures = [Capture(model, self.objective.needs) for model in (self.student, self.teacher)]
+        ours, theirs = self._captures
+        inputs = tiny.inputs_of(batch)
+        with torch.no_grad():
+            answer = theirs.run(**inputs) if self.objective.uses_teacher else None
+        return ours.run(**inputs), answer
+
+    def terms(self, batch: dict[str, Tensor]) -> dict[str, Term]:
+        terms: dict[str, Term] = self.objective(*self.outputs(batch), batch)
+        return terms
+
+    def gradient(self, batch: dict[str, Tensor]) -> Tensor:
+        """The total's gradient over all parameters of student and objective, laid end to end."""
+        parameters = [*self.student.parameters(), *self.objective.parameters()]
+        for parameter in parameters:
+            parameter.grad = None
+        total(self.terms(batch)).backward()
+        return torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in parameters])
+
+
+def bench(
+    name: str,
+    stage: int = 0,
+    *,
+    params: dict[str, Any] | None = None,
+    recipe: Recipe = "modern",
+    student: dict[str, Any] | None = None,
+    teacher: dict[str, Any] | None = None,
+    same: bool = False,
+    regression: bool = False,
+    labels: int = 2,
+) -> Bench:
+    """Build a stage's objective in float64.
+
+    Args:
+        params: Overlaid on the method's defaults.
+        student, teacher: Keywords of `tiny.classifier`; a student of 2 and a teacher of 4 layers where not said.
+        same: Student and teacher are equal networks.
+    """
+    method = methods.get(name)
+    heads = {"labels": 1 if regression else labels, "regression": regression, "dropout": 0.0}
+    theirs = tiny.classifier(**{"layers": 4, "seed": 1, **heads, **(teacher or {})}).double().eval()
+    ours = tiny.classifier(**{"layers": 2, "seed": 2, **heads, **(student or {})}).double().eval()
+    if same:
+        ours = tiny.classifier(**{"layers": 4, "seed": 1, **heads, **(teacher or {})}).double().eval()
+    setting = Setting(
+        params=method.resolve(params or {}, recipe),
+        recipe=recipe,
+        student=shape_of(ours),
+        teacher=shape_of(theirs) if method.needs_teacher else None,
+        num_labels=1 if regression else labels,
+        regression=regression,
+    )
+    torch.manual_seed(3)
+    objective = method.stages[stage].objective(setting).double()
+    return Bench(method, method.stages[stage], objective, ours, theirs, regression, labels)
+
+
+def alternatives(h: Hyperparameter, value: Any) -> list[Any]:
+    """Other legal values of a hyper-parameter, its bound of 0 among them where it has one."""
+    if h.type == "bool":
+        return [not value]
+    if h.type == "choice":
+        return [choice for choice in h.choices if choice != value]
+    candidates = [0, 1, 0.5, h.default, 2 * h.default, h.default / 2]
+    low = -float("inf") if h.low is None else h.low
+    high = float("inf") if h.high is None else h.high
+    legal = {c for c in candidates if low <= c <= high and (h.type != "int" or c == int(c))}
+    return sorted(legal - {value})
