@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 from distill.tasks import made_up_lexicon as lexicon
-from distill.tasks.made_up_words import Draft, Edit, Style, Words, be, do, group, have, wrong_forms
-
+from distill.tasks.made_up_words import Draft, Edit, Style, Words, be, group, have, wrong_forms
 
 _WITH_RECIPIENT = ("find", "fix", "take", "hold", "carry", "obtain", "acquire", "grab")
 
 
 def intransitive(w: Words) -> Draft:
     """The doctor has vanished quickly behind the house."""
-    subject, verb = w.person(None, 0.3), w.word(lexicon.INTRANSITIVE)
-    style, thing = w.style(verb), w.thing()
+    subject, verb, thing = w.person(None, 0.2), w.word(lexicon.INTRANSITIVE), w.thing()
     tail = w.pick((w.word(lexicon.MANNERS), w.place(), ""))
-    finite = group(verb, style, subject.plural)
-    bad: dict[Edit, str] = {"extra_object": f"{subject} {finite} {thing} {tail}."}
-    if style not in ("past", "present"):
-        auxiliary = finite.split(" ", 1)[0]
-        negation = "not " if "not" in finite else ""
-        form = w.pick(wrong_forms(verb, style))
-        return Draft(
-            f"{subject} {finite} {tail}.",
-            {**bad, "auxiliary": f"{subject} {auxiliary} {negation}{form} {tail}."},
-        )
-    return Draft(f"{subject} {finite} {tail}.", {**bad, "order": f"{finite} {subject} {tail}."})
+    finite = group(verb, w.style(verb), subject.plural)
+    return Draft(f"{subject} {finite} {tail}.", {"extra_object": f"{subject} {finite} {thing} {tail}."})
 
 
 def transitive(w: Words) -> Draft:
     """The lawyer next to Mary did not repair the old guitar."""
     subject, verb, thing = w.person(None, 0.2), w.word(lexicon.FIND), w.thing()
-    tail = w.pick((w.word(lexicon.MANNERS), w.place(), "yesterday"))
-    style = w.auxiliary_style(verb) if tail != "yesterday" else "did_not"
+    tail = w.pick((w.word(lexicon.MANNERS), w.place(), ""))
+    style = w.auxiliary_style(verb)
     finite = group(verb, style, subject.plural)
     head, main = finite.rsplit(" ", 1)
     return Draft(
@@ -39,12 +28,8 @@ def transitive(w: Words) -> Draft:
         {
             "missing_argument": f"{subject} {finite} {tail}.",
             "auxiliary": f"{subject} {head} {w.pick(wrong_forms(verb, style))} {thing} {tail}.",
-            "order": w.pick(
-                (f"{subject} {head} {thing} {main} {tail}.", f"{subject} {main} {head} {thing} {tail}.")
-                # "has the lamp repaired" is a causative.
-                if style != "perfect"
-                else (f"{subject} {main} {head} {thing} {tail}.",)
-            ),
+            # "has the lamp repaired" would be a causative; this order is none.
+            "order": f"{subject} {main} {head} {thing} {tail}.",
         },
     )
 
@@ -55,16 +40,13 @@ def dative(w: Words) -> Draft:
     if w.chance():
         verb, thing = w.word(lexicon.GIVE), w.thing()
         finite = group(verb, w.style(verb), subject.plural)
+        good = w.pick((f"{other} {thing}", f"{thing} to {other}"))
         return Draft(
-            w.pick((f"{subject} {finite} {other} {thing}.", f"{subject} {finite} {thing} to {other}.")),
-            {"order": f"{subject} {finite} {thing} {other}."},
+            f"{subject} {finite} {good}.", {"extra_object": f"{subject} {finite} {other} {thing} to {w.name()}."}
         )
     verb, thing = w.word(lexicon.EXPLAIN), w.phrase(lexicon.MATTERS)
     finite = group(verb, w.style(verb), subject.plural)
-    return Draft(
-        f"{subject} {finite} {thing} to {other}.",
-        {"preposition": f"{subject} {finite} {other} {thing}."},
-    )
+    return Draft(f"{subject} {finite} {thing} to {other}.", {"preposition": f"{subject} {finite} {other} {thing}."})
 
 
 def put(w: Words) -> Draft:
@@ -73,17 +55,11 @@ def put(w: Words) -> Draft:
     subject, thing = w.person(), w.thing()
     finite = group(verb, w.style(verb), subject.plural)
     # "on" would make "put on the hat" of the edit.
-    where = (
-        f"{w.pick(('under', 'beside', 'near', 'behind'))} {w.phrase(lexicon.THINGS, False, definite=True)}"
-    )
+    where = f"{w.pick(('under', 'beside', 'near', 'behind'))} {w.phrase(lexicon.THINGS, False, definite=True)}"
     when = w.pick(("", w.word(lexicon.MANNERS)))
     return Draft(
         f"{subject} {finite} {thing} {where} {when}.",
-        {
-            "missing_argument": w.pick(
-                (f"{subject} {finite} {thing} {when}.", f"{subject} {finite} {where} {when}.")
-            )
-        },
+        {"missing_argument": w.pick((f"{subject} {finite} {thing} {when}.", f"{subject} {finite} {where} {when}."))},
     )
 
 
@@ -93,25 +69,13 @@ def passive(w: Words) -> Draft:
     # Without verbs that have a second object ("was found a lamp").
     verb = w.word(lexicon.FIND, lambda verb: verb.base not in _WITH_RECIPIENT)
     thing = w.phrase(lexicon.THINGS, plural)
-    if w.chance(0.4):
-        thing = thing.then(f"near {w.phrase(lexicon.THINGS, not plural, definite=True)}")
+    auxiliary = w.pick((be(plural, True), f"{have(plural)} been", f"{be(plural)} being", "will be"))
     agent = w.person()
-    auxiliary, flipped = w.pick(
-        (
-            (be(plural, True), be(not plural, True)),
-            (f"{have(plural)} been", f"{have(not plural)} been"),
-            (f"{be(plural)} being", f"{be(not plural)} being"),
-        )
-    )
     adverb = w.pick(("", "", w.word(lexicon.MANNERS)))
-    sleep = w.word(lexicon.INTRANSITIVE)
-    forms = [f for f in (verb.base, verb.past, verb.ing) if f != verb.participle]
     return Draft(
         f"{thing} {auxiliary} {adverb} {verb.participle} by {agent}.",
         {
-            "agreement": f"{thing} {flipped} {adverb} {verb.participle} by {agent}.",
-            "auxiliary": f"{thing} {auxiliary} {adverb} {w.pick(forms)} by {agent}.",
-            "selection": f"{thing} {auxiliary} {adverb} {sleep.participle} by {agent}.",
+            "auxiliary": f"{thing} {auxiliary} {adverb} {w.pick((verb.base, verb.ing))} by {agent}.",
             "extra_object": f"{thing} {auxiliary} {adverb} {verb.participle} {w.thing()} by {agent}.",
         },
     )
@@ -129,9 +93,7 @@ def that_or_whether(w: Words) -> Draft:
     if subject.text.startswith("the") and w.chance(0.4):
         subject = subject.then(w.attractor(w.chance()))
     start = f"{subject} {group(verb, w.pick(styles), subject.plural)}"
-    return Draft(
-        f"{start} {right} {sleeper} {finite}.", {"selection": f"{start} {wrong} {sleeper} {finite}."}
-    )
+    return Draft(f"{start} {right} {sleeper} {finite}.", {"selection": f"{start} {wrong} {sleeper} {finite}."})
 
 
 def tell_or_say(w: Words) -> Draft:
@@ -145,9 +107,7 @@ def tell_or_say(w: Words) -> Draft:
     style = w.pick(styles)
     told, said = group(tell, style, subject.plural), group(say, style, subject.plural)
     if w.chance():
-        return Draft(
-            f"{subject} {told} {other} {clause}.", {"missing_argument": f"{subject} {told} {clause}."}
-        )
+        return Draft(f"{subject} {told} {other} {clause}.", {"missing_argument": f"{subject} {told} {clause}."})
     return Draft(f"{subject} {said} {clause}.", {"extra_object": f"{subject} {said} {other} {clause}."})
 
 
@@ -164,9 +124,7 @@ def infinitive_or_gerund(w: Words) -> Draft:
     bad: dict[Edit, str] = {"selection": f"{subject} {finite} {wrong}."}
     if wants:
         form = w.pick([f for f in (verb.past, verb.third) if f != verb.base])
-        return Draft(
-            f"{subject} {finite} {right}.", {**bad, "double_tense": f"{subject} {finite} to {form} {thing}."}
-        )
+        return Draft(f"{subject} {finite} {right}.", {**bad, "double_tense": f"{subject} {finite} to {form} {thing}."})
     return Draft(f"{subject} {finite} {right}.", bad)
 
 
@@ -198,65 +156,6 @@ def raising_or_control(w: Words) -> Draft:
     return Draft(f"{person} {right} to {sleep.base}.", {"selection": f"{person} {wrong} to {sleep.base}."})
 
 
-def tough(w: Words) -> Draft:
-    """The lamp is easy to repair, and: the farmer is eager to repair the lamp."""
-    plural = w.chance()
-    verb, other = w.word(lexicon.FIND), w.phrase(lexicon.THINGS)
-    is_ = be(plural, w.chance())
-    easy = w.pick(("easy", "difficult", "hard", "impossible"))
-    someone = w.pick(("", f"for {w.person()}"))
-    if w.chance():
-        thing = w.phrase(lexicon.THINGS, plural)
-        if w.chance(0.4):
-            thing = thing.then(f"near {w.phrase(lexicon.THINGS, not plural, definite=True)}")
-        it = "them" if plural else "it"
-        return Draft(
-            f"{thing} {is_} {easy} {someone} to {verb.base}.",
-            {
-                "filled_gap": f"{thing} {is_} {easy} {someone} to {verb.base} {w.pick((it, str(other)))}.",
-                "missing_argument": f"{thing} {is_} {easy} {someone} to {w.word(lexicon.INTRANSITIVE).base}.",
-            },
-        )
-    person = w.phrase(lexicon.PERSONS, plural)
-    eager = w.pick(("eager", "able", "willing"))
-    return Draft(
-        f"{person} {is_} {eager} to {verb.base} {other}.",
-        {
-            "missing_argument": f"{person} {is_} {eager} to {verb.base}.",
-            "selection": f"{person} {is_} {w.pick(('impossible', 'easy', 'difficult'))} to {verb.base} {other}.",
-        },
-    )
-
-
-def prepositional_verb(w: Words) -> Draft:
-    """Which friend does Anna rely on?"""
-    verb, subject, other = w.word(lexicon.RELY), w.person(), w.person()
-    style = w.style(verb)
-    p = verb.particle
-    kind = w.pick(("plain", "question", "relative"))
-    if kind == "plain":
-        start = f"{subject} {group(verb, style, subject.plural)}"
-        return Draft(
-            f"{start} {p} {other}.",
-            {"preposition": w.pick((f"{start} {other}.", f"{start} {other} {p}."))},
-        )
-    if kind == "question":
-        tail = f"{w.pick((do(subject.plural), 'did', 'will'))} {subject} {verb.base}"
-        filler = w.gendered(w.pick(("m", "f")))
-        return Draft(
-            f"who {tail} {p}?",
-            {
-                "preposition": f"who {tail}?",
-                "filled_gap": f"who {tail} {p} {w.pick((filler.him, str(filler)))}?",
-            },
-        )
-    sleep = w.word(lexicon.INTRANSITIVE)
-    head = w.phrase(lexicon.PERSONS, None, definite=True)
-    rest = group(sleep, w.style(sleep), head.plural)
-    inner = f"{subject} {group(verb, style, subject.plural)}"
-    return Draft(f"{head} who {inner} {p} {rest}.", {"preposition": f"{head} who {inner} {rest}."})
-
-
 def particle_verb(w: Words) -> Draft:
     """The guest has picked them up."""
     verb, subject, plural = w.word(lexicon.PICK_UP), w.person(None, 0.2), w.chance()
@@ -270,9 +169,7 @@ def particle_verb(w: Words) -> Draft:
             {"order": f"{subject} {finite} {verb.particle} {pronoun} {tail}."},
         )
     good = w.pick((f"{finite} {verb.particle} {thing}", f"{finite} {thing} {verb.particle}"))
-    return Draft(
-        f"{subject} {good} {tail}.", {"order": f"{subject} {verb.particle} {finite} {thing} {tail}."}
-    )
+    return Draft(f"{subject} {good} {tail}.", {"order": f"{subject} {verb.particle} {finite} {thing} {tail}."})
 
 
 def make_or_force(w: Words) -> Draft:
@@ -305,8 +202,6 @@ CONSTRUCTIONS = (
     tell_or_say,
     infinitive_or_gerund,
     raising_or_control,
-    tough,
-    prepositional_verb,
     particle_verb,
     make_or_force,
 )

@@ -27,7 +27,7 @@ def _wrong_reflexive(w: Words, antecedent: Phrase) -> str:
     return w.pick((reflexive(False, _OTHER[antecedent.gender]),) * 3 + ("themselves",))
 
 
-def reflexive_with_attractor(w: Words) -> Draft:
+def reflexive_object(w: Words) -> Draft:
     """The queen beside the boys has blamed herself."""
     gender, plural = w.pick(("m", "f")), w.chance(0.3)
     verb = w.word(lexicon.REFLEXIVE)
@@ -37,30 +37,14 @@ def reflexive_with_attractor(w: Words) -> Draft:
     other = w.word(lexicon.ADMIRE)
     modifier = w.pick(
         (
+            "",
+            "",
             f"{w.word(lexicon.PREPOSITIONS)} {rival}",
             f"who {rival} {group(other, w.style(other), rival.plural)}",
-            f"who {group(other, w.style(other), plural)} {rival}",
         )
     )
     start = f"{head} {modifier} {group(verb, w.style(verb), plural)}"
     return Draft(f"{start} {head.reflexive}.", {"reflexive": f"{start} {rival.reflexive}."})
-
-
-def possessor(w: Words) -> Draft:
-    """Mary's uncle defended himself."""
-    owner = w.name()
-    noun = w.word(lexicon.KIN, lambda noun: noun.gender != owner.gender)
-    head = Phrase(f"{owner}'s {noun.singular}", False, noun.gender)
-    if w.chance(0.4):
-        head = Phrase(f"the {noun.singular} of {owner}", False, noun.gender)
-    if w.chance(0.4):
-        verb = w.word(lexicon.FIND)
-        thing = w.phrase(lexicon.THINGS, definite=True)
-        start, by = f"{head} {group(verb, w.style(verb), False)} {thing}", "by "
-    else:
-        verb = w.word(lexicon.REFLEXIVE)
-        start, by = f"{head} {group(verb, w.style(verb), False)}", ""
-    return Draft(f"{start} {by}{head.reflexive}.", {"reflexive": f"{start} {by}{owner.reflexive}."})
 
 
 def reflexive_in_clause(w: Words) -> Draft:
@@ -110,33 +94,21 @@ def reflexive_under_control(w: Words) -> Draft:
 
 def each_other(w: Words) -> Draft:
     """The boys near the teacher have thanked each other."""
-    verb = w.word(lexicon.ADMIRE)
-    style = w.style(verb)
-    many, one = (
-        w.phrase(lexicon.PERSONS, True, definite=True),
-        w.phrase(lexicon.PERSONS, False, definite=True),
-    )
-    link = w.pick((w.word(lexicon.PREPOSITIONS), f"who {verb_s(w)}"))
-    if w.chance(0.4):
-        think = w.word(lexicon.SAY_THAT)
-        thought = w.style(think)
-        return Draft(
-            f"{one} {group(think, thought, False)} that {many} {group(verb, style, True)} each other.",
-            {
-                "reflexive": f"{many} {group(think, thought, True)} that {one} "
-                f"{group(verb, style, False)} each other."
-            },
-        )
-    return Draft(
-        f"{many} {link} {one} {group(verb, style, True)} each other.",
-        {"reflexive": f"{one} {link} {many} {group(verb, style, False)} each other."},
-    )
+    verb, think = w.word(lexicon.ADMIRE), w.word(lexicon.SAY_THAT)
+    style, thought = w.style(verb), w.style(think)
+    many = w.phrase(lexicon.PERSONS, True, definite=True)
+    one = w.phrase(lexicon.PERSONS, False, definite=True)
+    link = w.word(lexicon.PREPOSITIONS)
 
+    def sentence(near: Phrase, far: Phrase, kind: str) -> str:
+        """``near`` is the antecedent in reach of "each other"; ``far`` is out of reach."""
+        reciprocal = f"{group(verb, style, near.plural)} each other."
+        if kind == "clause":
+            return f"{far} {group(think, thought, far.plural)} that {near} {reciprocal}"
+        return f"{near} {f'{link} {far}' if kind == 'modifier' else ''} {reciprocal}"
 
-def verb_s(w: Words) -> str:
-    """A past verb group that suits either number."""
-    verb = w.word(lexicon.ADMIRE)
-    return w.pick((verb.past, f"will {verb.base}", f"did not {verb.base}"))
+    kind = w.pick(("plain", "modifier", "clause"))
+    return Draft(sentence(many, one, kind), {"reflexive": sentence(one, many, kind)})
 
 
 def pronoun_case(w: Words) -> Draft:
@@ -206,24 +178,23 @@ def ellipsis(w: Words) -> Draft:
     """Mary has found the key, and the boys have too; Mary did not find it, and neither did the boys."""
     first, second = w.person(), w.person()
     verb, thing = w.word(lexicon.FIND), w.phrase(lexicon.THINGS, definite=True)
-    kind = w.style(verb)
-    auxiliary = parts(verb, kind, second.plural)[0]
+    kind: Style = "did_not" if w.chance(0.3) else w.style(verb)
     start = f"{first} {group(verb, kind, first.plural)} {thing}, and"
-    too, so = f"{second} {auxiliary} too", f"so {auxiliary} {second}"
-    either, neither = f"{second} {auxiliary} not either", f"neither {auxiliary} {second}"
-    if kind in ("not", "did_not"):
-        good, unlicensed = w.pick((either, neither)), so
-    else:
-        good, unlicensed = w.pick((too, so)), w.pick((neither, f"{second} {auxiliary} either"))
-    bad: dict[Edit, str] = {"unlicensed": f"{start} {unlicensed}."}
-    if kind not in ("progressive", "was"):
-        bad["ellipsis"] = f"{start} {good.replace(auxiliary, be(second.plural), 1)}."
-    return Draft(f"{start} {good}.", bad)
+
+    def echo(form: str, auxiliary: str) -> str:
+        inverted = form in ("so", "neither")
+        return f"{start} {f'{form} {auxiliary} {second}' if inverted else f'{second} {auxiliary} {form}'}."
+
+    right, wrong = (("neither", "not either"), ("so",)) if kind == "did_not" else (("so", "too"), ("neither", "either"))
+    form, auxiliary = w.pick(right), parts(verb, kind, second.plural)[0]
+    bad: dict[Edit, str] = {"unlicensed": echo(w.pick(wrong), auxiliary)}
+    if kind != "progressive":
+        bad["ellipsis"] = echo(form, be(second.plural))
+    return Draft(echo(form, auxiliary), bad)
 
 
 CONSTRUCTIONS = (
-    reflexive_with_attractor,
-    possessor,
+    reflexive_object,
     reflexive_in_clause,
     reflexive_under_control,
     each_other,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from distill.tasks import made_up_lexicon as lexicon
-from distill.tasks.made_up_words import Draft, Edit, Style, Words, be, do, group, have
+from distill.tasks.made_up_words import Draft, Style, Words, do, group, have
 
 
 def ever(w: Words) -> Draft:
@@ -33,72 +33,42 @@ def ever(w: Words) -> Draft:
 
 
 def anything(w: Words) -> Draft:
-    """Nobody thinks that Mary has found anything."""
-    subject, verb = w.person(False), w.word(lexicon.FIND)
-    thing = w.word(lexicon.THINGS)
-    anything_ = w.pick(("anything", f"any {thing.plural}", f"any of the {thing.plural}"))
-    where = w.pick(("", w.place(), w.word(lexicon.MANNERS)))
-    kind = w.pick(("not", "never", "nobody", "question", "inner", "doubt", "if", "before"))
-    finite = group(verb, w.pick(_PLAIN), False)
-    end = f"{anything_} {where}"
-    other = w.person(False)
-    if kind == "not":
-        style = w.pick(_NEGATED)
-        return Draft(
-            f"{subject} {group(verb, style, False)} {end}.",
-            {
-                "unlicensed": f"{subject} {group(verb, 'past' if style == 'did_not' else 'present', False)} {end}."
-            },
-        )
-    if kind == "never":
-        adverb, plain = w.pick(("never", "hardly ever", "rarely")), w.pick(("always", "often", "usually"))
-        return Draft(
-            f"{subject} {adverb} {verb.past} {end}.", {"unlicensed": f"{subject} {plain} {verb.past} {end}."}
-        )
-    if kind == "nobody":
-        return Draft(
-            f"{w.pick(('nobody', 'no one'))} {w.place()} {finite} {end}.",
-            {
-                "unlicensed": f"{w.pick((f'somebody who helped nobody', 'someone', 'everyone', str(subject)))} "
-                f"{w.place()} {finite} {end}."
-            },
-        )
-    if kind == "question":
-        return Draft(f"did {subject} {verb.base} {end}?", {"unlicensed": f"{subject} {verb.past} {end}."})
-    if kind == "inner":
-        think = w.pick(("think", "believe", "suppose"))
-        return Draft(
-            f"{subject} does not {think} that {other} {finite} {end}.",
-            {
-                "unlicensed": w.pick(
-                    (
-                        f"{subject} {think}s that {other} {finite} {end}.",
-                        f"that {other} did not sleep means that {subject} {finite} {end}.",
-                    )
-                )
-            },
-        )
-    if kind == "doubt":
-        return Draft(
-            f"{subject} {w.pick(('doubts', 'doubted', 'denied', 'denies'))} that {other} {finite} {end}.",
-            {
-                "unlicensed": f"{subject} {w.pick(('claims', 'thought', 'believes', 'assumed'))} that {other} "
-                f"{finite} {end}."
-            },
-        )
+    """Nobody near the house has found anything."""
+    subject, verb, other = w.person(False), w.word(lexicon.FIND), w.person(False)
+    thing = w.word(lexicon.THINGS).plural
+    end = f"{w.pick(('anything', f'any {thing}', f'any of the {thing}'))} {w.pick(('', w.place()))}"
     sleep = w.word(lexicon.INTRANSITIVE)
-    if kind == "if":
-        return Draft(
-            f"if {other} {verb.third} {end}, {subject} will {sleep.base}.",
-            {"unlicensed": f"if {other} {sleep.third}, {subject} will {verb.base} {end}."},
-        )
-    return Draft(
-        f"{subject} {sleep.past} before {other} {verb.past} {end}.",
-        {"unlicensed": f"{subject} {verb.past} {end} before {other} {sleep.past}."},
-    )
+    # Past and perfect only: free choice "any" is at home with modals and habits.
+    finite = w.pick((verb.past, f"has {verb.participle}"))
+    kind = w.pick(("not", "never", "nobody", "question", "inner", "doubt", "if", "before"))
+    if kind == "not":
+        negated = f"did not {verb.base}" if finite == verb.past else f"has not {verb.participle}"
+        good, bad = f"{subject} {negated} {end}.", f"{subject} {finite} {end}."
+    elif kind == "never":
+        good = f"{subject} {w.pick(('never', 'hardly', 'rarely'))} {verb.past} {end}."
+        bad = f"{subject} {w.pick(('recently', 'suddenly', 'quickly'))} {verb.past} {end}."
+    elif kind == "nobody":
+        where = w.place()
+        good = f"{w.pick(('nobody', 'no one'))} {where} {finite} {end}."
+        bad = f"{w.pick(('somebody', 'someone', 'everyone', str(subject)))} {where} {finite} {end}."
+    elif kind == "question":
+        good, bad = f"did {subject} {verb.base} {end}?", f"{subject} {finite} {end}."
+    elif kind == "inner":
+        think, rest = w.pick(("think", "believe")), f"that {other} {finite} {end}."
+        good, bad = f"{subject} does not {think} {rest}", f"{subject} {think}s {rest}"
+    elif kind == "doubt":
+        rest = f"that {other} {finite} {end}."
+        good = f"{subject} {w.pick(('doubts', 'doubted', 'denied', 'denies'))} {rest}"
+        bad = f"{subject} {w.pick(('claims', 'thought', 'believes', 'assumed'))} {rest}"
+    elif kind == "if":
+        good = f"if {other} {verb.past} {end}, {subject} {sleep.past}."
+        bad = f"if {other} {sleep.past}, {subject} {verb.past} {end}."
+    else:
+        good = f"{subject} {sleep.past} before {other} {verb.past} {end}."
+        bad = f"{subject} {verb.past} {end} before {other} {sleep.past}."
+    return Draft(good, {"unlicensed": bad})
 
 
-_PLAIN: tuple[Style, ...] = ("past", "perfect", "modal")
 _NEGATED: tuple[Style, ...] = ("not", "did_not")
 
 
@@ -120,23 +90,15 @@ def yet(w: Words) -> Draft:
 
 
 def negation(w: Words) -> Draft:
-    """The girl does not often sleep near the river."""
+    """The girl did not sleep near the river."""
     subject, verb = w.person(None, 0.2), w.word(lexicon.INTRANSITIVE)
     tail = w.pick(("", w.place(), w.word(lexicon.MANNERS)))
-    style = w.pick(_NEGATED)
-    auxiliary = "did" if style == "did_not" else do(subject.plural)
-    form = w.pick([f for f in (verb.past, verb.third) if f != verb.base])
+    auxiliary = w.pick(("did", do(subject.plural)))
     return Draft(
         f"{subject} {auxiliary} not {verb.base} {tail}.",
         {
-            "double_tense": f"{subject} {auxiliary} not {form} {tail}.",
-            "order": w.pick(
-                (
-                    f"{subject} not {auxiliary} {verb.base} {tail}.",
-                    f"{subject} {form} not {tail}.",
-                    f"{subject} not {form} {tail}.",
-                )
-            ),
+            "double_tense": f"{subject} {auxiliary} not {verb.past} {tail}.",
+            "order": f"{subject} {w.pick((f'not {verb.past}', f'not {auxiliary} {verb.base}'))} {tail}.",
         },
     )
 
@@ -164,27 +126,6 @@ def floating_quantifier(w: Words) -> Draft:
     )
 
 
-def time_adverbial(w: Words) -> Draft:
-    """The guest who arrived yesterday will leave tomorrow."""
-    subject, plural = w.phrase(lexicon.PERSONS), False
-    plural = subject.plural
-    verb, thing, inner = w.word(lexicon.FIND), w.thing(), w.word(lexicon.INTRANSITIVE)
-    past, future = w.pick(("yesterday", "last week", "two days ago")), w.pick(("tomorrow", "next week"))
-    clause = w.pick(("", f"who {inner.past} {past}", f"who will {inner.base} {future}"))
-    if w.chance():
-        right, wrong = past, future
-        finite = w.pick((verb.past, f"did not {verb.base}"))
-    else:
-        right, wrong = future, past
-        finite = w.pick((f"will {verb.base}", f"will not {verb.base}"))
-    bad: dict[Edit, str] = {"tense": f"{subject} {clause} {finite} {thing} {wrong}."}
-    if right == past:
-        bad["tense"] = w.pick(
-            (bad["tense"], f"{subject} {clause} {have(plural)} {verb.participle} {thing} {past}.")
-        )
-    return Draft(f"{subject} {clause} {finite} {thing} {right}.", bad)
-
-
 def adverb_place(w: Words) -> Draft:
     """The tailor quickly repaired the lamp behind the house."""
     subject, verb, thing = w.person(), w.word(lexicon.FIND), w.thing()
@@ -202,22 +143,19 @@ def conditional(w: Words) -> Draft:
     """If the girl had found the lamp, Tom would have smiled."""
     first, second = w.person(), w.person()
     find, sleep, thing = w.word(lexicon.FIND), w.word(lexicon.INTRANSITIVE), w.thing()
-    where = w.pick(("", w.place()))
-    condition = f"if {first} had {find.participle} {thing} {where}"
-    forms = [f for f in (sleep.base, sleep.past, sleep.ing) if f != sleep.participle]
-    third = [f for f in (sleep.past, sleep.third) if f != sleep.base]
-    if w.chance():
-        return Draft(
-            f"{condition}, {second} would have {sleep.participle}.",
-            {
-                "auxiliary": f"{condition}, {second} would have {w.pick(forms)}.",
-                "tense": f"{condition}, {second} {w.pick(('will have', be(second.plural)))} {sleep.participle if sleep else ''}.",
-            },
-        )
-    return Draft(
-        f"{condition}, {second} would {sleep.base}.",
-        {"auxiliary": f"{condition}, {second} would {w.pick(third)}."},
+    start = f"if {first} had {find.participle} {thing}, {second}"
+    good, bad = (
+        f"would have {sleep.participle}",
+        w.pick(
+            (
+                f"would had {sleep.participle}",
+                f"would has {sleep.participle}",
+                f"would {sleep.past}",
+                f"would have {sleep.ing}",
+            )
+        ),
     )
+    return Draft(f"{start} {good}.", {"auxiliary": f"{start} {bad}."})
 
 
 CONSTRUCTIONS = (
@@ -226,7 +164,6 @@ CONSTRUCTIONS = (
     yet,
     negation,
     floating_quantifier,
-    time_adverbial,
     adverb_place,
     conditional,
 )

@@ -35,7 +35,6 @@ Edit = Literal[
     "reflexive",
     "relative",
     "selection",
-    "tense",
     "unlicensed",
 ]
 Style = Literal["past", "present", "progressive", "was", "perfect", "modal", "not", "did_not"]
@@ -136,7 +135,10 @@ def wrong_forms(verb: Verb, style: Style) -> list[str]:
 
 
 def tidy(text: str) -> str:
-    """Capital letter, "an" before a vowel, single spaces; ``text`` brings its own final mark."""
+    """Capital letter, "an" before a vowel, single spaces; ``text`` brings its own final mark.
+
+    The lexicon has no word like "useful" or "honest", whose first letter and sound disagree on "an".
+    """
     text = re.sub(r" ([.,?])", r"\1", " ".join(text.split()))
     text = re.sub(r"\b([Aa]) (?=[aeiou])", r"\1n ", text)
     return text[0].upper() + text[1:]
@@ -175,19 +177,19 @@ class Words:
 
     def style(self, verb: Verb, agreeing: bool = False) -> Style:
         """A tense or mood that suits the verb; with ``agreeing`` one that shows the subject's number."""
-        styles: list[Style] = ["present", "perfect", "not"]
+        styles: list[Style] = ["present", "perfect"]
         if not verb.stative:
-            styles += ["progressive", "was"]
-        if not agreeing:
-            styles += ["past", "past", "modal", "did_not"]
+            styles.append("progressive")
+        if agreeing:
+            styles.append("not" if verb.stative else "was")
+        else:
+            styles += ["past", "past", "modal"]
         return self.pick(styles)
 
     def auxiliary_style(self, verb: Verb) -> Style:
         """A style with an auxiliary."""
-        style = self.style(verb)
-        while style in ("past", "present"):
-            style = self.style(verb)
-        return style
+        styles: list[Style] = ["perfect", "modal"] if verb.stative else ["perfect", "modal", "progressive"]
+        return self.pick(styles)
 
     def phrase(
         self, table: Table[Noun], plural: bool | None = None, adjective: float = 0.0, definite: bool = False
@@ -205,7 +207,7 @@ class Words:
         return Phrase(f"{determiner} {between}{noun.plural if many else noun.singular}", many, noun.gender)
 
     def adjectives(self, table: Table[Noun]) -> Table[lexicon.Adjective]:
-        persons = table in (lexicon.PERSONS, lexicon.GENDERED, lexicon.KIN)
+        persons = table in (lexicon.PERSONS, lexicon.GENDERED)
         return lexicon.PERSON_ADJECTIVES if persons else lexicon.THING_ADJECTIVES
 
     def person(self, plural: bool | None = None, adjective: float = 0.0) -> Phrase:
@@ -245,11 +247,6 @@ class Words:
         """A relative clause with an object gap ("that the girls admire") for a person."""
         verb, subject = self.word(lexicon.ADMIRE), self.phrase(lexicon.PERSONS, plural, definite=True)
         return f"{self.pick(('who', 'that'))} {subject} {group(verb, self.style(verb), plural)}"
-
-    def subject_clause(self, plural: bool, object_plural: bool) -> str:
-        """A relative clause with a subject gap ("who admires the girls") for a person."""
-        verb, other = self.word(lexicon.ADMIRE), self.phrase(lexicon.PERSONS, object_plural, definite=True)
-        return f"{self.pick(('who', 'that'))} {group(verb, self.style(verb), plural)} {other}"
 
     def attractor_of(self, phrase: Phrase) -> str:
         """A modifier made of a given phrase."""
