@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from distill.errors import UserError
+from trainables.config import SweepConfig, from_namespace, parser, read_config
+
+
+def asked(*arguments: str) -> SweepConfig:
+    return from_namespace(vars(parser().parse_args(arguments)), list(arguments))
+
+
+def test_defaults() -> None:
+    config = asked()
+    assert (config.method, config.task, config.scheduler, config.seed, config.baseline) == (
+        "emd",
+        "cola",
+        "asha",
+        0,
+        True,
+    )
+    assert config.layers is None
+    assert config.settings == {}
+
+
+def test_every_option_arrives(tmp_path: Path) -> None:
+    config = asked(
+        *"--method kd --task rte --layers 6 --trials 3 --no-baseline --seed 7 --epochs 9 --scheduler none".split(),
+        *"--grace 2 --reduction-factor 4 --cpus-per-trial 0.5 --gpus-per-trial 0.25 --max-concurrent 3".split(),
+        *"--teacher-lr 1e-4 --teacher-epochs 2 --teacher-seed 5 --allow-weak-teacher --keep-students 1".split(),
+        *"--max-train-rows 100 --student-layers 1,2 --student-init teacher --set T=1,2 --set lr=1e-5".split(),
+    )
+    assert config.as_dict() == {
+        **SweepConfig().as_dict(),
+        **{"method": "kd", "task": "rte", "layers": 6, "trials": 3, "baseline": False, "seed": 7, "epochs": 9},
+        **{"scheduler": "none", "grace": 2, "reduction_factor": 4, "cpus_per_trial": 0.5, "gpus_per_trial": 0.25},
+        **{"max_concurrent": 3, "teacher_lr": 1e-4, "teacher_epochs": 2, "teacher_seed": 5, "keep_students": 1},
+        **{"allow_weak_teacher": True, "max_train_rows": 100, "student_layers": (1, 2), "student_init": "teacher"},
+        **{"settings": {"T": ["1", "2"], "lr": ["1e-5"]}, "command": config.command},
+    }
+
+
+def test_command_line_over_file_over_defaults(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("task: rte\nepochs: 7\nseed: 3\nkeep-students: 9\n")
+    config = asked("--config", str(file), "--epochs", "2")
+    assert (config.task, config.epochs, config.seed, config.keep_students, config.method) == ("rte", 2, 3, 9, "emd")
+
+
+def test_set_of_the_command_line_replaces_the_files(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("set: {lr: [1.0e-5, 2.0e-5], T: 3, hidden: false}\n")
+    config = asked("--config", str(file), "--set", "lr=5e-5")
+    assert config.settings == {"lr": ["5e-5"], "T": [3], "hidden": [False]}
+
+
+def test_folders_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = asked("--data-dir", "glue", "--teacher", "~/bert", "--out", "/x/../y")
+    assert config.data_dir == str(tmp_path / "glue")
+    assert config.teacher == str(Path.home() / "bert")
+    assert config.artifacts is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("epoch: 3\n", "unknown option epoch; did you mean epochs?"),
+        ("epochs: three\n", "epochs is 'three', expected int"),
+        ("epochs: 2.5\n", "expected int"),
+        ("epochs: true\n", "expected int"),
+        ("baseline: 1\n", "expected bool"),
+        ("task: 3\n", "expected str"),
+        ("cpus_per_trial: .nan\n", "must be a number above 0"),
+        ("student_layers: [1, x]\n", "not a list of numbers"),
+        ("student_layers: [1, 2.5]\n", "not a list of numbers"),
+        ("student_init: teachr\n", "did you mean teacher?"),
+        ("scheduler: ashe\n", "did you mean asha?"),
+        ("set: [1, 2]\n", "set must hold hyper-parameters"),
+        ("set: {lr: []}\n", "--set lr has no value"),
+        ("- 1\n", "must hold options"),
+        ("a: [\n", "not valid YAML"),
+        ("", "must hold options"),
+    ],
+)
+def test_bad_files(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(text)
+    with pytest.raises(UserError) as caught:
+        asked("--config", str(file))
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_files_that_can_not_be_read(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="does not exist"):
+        read_config(str(tmp_path / "none.yaml"))
+    with pytest.raises(UserError, match="cannot be read"):
+        read_config(str(tmp_path))
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UserError, match="not valid YAML"):
+        read_config(str(tmp_path / "binary"))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "--layers 0",
+        "--epochs 0",
+        "--epochs -3",
+        "--trials 0",
+        "--grace 0",
+        "--reduction-factor 1",
+        "--max-concurrent 0",
+        "--max-train-rows 1",
+        "--teacher-epochs 0",
+        "--keep-students 0",
+        "--seed -1",
+        f"--seed {2**64}",
+        "--teacher-seed -1",
+        "--cpus-per-trial 0",
+        "--cpus-per-trial -1",
+        "--cpus-per-trial nan",
+        "--cpus-per-trial inf",
+        "--gpus-per-trial -0.5",
+        "--gpus-per-trial nan",
+        "--teacher-lr 0",
+        "--teacher-lr 1",
+        "--teacher-lr nan",
+        "--student-layers 1,,2",
+        "--student-layers one",
+        "--set lr",
+        "--set =3",
+        "--set lr=",
+        "--set lr=,",
+        "--student x --student-layers 1,2",
+        "--student x --student-init teacher",
+    ],
+)
+def test_bad_values_name_their_flag(arguments: str) -> None:
+    with pytest.raises(UserError) as caught:
+        asked(*arguments.split())
+    flag = arguments.split()[0]
+    assert flag in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("arguments", ["--layers four", "--scheduler bohb", "--no-such-flag", "--layers"])
+def test_what_the_parser_refuses_is_one_line_and_code_2(arguments: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        asked(*arguments.split())
+    said: Any = capsys.readouterr()
+    assert left.value.code == 2
+    assert said.err.startswith("error: ")
+    assert said.err.count("\n") == 1
+    assert said.out == ""
