@@ -26,13 +26,16 @@ def test_defaults() -> None:
     assert config.settings == {}
 
 
-def test_every_option_arrives(tmp_path: Path) -> None:
-    config = asked(
-        *"--method kd --task rte --layers 6 --trials 3 --no-baseline --seed 7 --epochs 9 --scheduler none".split(),
-        *"--grace 2 --reduction-factor 4 --cpus-per-trial 0.5 --gpus-per-trial 0.25 --max-concurrent 3".split(),
-        *"--teacher-lr 1e-4 --teacher-epochs 2 --teacher-seed 5 --allow-weak-teacher --keep-students 1".split(),
-        *"--max-train-rows 100 --student-layers 1,2 --student-init teacher --set T=1,2 --set lr=1e-5".split(),
-    )
+EVERY_OPTION = (
+    "--method kd --task rte --layers 6 --trials 3 --no-baseline --seed 7 --epochs 9 --scheduler none "
+    "--grace 2 --reduction-factor 4 --cpus-per-trial 0.5 --gpus-per-trial 0.25 --max-concurrent 3 "
+    "--teacher-lr 1e-4 --teacher-epochs 2 --teacher-seed 5 --allow-weak-teacher --keep-students 1 "
+    "--max-train-rows 100 --student-layers 1,2 --student-init teacher --set T=1,2 --set lr=1e-5"
+)
+
+
+def test_every_option_arrives() -> None:
+    config = asked(*EVERY_OPTION.split())
     assert config.as_dict() == {
         **SweepConfig().as_dict(),
         **{"method": "kd", "task": "rte", "layers": 6, "trials": 3, "baseline": False, "seed": 7, "epochs": 9},
