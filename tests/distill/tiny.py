@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,7 @@ def data(task: str = "cola", train: int = 48, dev: int = 24) -> TaskData:
     return TaskData(known, examples(train, known, 1), examples(dev, known, 2), "made for a test")
 
 
+@cache
 def tokens(task: str = "cola", train: int = 48, dev: int = 24) -> tuple[Tokens, Tokens]:
     from distill.training.batching import tokenise
 
