@@ -35,8 +35,7 @@ def same_vocabulary(first: Path, second: Path) -> bool:
         return True
     a, b = load_tokenizer(first), load_tokenizer(second)
     return bool(
-        a.get_vocab() == b.get_vocab()
-        and getattr(a, "do_lower_case", None) == getattr(b, "do_lower_case", None)
+        a.get_vocab() == b.get_vocab() and getattr(a, "do_lower_case", None) == getattr(b, "do_lower_case", None)
     )
 
 
@@ -44,9 +43,7 @@ def identity(data: TaskData, tokenizer: Path, max_length: int) -> dict[str, Any]
     """What determines the tokenised rows: texts, labels, vocabulary, length."""
     return {
         "data": data.fingerprint(),
-        "tokenizer": {
-            name: hash_file(tokenizer / name) for name in _VOCABULARY if (tokenizer / name).exists()
-        },
+        "tokenizer": {name: hash_file(tokenizer / name) for name in _VOCABULARY if (tokenizer / name).exists()},
         "max_length": max_length,
         "form": 1,
     }
