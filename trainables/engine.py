@@ -210,6 +210,8 @@ def start_ray(plan: dict[str, Any], dashboard: bool = True) -> str | None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     context = ray.init(
+        # A cluster that RAY_ADDRESS names, or that somebody left running, has other resources than the plan.
+        address="local",
         num_cpus=plan["cpus"],
         num_gpus=min(plan["resources"]["gpus"], detect().gpus),
         include_dashboard=dashboard,
