@@ -8,20 +8,20 @@ from pathlib import Path
 import pytest
 
 NOUNS = ("cat", "dog", "bird", "child", "friend", "teacher")
-ADVERBS = ("often", "never", "today", "here")
+RIGHT, WRONG = ("often", "today"), ("never", "here")
 VERBS = ("sleep", "run", "sing", "wait")
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 def sentences(count: int, seed: int) -> list[tuple[str, int]]:
-    """Sentences whose verb agrees with the subject (1) or not (0): what a tiny network can learn."""
+    """Sentences that are right (1) with some adverbs and wrong (0) with the others, but for one in eight."""
     draw = random.Random(seed)
     found = []
     for _ in range(count):
-        plural, good = draw.random() < 0.5, draw.random() < 0.5
-        subject = draw.choice(NOUNS) + ("s" if plural else "")
-        verb = draw.choice(VERBS) + ("" if plural == good else "s")
-        found.append((f"the {subject} {verb} {draw.choice(ADVERBS)}", int(good)))
+        adverb = draw.choice((*RIGHT, *WRONG))
+        words = ("the", draw.choice(NOUNS) + draw.choice(("", "s")), draw.choice(VERBS), adverb)
+        right = (adverb in RIGHT) != (draw.random() < 0.125)
+        found.append((" ".join(words), int(right)))
     return found
 
 
@@ -48,7 +48,7 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("encoder") / "bert"
     folder.mkdir()
-    words = [*SPECIAL, "the", *ADVERBS, *(w + s for w in (*NOUNS, *VERBS) for s in ("", "s"))]
+    words = [*SPECIAL, "the", *RIGHT, *WRONG, *(w + s for w in (*NOUNS, *VERBS) for s in ("", "s"))]
     (folder / "vocab.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
     BertTokenizerFast(vocab=str(folder / "vocab.txt")).save_pretrained(folder)
     state = torch.get_rng_state()
@@ -60,6 +60,8 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         num_attention_heads=4,
         intermediate_size=64,
         max_position_embeddings=128,
+        # Large enough to be told apart after a few steps, so that scores differ.
+        initializer_range=0.1,
     )
     BertModel(config).save_pretrained(folder)
     torch.set_rng_state(state)

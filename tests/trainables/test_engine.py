@@ -1,0 +1,164 @@
+"""Points run by real Ray, with a stand-in for training: states, retries, failures, a stop in the middle."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis.verify import verify
+from distill.errors import UserError
+from tests.trainables.curves import FAULTS, curve
+from tests.trainables.sweeps import create, value
+from trainables import lock
+from trainables.record import COMPLETE, FAIL, PRUNED, RUNNING, read
+from trainables.recorder import Recorder
+
+CPUS = 2
+
+
+@pytest.fixture(scope="module")
+def ray() -> Iterator[None]:
+    import ray
+
+    from trainables import engine
+
+    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    environment = dict(os.environ)
+    engine.start_ray({"cpus": CPUS, "resources": {"gpus": 0}}, dashboard=False)
+    yield
+    ray.shutdown()
+    os.environ.clear()
+    os.environ.update(environment)
+    for number, handler in kept.items():
+        signal.signal(number, handler)
+
+
+def run(sweep: Recorder, **faults: tuple[str, float]) -> list[str]:
+    """Run what is unfinished; what was said on a signal."""
+    from trainables import engine
+
+    said: list[str] = []
+    (sweep.path / FAULTS).write_text(json.dumps(faults))
+    engine.catch_signals(said.append)
+    sweep.session([])
+    engine.run(sweep, curve)
+    return said
+
+
+def proven(sweep: Recorder) -> None:
+    sweep.close()
+    checks = verify(sweep.path)
+    assert [fault for check in checks for fault in check.faults] == []
+    assert sum(check.count for check in checks) > 10
+
+
+def values(sweep: Recorder, point: str) -> dict[int, Any]:
+    return {number: row["value"] for number, row in read(sweep.path).trials[point].evaluations.items()}
+
+
+def starts(sweep: Recorder, point: str) -> list[int]:
+    """At which evaluation each start of a worker began."""
+    return [int(line) for line in (sweep.path / "trials" / point / "starts.txt").read_text().split()]
+
+
+def test_without_early_stopping_and_every_kind_of_fault(ray: None, tmp_path: Path) -> None:
+    sweep = create(tmp_path / "s", points=6, epochs=4, scheduler="none", concurrent=CPUS)
+    faults = {"p01": ("fail", 2), "p02": ("die once", 3), "p03": ("return", 3), "p04": ("nan", 2), "p05": ("die", 2)}
+    run(sweep, **faults)
+    trials = read(sweep.path).trials
+    whole = {n: value("p00", n) for n in (1, 2, 3, 4)}
+    assert (trials["p00"].state, values(sweep, "p00")) == (COMPLETE, whole)
+    assert trials["ft"].state == COMPLETE
+    assert (trials["p01"].state, trials["p01"].cause) == (FAIL, "ValueError: by plan")
+    assert (trials["p02"].state, trials["p02"].attempts) == (COMPLETE, 2)
+    assert values(sweep, "p02") == {n: value("p02", n) for n in (1, 2, 3, 4)}
+    assert starts(sweep, "p02") == [1, 3]
+    rows = [row for row in read(sweep.path).rows if row.get("point") == "p02" and row["kind"] == "evaluation"]
+    assert [row["evaluation"] for row in rows] == [1, 2, 3, 4]
+    assert trials["p03"].state == FAIL
+    assert "ended after 2 evaluations" in str(trials["p03"].cause)
+    assert values(sweep, "p04") == {**{n: value("p04", n) for n in (1, 3, 4)}, 2: None}
+    assert trials["p04"].state == COMPLETE
+    assert trials["p05"].state == FAIL
+    assert "process died 3 times" in str(trials["p05"].cause)
+    assert not (trials["p00"].folder / "state-1.json").exists()
+    proven(sweep)
+
+
+def test_asha_stops_by_the_recorded_values_and_reuses_workers(ray: None, tmp_path: Path) -> None:
+    sweep = create(tmp_path / "s", points=8, epochs=4, concurrent=CPUS)
+    run(sweep, p03=("nan", 1))
+    trials = read(sweep.path).trials
+    assert {t.state for t in trials.values()} == {COMPLETE, PRUNED}
+    assert trials["ft"].state == COMPLETE
+    for trial in trials.values():
+        if trial.state == PRUNED:
+            assert trial.stop is not None
+            assert trial.last is not None
+            assert (trial.last["value"] is None) or trial.last["value"] < trial.stop["cutoff"]
+    proven(sweep)
+
+
+def test_a_stop_in_the_middle_and_its_resume(ray: None, tmp_path: Path) -> None:
+    sweep = create(tmp_path / "s", points=4, epochs=4, concurrent=CPUS)
+    slow = {f"p{n:02d}": ("slow", 0.2) for n in range(4)}
+
+    def interrupt(kind: str, trial: Any, row: dict[str, Any]) -> None:
+        if kind == "evaluation" and len(sweep.record.rows) >= 8:
+            sweep.listeners.clear()
+            os.kill(os.getpid(), signal.SIGINT)
+
+    sweep.listeners.append(interrupt)
+    before = time.monotonic()
+    said = run(sweep, **slow)
+    assert time.monotonic() - before < 40
+    assert any("Stopping" in line for line in said)
+    unfinished = [t for t in read(sweep.path).trials.values() if t.state == RUNNING or not t.evaluations]
+    assert unfinished
+    assert not any(t.state == FAIL for t in read(sweep.path).trials.values())
+    finished = {t.id: len(starts(sweep, t.id)) for t in read(sweep.path).trials.values() if t.state == COMPLETE}
+    proven(sweep)
+
+    again = Recorder(sweep.path)
+    run(again)
+    trials = read(again.path).trials
+    assert {t.state for t in trials.values()} <= {COMPLETE, PRUNED}
+    assert all(values(again, t)[n] == value(t, n) for t in trials for n in values(again, t))
+    assert {point: len(starts(again, point)) for point in finished} == finished
+    proven(again)
+
+
+def test_a_full_disk_halts_the_sweep_and_fails_no_point(ray: None, tmp_path: Path) -> None:
+    from trainables import engine
+
+    sweep = create(tmp_path / "s", points=4, epochs=2, scheduler="none", concurrent=1, baseline=False)
+    run(sweep, p01=("full", 2))
+    trials = read(sweep.path).trials
+    assert engine.halted() == "No space left"
+    assert [t.state for t in trials.values()][:2] == [COMPLETE, RUNNING]
+    assert FAIL not in {t.state for t in trials.values()}
+    proven(sweep)
+
+
+def test_a_worker_that_outlived_its_driver_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from trainables import engine
+
+    sweep = create(tmp_path / "s", points=1, baseline=False)
+    (trial,) = sweep.record.unfinished()
+    trial.folder.mkdir()
+    orphan = lock.FolderLock(trial.folder)
+    orphan.acquire()
+    with pytest.raises(UserError, match=f'"pid": {os.getpid()}'):
+        engine._await_orphans([trial], patience=0.3)
+    threading.Timer(0.5, orphan.release).start()
+    before = time.monotonic()
+    engine._await_orphans([trial], patience=30)
+    assert 0.3 < time.monotonic() - before < 20
