@@ -12,7 +12,7 @@ from typing import Any
 import search_spaces
 from distill import artifacts, methods
 from distill.errors import UserError
-from distill.methods.base import Method
+from distill.methods.base import Method, Shape
 from distill.models.folder import inspect
 from distill.models.layers import evenly
 from distill.tasks.base import Task
@@ -47,11 +47,15 @@ def make(config: SweepConfig, machine: resources.Machine | None = None) -> dict[
     wanted = config.trials or (EMBEDDED_TRIALS if small else None)
     values, training = split_settings(config, method, epochs)
     check_length(training, models)
-    points, published, note = make_points(config, method, space, task, layers, values, wanted, student["hidden_size"])
-    if small and (config.epochs is None or config.trials is None):
-        parts = [f"{EMBEDDED_EPOCHS} epochs"] if config.epochs is None else []
-        parts = [f"{EMBEDDED_TRIALS} points", *parts] if config.trials is None else parts
-        notices.append(f"On embedded data the plan is cut to {' and '.join(parts)}; --trials and --epochs change that.")
+    points, published, note, told = make_points(
+        config, method, space, task, layers, values, wanted, student["hidden_size"]
+    )
+    notices += told
+    if small and config.epochs is None:
+        notices.append(f"On embedded data a full trial has {EMBEDDED_EPOCHS} epochs; --epochs changes that.")
+    _check_fit(method, points, student, models)
+    if config.scheduler == "none" and (config.reduction_factor is not None or config.grace != 1):
+        notices.append("--grace and --reduction-factor play no part with --scheduler none.")
     allotted = resources.allot(machine, config.cpus_per_trial, config.gpus_per_trial, config.max_concurrent)
     numerics = resources.numerics(machine, allotted)
     plan = {
@@ -185,6 +189,15 @@ def _student(config: SweepConfig, method: Method, models: Models) -> tuple[dict[
         len(kept),
         [],
     )
+
+
+def _check_fit(method: Method, points: list[dict[str, Any]], student: dict[str, Any], models: Models) -> None:
+    """Raise UserError where the method cannot run a point on these two networks."""
+    own = Shape(student["kept"], student["hidden_size"], student["heads"])
+    teacher = Shape(models.teacher.layers, models.teacher.hidden_size, models.teacher.heads)
+    for point in points:
+        if point["method"] == method.name and (problem := method.misfit(point["params"], own, teacher)):
+            raise UserError(problem)
 
 
 def _scheduler(config: SweepConfig, epochs: int) -> dict[str, Any]:

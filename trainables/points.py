@@ -71,8 +71,14 @@ def make_points(
     values: dict[str, list[Any]],
     wanted: int | None,
     width: int,
-) -> tuple[list[dict[str, Any]], dict[str, Any] | None, str]:
-    """The points in their order, the published row, and the sentence about it."""
+) -> tuple[list[dict[str, Any]], dict[str, Any] | None, str, list[str]]:
+    """The points in their order, the published row, the sentence about it, and what else a person should know.
+
+    Args:
+        values: `--set`, by hyper-parameter.
+        wanted: Keep only so many distilled points; all when None.
+        width: The student's, which the baseline's learning rate follows.
+    """
     name = task.published_as
     row = space.row(name, layers) if name else None
     if task.made_up:
@@ -84,12 +90,12 @@ def make_points(
     else:
         note = ""
     merged: dict[str, dict[str, Any]] = {}
-    inert = set()
-    axes = {axis.name for axis in space.active(RECIPE)}
+    inert = {*values, *(axis.name for axis in space.axes if len(axis.values) > 1)}
+    defaults = {hyper.name: hyper.default for hyper in method.hyperparameters}
     for candidate in space.points(name or task.name, layers, RECIPE, config.seed):
-        for chosen, grades, origin in _overlay(candidate, values, axes):
-            params = method.resolve(chosen, RECIPE)
-            inert |= set(chosen) - set(params)
+        for chosen, grades, origin in _overlay(candidate, values, defaults):
+            params = method.resolve(chosen, RECIPE, regression=task.kind == "regression")
+            inert -= set(params)
             key = search_spaces.point_id(params)
             merged.setdefault(
                 key,
@@ -125,20 +131,29 @@ def make_points(
     published = None
     if row is not None:
         published = {"task": row.task, "layers": row.layers, "values": dict(row.values), "source": row.source}
-    return points, published, note
+    notices = []
+    if idle := [hyper.name for hyper in method.hyperparameters if hyper.name in inert]:
+        notices.append(
+            f"{' and '.join(idle)} would change nothing here (recipe {RECIPE}): points that differ in nothing else "
+            "are one."
+        )
+    if wanted is not None and config.trials is None and len(merged) > wanted:
+        notices.append(f"On embedded data the plan is cut to {wanted} of {len(merged)} points; --trials changes that.")
+    return points, published, note, notices
 
 
 def _overlay(
-    candidate: Any, values: dict[str, list[Any]], axes: set[str]
+    candidate: Any, values: dict[str, list[Any]], defaults: dict[str, Any]
 ) -> list[tuple[dict[str, Any], dict[str, str], str]]:
-    """`candidate` with every combination of the values that `--set` gave."""
+    """`candidate` with every combination of the values that `--set` gave; what it would have anyway is not "given"."""
+    own = {**defaults, **candidate.params}
     found = [(dict(candidate.params), dict(candidate.grades), str(candidate.origin))]
     for name, given in values.items():
         found = [
             (
                 {**params, name: value},
-                {**grades, name: grades[name] if params.get(name) == value else "given"},
-                origin if params.get(name) == value else "given",
+                {**grades, name: grades.get(name, "code default") if own[name] == value else "given"},
+                origin if own[name] == value else "given",
             )
             for params, grades, origin in found
             for value in given
@@ -147,7 +162,7 @@ def _overlay(
 
 
 def distributions(method: Method) -> dict[str, dict[str, Any]]:
-    """Wide bounds for the study, fixed at its creation: the axis's where there is one, else the declaration's."""
+    """The study's distributions, fixed at its creation: wide bounds from the declaration, the scale from the axis."""
     space = search_spaces.load(method.name) if method.name in search_spaces.methods() else None
     axes = {axis.name: axis for axis in space.axes} if space else {}
     found = {}

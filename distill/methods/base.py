@@ -32,6 +32,7 @@ class Hyperparameter:
         published: Default in the published recipe, where it differs.
         active: Whether the value changes anything, given all the others; where not, points drop it, so that
             points which differ only in inert values are one.
+        regression: Whether it changes anything in regression tasks.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Hyperparameter:
     choices: tuple[str, ...] = ()
     published: Any = None
     active: Callable[[dict[str, Any]], bool] = lambda values: True
+    regression: bool = True
 
     def parse(self, value: Any) -> Any:
         """Bring `value` (a number, or text from the command line) to the declared type.
@@ -75,6 +77,15 @@ class Hyperparameter:
 
 
 @dataclass(frozen=True)
+class Shape:
+    """Layer count, width, heads of an encoder."""
+
+    layers: int
+    hidden_size: int
+    heads: int
+
+
+@dataclass(frozen=True)
 class Stage:
     """One training phase of a method.
 
@@ -99,9 +110,10 @@ class Method:
 
     Attributes:
         needs_teacher: False for undistilled training.
-        loss_parameters: Hyper-parameters of the objective, training ones excluded.
         student_inits: Student initialisations it accepts, its default first.
         regression: Whether its losses are defined for regression tasks.
+        misfit: Given a point's resolved values, the student's and the teacher's shape: why the method cannot run, as
+            one sentence with the remedy, or None. The plan asks before anything starts.
     """
 
     name: str
@@ -112,12 +124,13 @@ class Method:
     needs_teacher: bool = True
     student_inits: tuple[str, ...] = ("pretrained", "teacher")
     regression: bool = True
+    misfit: Callable[[dict[str, Any], Shape, Shape], str | None] = lambda values, student, teacher: None
 
     def hyperparameter(self, name: str) -> Hyperparameter | None:
         return next((h for h in self.hyperparameters if h.name == name), None)
 
-    def resolve(self, values: dict[str, Any], recipe: str) -> dict[str, Any]:
-        """Defaults overlaid with `values`, parsed, without what is inert in `recipe`.
+    def resolve(self, values: dict[str, Any], recipe: str, regression: bool = False) -> dict[str, Any]:
+        """Defaults overlaid with `values`, parsed, without what is inert in `recipe` or, if asked, in regression.
 
         Raises:
             UserError: A name is unknown, or a value illegal.
@@ -130,7 +143,8 @@ class Method:
         for h in self.hyperparameters:
             default = h.published if recipe == "published" and h.published is not None else h.default
             full[h.name] = h.parse(values.get(h.name, default))
-        return {h.name: full[h.name] for h in self.hyperparameters if h.active(full)}
+        acting = (h for h in self.hyperparameters if h.active(full) and (h.regression or not regression))
+        return {h.name: full[h.name] for h in acting}
 
 
 def nearest(name: str, known: list[str] | tuple[str, ...]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from distill.methods.base import Hyperparameter, Method, Stage
+from distill.methods.base import Hyperparameter, Method, Shape, Stage
 
 if TYPE_CHECKING:
     from distill.methods.objective import Objective, Setting
@@ -28,7 +28,7 @@ def objective(setting: Setting) -> Objective:
     from distill.losses.layer_transport import LayerTransport
     from distill.losses.logits import prediction_loss
     from distill.losses.precision import at_least_float32
-    from distill.methods.objective import Objective, Outputs, Shape, Term
+    from distill.methods.objective import Objective, Outputs, Term
 
     params = setting.params
     published = setting.recipe == "published"
@@ -38,15 +38,9 @@ def objective(setting: Setting) -> Objective:
     theirs: Shape = setting.teacher
     # Inert values are absent from a resolved point, so each has a neutral stand-in here.
     beta, theta, alpha = (params.get(name, 0.0) for name in ("beta", "theta", "alpha"))
-    active = tuple(name for name in ("attention", "hidden") if params.get(name, False) and beta * theta > 0)
-    embedding = params.get("embedding", False) and beta > 0
-    if not (params["prediction"] or active or embedding):
-        raise UserError("Every loss of BERT-EMD is switched off: set prediction, or give beta and a term a weight.")
-    if "attention" in active and ours.heads != theirs.heads:
-        raise UserError(
-            f"The student has {ours.heads} attention heads and the teacher {theirs.heads}, but BERT-EMD compares "
-            "scores head by head: choose a --student with as many heads, or --set attention=false."
-        )
+    active, embedding = _compared(params)
+    if problem := _misfit(params, ours, theirs):
+        raise UserError(problem)
     reduction: Literal["masked", "padded"] = "padded" if published else "masked"
 
     class EarthMover(Objective):
@@ -139,6 +133,25 @@ def objective(setting: Setting) -> Objective:
     return EarthMover()
 
 
+def _compared(params: dict[str, Any]) -> tuple[tuple[str, ...], bool]:
+    """Which terms are transported, and whether embeddings are compared, given a point's resolved values."""
+    beta, theta = (params.get(name, 0.0) for name in ("beta", "theta"))
+    active = tuple(name for name in ("attention", "hidden") if params.get(name, False) and beta * theta > 0)
+    return active, bool(params.get("embedding", False) and beta > 0)
+
+
+def _misfit(params: dict[str, Any], student: Shape, teacher: Shape) -> str | None:
+    active, embedding = _compared(params)
+    if not (params["prediction"] or active or embedding):
+        return "Every loss of BERT-EMD is switched off: --set prediction=true, or give beta and a term a weight."
+    if "attention" in active and student.heads != teacher.heads:
+        return (
+            f"The student has {student.heads} attention heads and the teacher {teacher.heads}, but BERT-EMD compares "
+            "scores head by head: choose a --student with as many heads, or --set attention=false."
+        )
+    return None
+
+
 def _number(name: str, default: float, high: float, help: str, **rest: Any) -> Hyperparameter:
     return Hyperparameter(name, "float", default, help, high=high, **rest)
 
@@ -174,6 +187,7 @@ _HYPERPARAMETERS = (
         "temperature of the soft labels",
         low=1e-3,
         active=lambda v: v["prediction"] and v["alpha"] > 0,
+        regression=False,
     ),
     _number("T_emd", 1.0, 1e3, "temperature of the layer-weight softmax", low=1e-3, active=_softens),
     _number("lr", 3e-5, 1.0, "peak learning rate", low=1e-8),
@@ -204,4 +218,5 @@ METHOD = Method(
     reference="Li et al., BERT-EMD: Many-to-Many Layer Mapping for BERT Compression, EMNLP 2020",
     hyperparameters=_HYPERPARAMETERS,
     stages=(Stage("distill", objective, depends_on=tuple(h.name for h in _HYPERPARAMETERS)),),
+    misfit=_misfit,
 )

@@ -9,15 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from distill.losses.precision import at_least_float32
-
-
-@dataclass(frozen=True)
-class Shape:
-    """Layer count, width, heads of an encoder."""
-
-    layers: int
-    hidden_size: int
-    heads: int
+from distill.methods.base import Shape
 
 
 @dataclass(frozen=True)
