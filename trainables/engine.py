@@ -22,6 +22,7 @@ from trainables.lock import holder
 from trainables.record import FINISHED, Trial
 from trainables.recorder import Recorder
 from trainables.resources import detect
+from trainables.rungs import milestones
 
 # A killed worker or a lost node is worth another try; errors of the program are not (see trial.py).
 RETRIES = 2
@@ -104,12 +105,10 @@ class PointASHA(AsyncHyperBandScheduler):
             reduction_factor=reduction_factor,
         )
         self._recorder = recorder
-        asked, own = (
-            set(recorder.record.plan["scheduler"]["rungs"]),
-            set(recorder.ladder.milestones if recorder.ladder else ()),
-        )
+        asked = milestones(max_epochs, grace, reduction_factor)
+        own = recorder.ladder.milestones if recorder.ladder else ()
         if asked != own:
-            raise RuntimeError(f"the plan asks for rungs {sorted(asked)}, the scheduler has {sorted(own)}")
+            raise RuntimeError(f"rungs {asked} were asked for, the scheduler has {own}")
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         return _record(self._recorder, trial, result)
