@@ -189,6 +189,11 @@ def _teacher(order: TeacherOrder, say: Say, stopped: Callable[[], bool] | None) 
                 raise Interrupted
             if ready:
                 return Path(ray.get(pending))
+    except ray.exceptions.RayTaskError as error:
+        # Ray's text is the worker's traceback; what a person can mend is one sentence.
+        if isinstance(error.cause, UserError):
+            raise UserError(str(error.cause)) from None
+        raise
     finally:
         progress.unlink(missing_ok=True)
 
@@ -207,7 +212,7 @@ def _remote_teacher(order: TeacherOrder) -> str:
 def make_teacher(order: TeacherOrder, say: Say) -> Path:
     """Fine-tune the teacher in this process."""
     from distill.teacher import finetune
-    from distill.training.loop import Evaluation
+    from distill.training.loop import Diverged, Evaluation
 
     task = registry.get(order.task)
 
@@ -217,15 +222,18 @@ def make_teacher(order: TeacherOrder, say: Say) -> Path:
             f"{evaluation.seconds:.0f} s."
         )
 
-    return finetune.finetune(
-        Store(order.store),
-        Path(order.encoder),
-        Path(order.tokens),
-        task,
-        finetune.TeacherRecipe(Training(**order.training), order.lr, order.seed),
-        Numerics(**order.numerics),
-        tell,
-    )
+    try:
+        return finetune.finetune(
+            Store(order.store),
+            Path(order.encoder),
+            Path(order.tokens),
+            task,
+            finetune.TeacherRecipe(Training(**order.training), order.lr, order.seed),
+            Numerics(**order.numerics),
+            tell,
+        )
+    except Diverged as error:
+        raise UserError(f"The teacher's training diverged at --teacher-lr {order.lr:g}: {error}; lower it.") from error
 
 
 def _student(plan: dict[str, Any], teacher: Path, task: Task) -> dict[str, Any]:

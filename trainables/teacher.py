@@ -38,12 +38,15 @@ def _make(values: dict[str, Any], typed: list[str]) -> int:
     config = from_namespace(values, typed)
     from distill import methods
     from distill.artifacts import Store
+    from distill.errors import UserError
     from trainables import resources
     from trainables.models import check_length, resolve_models, shared_part
     from trainables.points import split_settings
     from trainables.prepare import check_teacher, share
 
-    _, training = split_settings(config, methods.get("ft"), epochs=1)
+    values, training = split_settings(config, methods.get("ft"), epochs=1)
+    if values:
+        raise UserError(f"--set {next(iter(values))} is not for teachers here; use --teacher-lr.")
     models = resolve_models(config)
     check_length(training, models)
     machine = resources.detect()
