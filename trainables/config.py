@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import difflib
 import math
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -205,7 +206,9 @@ def read_config(file: str) -> dict[str, Any]:
                 raise UserError(f"--config {file}: set must hold hyper-parameters as NAME: VALUE.")
             found["settings"] = {str(n): list(v) if isinstance(v, list) else [v] for n, v in value.items()}
         elif key in options:
-            found[key] = _typed(key, value, file)
+            # Nothing after the colon leaves the option at its default.
+            if value is not None:
+                found[key] = _typed(key, value, file)
         else:
             raise UserError(f"--config {file} has an unknown option {name}{nearest(key, list(options))}")
     return found
@@ -214,8 +217,6 @@ def read_config(file: str) -> dict[str, Any]:
 def _typed(name: str, value: Any, file: str) -> Any:
     """A value of a configuration file in its option's type."""
     kind = str(next(f.type for f in fields(SweepConfig) if f.name == name))
-    if value is None:
-        return None
     if name == "student_layers":
         return _layers(",".join(map(str, value)) if isinstance(value, list) else str(value))
     expected: tuple[type, ...] = (str,)
@@ -225,6 +226,10 @@ def _typed(name: str, value: Any, file: str) -> Any:
         expected = (int,)
     elif kind.startswith("float"):
         expected = (int, float)
+        if isinstance(value, str):
+            # YAML 1.1 takes a number with an exponent but no point, such as 5e-5, for a text.
+            with contextlib.suppress(ValueError):
+                value = float(value)
     if not isinstance(value, expected) or (expected != (bool,) and isinstance(value, bool)):
         raise UserError(f"--config {file}: {name} is {value!r}, expected {kind.split(' ')[0]}.")
     return value
