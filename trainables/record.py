@@ -54,7 +54,6 @@ class Trial:
     evaluations: dict[int, dict[str, Any]] = field(default_factory=dict)
     cause: str | None = None
     attempts: int = 0
-    attributes: dict[str, Any] = field(default_factory=dict)
     faults: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -146,7 +145,6 @@ class Record:
             trial.state = row["state"]
             trial.cause = row.get("cause")
             trial.attempts = row.get("attempt", trial.attempts)
-            trial.attributes.update(row.get("attributes", {}))
         elif row["kind"] == "evaluation":
             known = trial.evaluations.setdefault(row["evaluation"], row)
             if known is not row and known["value"] != row["value"]:

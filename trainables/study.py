@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from trainables.record import COMPLETE, FAIL, FINISHED, JOURNAL, PRUNED, RUNNING, Record, Trial
+from trainables.record import COMPLETE, FAIL, FINISHED, JOURNAL, PRUNED, RUNNING, TRIALS, Record, Trial
 
 SEARCH = "search"
 
@@ -47,6 +47,7 @@ class Study:
             plan = self._record.plan
             for name in ("method", "task", "task_title", "layers", "metric", "recipe", "seed"):
                 self._study.set_user_attr(name, plan[name])
+            self._study.set_user_attr("versions", self._record.header["versions"])
         states = self._optuna.trial.TrialState
         known = self._study.get_trials(deepcopy=False)
         for trial in list(self._record.trials.values())[len(known) :]:
@@ -105,7 +106,7 @@ class Study:
             "attempts": trial.attempts,
             "failure": trial.cause,
             "stop": trial.stop,
-            **trial.attributes,
+            "student": f"{TRIALS}/{trial.id}/student" if trial.best else None,
         }
         for name, value in attributes.items():
             if value is not None:

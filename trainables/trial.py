@@ -109,7 +109,6 @@ class _Work:
         student = prepared["student"]
         model = load_classifier(student["path"], task, tuple(student["kept"]) if student["kept"] else None)
         train, self.dev = tokens(prepared["data"]["path"])
-        self.tokenizer = student["path"]
         self.run = Run(
             method=method,
             student=model,
