@@ -100,9 +100,10 @@ def shared_part(
     }
 
 
-def check_length(training: Training, models: Models) -> None:
-    """Raise UserError when rows may be longer than the encoder can read."""
-    if training.max_length > models.teacher.positions:
+def check_length(training: Training, positions: int, whose: str) -> None:
+    """Raise UserError when rows may be longer than an encoder can read."""
+    if training.max_length > positions:
         raise UserError(
-            f"--set max_length={training.max_length} exceeds the {models.teacher.positions} positions of the teacher."
+            f"max_length={training.max_length} exceeds the {positions} positions of the {whose}: "
+            f"--set max_length={positions}, or less."
         )

@@ -46,7 +46,9 @@ def make(config: SweepConfig, machine: resources.Machine | None = None) -> dict[
     epochs = config.epochs or (EMBEDDED_EPOCHS if small else int(space.epochs.value))
     wanted = config.trials or (EMBEDDED_TRIALS if small else None)
     values, training = split_settings(config, method, epochs)
-    check_length(training, models)
+    check_length(training, models.teacher.positions, "teacher")
+    if config.student:
+        check_length(training, inspect(config.student, "--student").positions, "student")
     points, published, note, told = make_points(
         config, method, space, task, layers, values, wanted, student["hidden_size"]
     )

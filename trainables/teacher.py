@@ -48,7 +48,7 @@ def _make(values: dict[str, Any], typed: list[str]) -> int:
     if values:
         raise UserError(f"--set {next(iter(values))} is not for teachers here; use --teacher-lr.")
     models = resolve_models(config)
-    check_length(training, models)
+    check_length(training, models.teacher.positions, "teacher")
     machine = resources.detect()
     # The same device and type as a sweep on this machine, or the sweep would not find the teacher.
     numerics = resources.numerics(machine, resources.allot(machine, 1.0, None, None))

@@ -10,10 +10,7 @@ from torch import Tensor, nn
 
 from distill.errors import UserError
 from distill.methods.objective import Outputs, Shape
-
-# Model types whose states and scores are known to be the library's own. Others share the names of the modules but
-# not what happens between them (relative positions, rotated queries).
-SUPPORTED = ("bert", "roberta", "xlm-roberta", "camembert", "electra")
+from distill.models.folder import SUPPORTED, unsupported
 
 
 def encoder_layers(model: nn.Module) -> nn.ModuleList:
@@ -25,7 +22,7 @@ def encoder_layers(model: nn.Module) -> nn.ModuleList:
     layers = getattr(getattr(getattr(model, "base_model", model), "encoder", None), "layer", None)
     kind = getattr(getattr(model, "config", None), "model_type", type(model).__name__)
     if kind not in SUPPORTED or not isinstance(layers, nn.ModuleList):
-        raise UserError(f"Encoders of type {kind} are not supported; use a BERT-like one (BERT, RoBERTa, ELECTRA).")
+        raise UserError(unsupported(kind))
     return layers
 
 

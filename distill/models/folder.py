@@ -8,6 +8,15 @@ from pathlib import Path
 
 from distill.errors import UserError
 
+# Model types whose states and scores are known to be the library's own. Others share the names of the modules but
+# not what happens between them (relative positions, rotated queries).
+SUPPORTED = ("bert", "roberta", "xlm-roberta", "camembert", "electra")
+
+
+def unsupported(kind: str) -> str:
+    """The sentence about a model type that is not among `SUPPORTED`."""
+    return f"Encoders of type {kind} are not supported; use a BERT-like one (BERT, RoBERTa, ELECTRA)."
+
 
 @dataclass(frozen=True)
 class EncoderFolder:
@@ -16,6 +25,7 @@ class EncoderFolder:
     Attributes:
         layers, hidden_size, heads: Shape, from `config.json`.
         vocabulary: Number of token ids.
+        positions: Longest row in tokens, special ones included.
         weights: Bytes of the weight files.
     """
 
@@ -36,7 +46,7 @@ def inspect(path: str | Path, flag: str) -> EncoderFolder:
         flag: The option that named it, for messages.
 
     Raises:
-        UserError: The folder is missing, or has no readable configuration, weights or tokenizer.
+        UserError: The folder is missing, has no readable configuration, weights or tokenizer, or is of another kind.
     """
     folder = Path(path).expanduser().absolute()
     if not folder.is_dir():
@@ -52,6 +62,11 @@ def inspect(path: str | Path, flag: str) -> EncoderFolder:
         raise UserError(
             f"{folder / 'config.json'} is not the configuration of a BERT-like encoder ({error}); name another {flag}."
         ) from error
+    if kind not in SUPPORTED:
+        raise UserError(f"{flag} {path}: {unsupported(kind)}")
+    if config.get("pad_token_id") and kind in ("roberta", "xlm-roberta", "camembert"):
+        # These count positions from the padding token's id + 1.
+        positions -= int(config["pad_token_id"]) + 1
     weights = [*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")]
     if not weights:
         raise UserError(f"{flag} {path} has no weights (model.safetensors); name a folder written by save_pretrained.")
