@@ -172,10 +172,11 @@ def _effect(record: Record, name: str, drawn: list[Trial]) -> go.Figure:
     figure = go.Figure(layout=layout("", record.plan["metric_title"], 280))
     place = {value: value if numeric else parameter(value) for value in values}
     _baseline(figure, record, named=False)
+    log = numeric and axis["scale"] == "log" and min(values) > 0
     published = (record.plan.get("published") or {}).get("values", {}).get(name)
     if published in place:
         if numeric:
-            at = math.log10(published) if axis["scale"] == "log" else published
+            at = math.log10(published) if log else published
             figure.add_vline(x=published, line={"color": ORANGE, "width": 1.5, "dash": "dot"}, layer="below")
         else:
             at = place[published]
@@ -191,7 +192,6 @@ def _effect(record: Record, name: str, drawn: list[Trial]) -> go.Figure:
     _points(figure, record, shown, [place[t.params[name]] for t in shown], [t.score or 0.0 for t in shown])
     words = [parameter(value) for value in values]
     if numeric:
-        log = axis["scale"] == "log" and min(values) > 0
         spots = [math.log10(v) for v in values] if log else [float(v) for v in values]
         room = 0.22 * ((spots[-1] - spots[0]) or 1)
         figure.update_xaxes(

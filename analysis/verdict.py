@@ -207,7 +207,7 @@ def _against(record: Record, best: Trial) -> tuple[str, str, Difference | None]:
         return f"{spread}: distilled is ahead, {noise}{chosen}.", "ahead", difference
     if difference.high < 0:
         return (
-            f"{spread}: distilled is behind, outside the noise of {difference.n} dev rows.",
+            f"{spread}: distilled is behind, {noise}.",
             "behind",
             difference,
         )
@@ -223,5 +223,6 @@ def _teacher(record: Record, best: Trial) -> str | None:
         parts.append(f"{100 * share:.0f} % of the teacher's {number(teacher['score'])}")
     small, large = student.get("parameters"), teacher.get("parameters")
     if small and large:
-        parts.append(f"{count(small)} of {count(large)} parameters ({large / small:.2g}× smaller)")
+        ratio = f" ({large / small:.1f}× smaller)" if large > 1.05 * small else ""
+        parts.append(f"{count(small)} parameters, the teacher has {count(large)}{ratio}")
     return ", ".join(parts) + "." if parts else None
