@@ -76,9 +76,7 @@ def read_yaml(path: Path) -> Any:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" in line {mark.line + 1}" if mark else ""
-        raise SpaceError(
-            f"{path}: is not valid YAML{line} ({getattr(error, 'problem', None) or error})"
-        ) from error
+        raise SpaceError(f"{path}: is not valid YAML{line} ({getattr(error, 'problem', None) or error})") from error
 
 
 def parse(data: Any, where: str) -> dict[str, Any]:
@@ -108,9 +106,7 @@ class _Reader:
     def say(self, key: str, sentence: str) -> None:
         self.problems.append(f"{self.where}: {key} {sentence}")
 
-    def mapping(
-        self, data: Any, key: str, keys: tuple[str, ...], useless: tuple[str, ...] = ()
-    ) -> dict[str, Any]:
+    def mapping(self, data: Any, key: str, keys: tuple[str, ...], useless: tuple[str, ...] = ()) -> dict[str, Any]:
         if not isinstance(data, Mapping):
             self.say(key, f"is {_kind(data)}, but takes a mapping with {', '.join(keys)}")
             return {}
@@ -118,9 +114,7 @@ class _Reader:
         for name in data:
             if name not in keys:
                 close = nearest_name(str(name), keys)
-                self.say(
-                    f"{prefix}{name}", "is no known key" + (f"; did you mean {close!r}?" if close else "")
-                )
+                self.say(f"{prefix}{name}", "is no known key" + (f"; did you mean {close!r}?" if close else ""))
         for name in keys:
             if name not in useless and data.get(name) is None:
                 self.say(key, f"has no {name}")
@@ -243,12 +237,7 @@ class _Reader:
     def recipes(self, data: Any, key: str) -> tuple[str, ...]:
         if data is None:
             return RECIPES
-        if (
-            not isinstance(data, list)
-            or not data
-            or any(r not in RECIPES for r in data)
-            or len(set(data)) < len(data)
-        ):
+        if not isinstance(data, list) or not data or any(r not in RECIPES for r in data) or len(set(data)) < len(data):
             self.say(key, f"is {data!r}, but takes a list of recipes out of {', '.join(RECIPES)}")
             return RECIPES
         return tuple(data)

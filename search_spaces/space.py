@@ -78,8 +78,7 @@ class SearchSpace:
             "epochs": _value_dict(self.epochs),
             "axes": {axis.name: _axis_dict(axis) for axis in self.axes},
             "rows": [
-                {"task": r.task, "layers": r.layers, "values": dict(r.values), "source": r.source}
-                for r in self.rows
+                {"task": r.task, "layers": r.layers, "values": dict(r.values), "source": r.source} for r in self.rows
             ],
         }
 
@@ -168,9 +167,7 @@ class SearchSpace:
         if row is None:
             return None
         params = {a.name: row.values.get(a.name, a.default) for a in active}
-        grades = {
-            a.name: "published" if a.name in row.values else a.grade(a.default) or "given" for a in active
-        }
+        grades = {a.name: "published" if a.name in row.values else a.grade(a.default) or "given" for a in active}
         return Point(params, "published", grades)
 
     def point(self, values: Mapping[str, Any] | None = None, recipe: str = "modern") -> Point:

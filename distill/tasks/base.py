@@ -107,9 +107,7 @@ class Examples:
 
     def __post_init__(self) -> None:
         if self.labels.ndim != 1 or self.labels.dtype not in (np.int64, np.float32):
-            raise ValueError(
-                f"labels must be (n,) int64 or float32, not {self.labels.shape} {self.labels.dtype}"
-            )
+            raise ValueError(f"labels must be (n,) int64 or float32, not {self.labels.shape} {self.labels.dtype}")
         lengths = {len(self.first), len(self.labels), len(self.first if self.second is None else self.second)}
         if len(lengths) != 1:
             raise ValueError(f"texts and labels differ in length: {sorted(lengths)}")
@@ -131,9 +129,7 @@ class Examples:
         if n >= len(self):
             return self
         # RandomState: its streams are frozen across numpy versions, those of default_rng are not.
-        order = np.random.RandomState(np.random.MT19937(np.random.SeedSequence(seed))).permutation(len(self))[
-            :n
-        ]
+        order = np.random.RandomState(np.random.MT19937(np.random.SeedSequence(seed))).permutation(len(self))[:n]
         second = None if self.second is None else tuple(self.second[i] for i in order)
         return Examples(tuple(self.first[i] for i in order), second, self.labels[order])
 
@@ -180,8 +176,7 @@ class TaskData:
         train = self.train.head(n, seed)
         if len(np.unique(train.labels)) < 2:
             raise UserError(
-                f"--max-train-rows {n} with seed {seed} leaves {self.task.name} with a single label; "
-                "ask for more rows"
+                f"--max-train-rows {n} with seed {seed} leaves {self.task.name} with a single label; ask for more rows"
             )
         return replace(self, train=train)
 

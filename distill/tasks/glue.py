@@ -31,9 +31,7 @@ def load(task: Task, data_dir: str | os.PathLike[str]) -> TaskData:
     folder = find_folder(task, Path(data_dir))
     train, train_notes = _read_split(task, _find_file(task, folder, task.train_file))
     dev, dev_notes = _read_split(task, _find_file(task, folder, task.dev_file))
-    return TaskData(
-        task, train, dev, f"{folder} ({task.train_file}, {task.dev_file})", train_notes + dev_notes
-    )
+    return TaskData(task, train, dev, f"{folder} ({task.train_file}, {task.dev_file})", train_notes + dev_notes)
 
 
 def load_made_up(task: Task, seed: int = 0) -> TaskData:
@@ -64,9 +62,7 @@ def find_folder(task: Task, data_dir: Path) -> Path:
         return (exact or found)[0]
     if found:
         several = " and ".join(path.name for path in found)
-        raise UserError(
-            f"--data-dir: {data_dir} holds {several}; keep one of them, or name it with --data-dir"
-        )
+        raise UserError(f"--data-dir: {data_dir} holds {several}; keep one of them, or name it with --data-dir")
     if not (data_dir / task.train_file).is_file():
         raise UserError(
             f"--data-dir: {data_dir} has no folder {task.folder} with {task.train_file} and {task.dev_file}"
@@ -158,14 +154,11 @@ def _layout(task: Task, path: Path, cells: Sequence[str]) -> tuple[Positions, bo
     if missing:
         found = ", ".join(cell.strip()[:30] for cell in cells)
         raise UserError(
-            f"{path}, line 1: the header lacks {_quoted(missing)} "
-            f"(expected {_quoted(wanted)}; found: {found})"
+            f"{path}, line 1: the header lacks {_quoted(missing)} (expected {_quoted(wanted)}; found: {found})"
         )
     doubled = [name for name in wanted if columns.count(name.lower()) > 1]
     if doubled:
-        raise UserError(
-            f"{path}, line 1: the header names {_quoted(doubled)} more than once; once is expected"
-        )
+        raise UserError(f"{path}, line 1: the header names {_quoted(doubled)} more than once; once is expected")
     label, first, *second = (columns.index(name.lower()) for name in wanted)
     return Positions(len(columns), label, first, second[0] if second else None), True
 
@@ -204,9 +197,7 @@ def _label(task: Task, path: Path, number: int, word: str) -> float:
 
 def _check_split(task: Task, path: Path, labels: Sequence[float]) -> None:
     if len(labels) < 2:
-        raise UserError(
-            f"{path} has {len(labels)} row{'' if len(labels) == 1 else 's'}; at least 2 are needed"
-        )
+        raise UserError(f"{path} has {len(labels)} row{'' if len(labels) == 1 else 's'}; at least 2 are needed")
     if len(set(labels)) < 2:
         only = task.labels[int(labels[0])] if task.kind == "classification" else f"{labels[0]:g}"
         what = "label" if task.kind == "classification" else "score"

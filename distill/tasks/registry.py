@@ -134,9 +134,7 @@ _COLA_MADE_UP = replace(
     generator="distill.tasks.made_up",
 )
 
-_TASKS = {
-    task.name: task for task in (_COLA, _SST2, _MRPC, _QQP, _MNLI, _QNLI, _RTE, _WNLI, _STSB, _COLA_MADE_UP)
-}
+_TASKS = {task.name: task for task in (_COLA, _SST2, _MRPC, _QQP, _MNLI, _QNLI, _RTE, _WNLI, _STSB, _COLA_MADE_UP)}
 # A real task's name -> the name of the made-up task that serves where its files are out of reach.
 _STAND_INS = {"cola": "cola-made-up"}
 
@@ -161,8 +159,7 @@ def get(name: str) -> Task:
     if task is None:
         nearest = by_key[difflib.get_close_matches(_key(name), by_key, n=1, cutoff=0.0)[0]].name
         raise UserError(
-            f"--task: unknown task {name!r}; the nearest known one is {nearest!r} "
-            f"(known: {', '.join(_TASKS)})"
+            f"--task: unknown task {name!r}; the nearest known one is {nearest!r} (known: {', '.join(_TASKS)})"
         )
     return task
 

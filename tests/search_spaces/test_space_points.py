@@ -135,10 +135,7 @@ def test_no_id_for_what_is_no_value(bad: object) -> None:
 
 
 def test_words_for_people() -> None:
-    assert (
-        format_params({"alpha": 1.0, "beta": 0.001, "T": 1, "lr": 2e-5})
-        == "alpha 1 · beta 0.001 · T 1 · lr 2e-05"
-    )
+    assert format_params({"alpha": 1.0, "beta": 0.001, "T": 1, "lr": 2e-5}) == "alpha 1 · beta 0.001 · T 1 · lr 2e-05"
     assert format_params({"a": 1.0, "b": 2.0}, only={"b"}) == "b 2"
     assert format_params({"lr": 1 / 3, "warm": True, "map": "uniform", "keep": [3, 6]}) == (
         "lr 0.333333 · warm yes · map uniform · keep 3,6"

@@ -186,9 +186,7 @@ def test_a_file_of_another_shape(data: Any) -> None:
 def test_an_unknown_type_is_said_once() -> None:
     with pytest.raises(SpaceError) as error:
         SearchSpace.from_dict(changed("axes.T.type", "double"), where="kd.yaml")
-    assert error.value.problems == [
-        "kd.yaml: axes.T.type is 'double', but takes one of float, int, bool, choice"
-    ]
+    assert error.value.problems == ["kd.yaml: axes.T.type is 'double', but takes one of float, int, bool, choice"]
 
 
 def test_all_faults_are_said_at_once() -> None:

@@ -24,9 +24,7 @@ COLA_ROWS = [
 COLA_TEXTS = ("The sailors rode the breeze.", "As you eat the most.", 'He said "go, now')
 
 
-def _write(
-    path: Path, rows: Sequence[tuple[str, ...]], end: str = "\n", bom: bool = False, last: bool = True
-) -> None:
+def _write(path: Path, rows: Sequence[tuple[str, ...]], end: str = "\n", bom: bool = False, last: bool = True) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     text = end.join("\t".join(row) for row in rows) + (end if last else "")
     path.write_bytes((b"\xef\xbb\xbf" if bom else b"") + text.encode("utf-8"))
@@ -55,9 +53,7 @@ def _cola(root: Path, folder: str = "CoLA") -> Path:
     ],
     ids=["no header", "header of four", "hub export", "hub export with index", "label first, capitals"],
 )
-def test_cola_in_all_its_forms(
-    tmp_path: Path, rows: list[tuple[str, ...]], end: str, bom: bool, last: bool
-) -> None:
+def test_cola_in_all_its_forms(tmp_path: Path, rows: list[tuple[str, ...]], end: str, bom: bool, last: bool) -> None:
     for name in ("train.tsv", "dev.tsv"):
         _write(tmp_path / "CoLA" / name, rows, end, bom, last)
     data = load(get("cola"), tmp_path)
@@ -79,9 +75,7 @@ def test_tasks_with_a_header_find_their_columns_by_name(tmp_path: Path, name: st
         *([task.second_column] if task.second_column else []),
     ]
     labels = list(task.labels) or ["0.0", "2.5", "5"]
-    rows = [
-        ("x", label, f'"one {i}', *([f"two's {i}"] if task.pair else [])) for i, label in enumerate(labels)
-    ]
+    rows = [("x", label, f'"one {i}', *([f"two's {i}"] if task.pair else [])) for i, label in enumerate(labels)]
     _write(tmp_path / task.folder / "train.tsv", [tuple(columns), *rows], bom=True)
     _write(tmp_path / task.folder / task.dev_file, [tuple(columns[::-1]), *[row[::-1] for row in rows]])
     data = load(task, tmp_path)
@@ -155,8 +149,7 @@ def _refused(task: str, folder: Path) -> str:
     [
         (
             [*COLA_ROWS, ("gj04", "1", "a sentence")],
-            "line 4: 3 columns found where 4 separated by tabs are expected, "
-            "or a header with 'label', 'sentence'",
+            "line 4: 3 columns found where 4 separated by tabs are expected, or a header with 'label', 'sentence'",
         ),
         ([*COLA_ROWS, ("one column",)], "line 4: 1 column found where 4 "),
         ([("sentence", "label"), ("good", "1"), ("bad", "0", "more")], "line 3: 3 columns found where 2 "),
@@ -178,9 +171,7 @@ def _refused(task: str, folder: Path) -> str:
     ],
 )
 @pytest.mark.parametrize("split", ["train.tsv", "dev.tsv"])
-def test_malformed_cola_is_refused(
-    tmp_path: Path, rows: list[tuple[str, ...]], said: str, split: str
-) -> None:
+def test_malformed_cola_is_refused(tmp_path: Path, rows: list[tuple[str, ...]], said: str, split: str) -> None:
     _cola(tmp_path)
     path = tmp_path / "CoLA" / split
     _write(path, rows)
@@ -272,9 +263,7 @@ def test_missing_folders_and_files_are_named(tmp_path: Path) -> None:
     assert f"{tmp_path} has no folder CoLA with train.tsv and dev.tsv" in _refused("cola", tmp_path)
     _cola(tmp_path)
     (tmp_path / "CoLA" / "dev.tsv").unlink()
-    assert f"cola needs the file {tmp_path / 'CoLA' / 'dev.tsv'}, which is missing" in _refused(
-        "cola", tmp_path
-    )
+    assert f"cola needs the file {tmp_path / 'CoLA' / 'dev.tsv'}, which is missing" in _refused("cola", tmp_path)
     assert "dev.tsv, which is missing" in _refused("cola", tmp_path / "CoLA")
 
 

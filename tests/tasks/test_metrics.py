@@ -38,9 +38,7 @@ def _logits(predicted: list[int] | np.ndarray, classes: int) -> np.ndarray:
     return np.eye(classes)[np.asarray(predicted)]
 
 
-def _answers(
-    n: int, classes: int, skill: float, seed: int, skew: float = 0.5
-) -> tuple[np.ndarray, np.ndarray]:
+def _answers(n: int, classes: int, skill: float, seed: int, skew: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     weights = np.array([skew, *[(1 - skew) / (classes - 1)] * (classes - 1)])
     labels = rng.choice(classes, size=n, p=weights)
@@ -67,9 +65,7 @@ def test_two_classes_by_hand() -> None:
     assert metrics.get("accuracy").compute(logits, labels) == pytest.approx(9 / 12, abs=1e-15)
     # F1: 2*4 / (2*4 + 1 + 2)
     assert metrics.get("f1").compute(logits, labels) == pytest.approx(8 / 11, abs=1e-15)
-    assert metrics.get("accuracy_f1").compute(logits, labels) == pytest.approx(
-        (9 / 12 + 8 / 11) / 2, abs=1e-15
-    )
+    assert metrics.get("accuracy_f1").compute(logits, labels) == pytest.approx((9 / 12 + 8 / 11) / 2, abs=1e-15)
 
 
 def test_three_classes_by_hand() -> None:
@@ -86,9 +82,7 @@ def test_correlations_by_hand() -> None:
     predictions = np.array([1, 3, 2, 10], dtype=np.float32)
     # deviations: labels -1.5 -.5 .5 1.5; predictions -3 -1 -2 6
     # products 4.5 + .5 - 1 + 9 = 13; squares 5 and 50
-    assert metrics.get("pearson").compute(predictions, labels) == pytest.approx(
-        13 / math.sqrt(250), abs=1e-12
-    )
+    assert metrics.get("pearson").compute(predictions, labels) == pytest.approx(13 / math.sqrt(250), abs=1e-12)
     # ranks 1 3 2 4: 1 - 6 * (0 + 1 + 1 + 0) / (4 * 15)
     assert metrics.get("spearman").compute(predictions, labels) == pytest.approx(0.8, abs=1e-12)
     both = metrics.get("pearson_spearman").compute(predictions[:, None], labels)
@@ -420,9 +414,7 @@ def test_a_teacher_with_another_label_order_is_refused_even_above_chance() -> No
     assert verdict.permutation is not None
     assert verdict.permutation[0] == (0, 2, 1)
     reason = str(verdict.reason)
-    assert (
-        f"is {verdict.score.value:.3f}, but {verdict.permutation[1]:.3f} with its classes 0, 1, 2" in reason
-    )
+    assert f"is {verdict.score.value:.3f}, but {verdict.permutation[1]:.3f} with its classes 0, 1, 2" in reason
     assert "read as 0, 2, 1: its labels are likely in another order" in reason
 
 

@@ -32,9 +32,7 @@ def test_names_are_found_in_any_common_spelling(asked: str, name: str) -> None:
 
 @pytest.mark.parametrize(("asked", "nearest"), [("colaa", "cola"), ("mnil", "mnli"), ("stsb2", "stsb")])
 def test_an_unknown_name_is_refused_with_the_nearest(asked: str, nearest: str) -> None:
-    with pytest.raises(
-        UserError, match=f"--task: unknown task '{asked}'; the nearest known one is '{nearest}'"
-    ):
+    with pytest.raises(UserError, match=f"--task: unknown task '{asked}'; the nearest known one is '{nearest}'"):
         get(asked)
 
 
@@ -71,9 +69,7 @@ def test_label_orders_pairs_and_metrics_are_glues() -> None:
     assert {name for name in names() if not get(name).header} == {"cola", "cola-made-up"}
     assert get("cola").metric == "mcc"
     assert get("stsb").metric == "pearson_spearman"
-    assert {get(name).metric for name in ("mrpc", "qqp", "mnli", "qnli", "rte", "wnli", "sst2")} == {
-        "accuracy"
-    }
+    assert {get(name).metric for name in ("mrpc", "qqp", "mnli", "qnli", "rte", "wnli", "sst2")} == {"accuracy"}
     assert get("mnli").dev_file == "dev_matched.tsv"
 
 
