@@ -164,7 +164,7 @@ def test_a_teacher_no_better_than_chance(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Refused by both commands with the numbers; the sweep leaves no folder behind, so that the mended one can start."""
+    """Refused by both commands with the numbers; the sweep leaves no folder in the way of the mended command."""
     from trainables import engine
 
     data = write_cola(tmp_path / "data", train=40)

@@ -1,0 +1,80 @@
+"""The real command as a process that can be listened to and killed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 300
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended: its exit code (negative for a signal) and what it printed."""
+
+    code: int
+    lines: list[str]
+
+    @property
+    def text(self) -> str:
+        return "".join(self.lines)
+
+
+def command(
+    module: str,
+    *arguments: str,
+    when: Callable[[list[str]], bool] | None = None,
+    send: int = signal.SIGKILL,
+    group: bool = True,
+) -> Done:
+    """Run `python -m module` in a session of its own.
+
+    Args:
+        when: Asked after every printed line; when it says so, `send` is sent, once.
+        group: Send to the whole process group, else to the driver alone.
+    """
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))),
+        "HF_HUB_OFFLINE": "1",
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", module, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        env=environment,
+    )
+    watchdog = threading.Timer(PATIENCE, lambda: os.killpg(process.pid, signal.SIGKILL))
+    watchdog.start()
+    lines: list[str] = []
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append(line)
+            if when is not None and when(lines):
+                when = None
+                (os.killpg if group else os.kill)(process.pid, send)
+                if send == signal.SIGKILL:
+                    break
+        code = process.wait(timeout=PATIENCE)
+    finally:
+        watchdog.cancel()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.stdout.close()  # type: ignore[union-attr]
+    return Done(code, lines)
+
+
+def evaluations(count: int) -> Callable[[list[str]], bool]:
+    """Whether so many evaluations were told."""
+    return lambda lines: sum(": epoch " in line and "Teacher" not in line for line in lines) >= count
