@@ -28,6 +28,8 @@ def detect() -> Machine:
     """Look at this machine without touching a GPU driver."""
     affinity = getattr(os, "sched_getaffinity", None)
     cpus = len(affinity(0)) if affinity else (os.cpu_count() or 1)
+    if (quota := _quota()) is not None:
+        cpus = min(cpus, max(1, math.floor(quota)))
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     folder = Path("/proc/driver/nvidia/gpus")
     present = len(list(folder.iterdir())) if folder.is_dir() else 0
@@ -37,6 +39,19 @@ def detect() -> Machine:
     info = Path("/proc/cpuinfo")
     flags = info.read_text() if info.exists() else ""
     return Machine(cpus, gpus, "avx512_bf16" in flags or "amx_bf16" in flags)
+
+
+def _quota(root: Path = Path("/sys/fs/cgroup")) -> float | None:
+    """Cores that a container may use, which the affinity does not tell; None without a limit."""
+    try:
+        if (root / "cpu.max").exists():
+            quota, period = (root / "cpu.max").read_text().split()
+        else:
+            quota, period = ((root / "cpu" / f"cpu.cfs_{name}_us").read_text().strip() for name in ("quota", "period"))
+        return float(quota) / float(period) if float(quota) > 0 and float(period) > 0 else None
+    except (OSError, ValueError):
+        # No control groups here, or "max": no limit.
+        return None
 
 
 @dataclass(frozen=True)

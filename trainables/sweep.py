@@ -62,6 +62,7 @@ def _start(values: dict[str, Any], typed: list[str]) -> int:
         say("Dry run: nothing was started.")
         return 0
     data = load_data(header["config"], header["plan"])
+    existed = out.is_dir()
     recorder = Recorder.create(out, header)
     try:
         return _drive(recorder, data, typed)
@@ -70,6 +71,8 @@ def _start(values: dict[str, Any], typed: list[str]) -> int:
         # and would be in the way of the mended command.
         if all(row["kind"] == "session" for row in recorder.record.rows):
             shutil.rmtree(out)
+            if existed:
+                out.mkdir()
         raise
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from distill.errors import UserError
-from trainables.resources import Machine, Resources, allot, check_disk, detect, numerics
+from trainables.resources import Machine, Resources, _quota, allot, check_disk, detect, numerics
 
 CPUS, GPUS = Machine(8, 0, True), Machine(16, 2, False)
 
@@ -78,3 +78,20 @@ def test_too_little_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert check_disk(tmp_path / "not" / "yet" / "there", 10**9) == 10**9
     with pytest.raises(UserError, match=r"2\.0 GB are needed and 1\.0 GB are free"):
         check_disk(tmp_path, 2 * 10**9)
+
+
+@pytest.mark.parametrize(
+    ("files", "cores"),
+    [
+        ({"cpu.max": "150000 100000\n"}, 1.5),
+        ({"cpu.max": "max 100000\n"}, None),
+        ({"cpu/cpu.cfs_quota_us": "400000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 4.0),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
+        ({}, None),
+    ],
+)
+def test_cores_of_a_container(tmp_path: Path, files: dict[str, str], cores: float | None) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert _quota(tmp_path) == cores
