@@ -166,13 +166,13 @@ def _beside(record: Record) -> list[tuple[str, str, str, str]]:
     if not published or best is None:
         return []
     values, grades = published["values"], best.point.get("grades", {})
-    inert = f"inert in recipe {record.plan['recipe']}"
     # Switches that nothing published names and no point changes would only fill the table.
     shown = {*values, *tables.varying(record)}
     names = [name for name in best.params if name in shown]
     names += [name for name in values if name not in best.params]
     return [
-        (name, parameter(best.params.get(name)), parameter(values.get(name)), grades.get(name, inert)) for name in names
+        (name, parameter(best.params.get(name)), parameter(values.get(name)), grades.get(name, "inert here"))
+        for name in names
     ]
 
 

@@ -139,7 +139,7 @@ def test_published_values_stand_beside_the_best(sweep: Build) -> None:
     html, markdown = written(sweep(embedded=False))
     assert "Made-up" not in html
     assert "| beta | 0.005 | 0.001 | published |" in markdown
-    assert "| T_emd | – | 5 | inert in recipe modern |" in markdown
+    assert "| T_emd | – | 5 | inert here |" in markdown
     assert "The published point (p00) scored" in markdown
 
 
