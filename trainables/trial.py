@@ -27,6 +27,7 @@ from trainables.record import PREPARED, SWEEP, TRIALS
 
 # Reported in place of a value that does not exist, so that every report has the metric.
 WORST = -1e30
+_STAGING = ".student"
 # Seconds a worker waits for another one that still writes its trial; workers without a driver end within seconds.
 _PATIENCE = 60.0
 
@@ -131,6 +132,7 @@ class _Work:
             self.best = state["best"]
         # A kill may have come between these lines and the state that they go with.
         _keep_first(self.folder / "seen.jsonl", len(self.rows))
+        shutil.rmtree(self.folder / _STAGING, ignore_errors=True)
 
     def keep(self, evaluation: Evaluation) -> dict[str, Any] | None:
         """Write everything that must outlive the process, then give the row to report."""
@@ -166,7 +168,7 @@ class _Work:
 
     def _save_student(self) -> None:
         """Beside the old one first: a kill leaves the old student, none, or the new one, never a part."""
-        student, staging = self.folder / "student", self.folder / ".student"
+        student, staging = self.folder / "student", self.folder / _STAGING
         shutil.rmtree(staging, ignore_errors=True)
         self.run.student.save_pretrained(staging)
         shutil.rmtree(student, ignore_errors=True)
