@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from tests.distill import tiny
+from tests.distill.losses import literal
 from tests.distill.methods.bench import Bench, Recipe, bench
-from tests.losses import literal
 
 CASES: list[tuple[Recipe, dict[str, Any]]] = [
     ("modern", {}),

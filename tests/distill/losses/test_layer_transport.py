@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from distill.losses.layer_transport import LayerTransport
-from tests.losses import literal
+from tests.distill.losses import literal
 
 B, S, HEADS, WIDTH = 2, 4, 2, 3
 MASK = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]])

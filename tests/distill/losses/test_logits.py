@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from distill.losses.logits import distillation_kl, prediction_loss, soft_cross_entropy
-from tests.losses import literal
+from tests.distill.losses import literal
 
 
 def logits(rows: int = 5, classes: int = 3, dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, ...]:

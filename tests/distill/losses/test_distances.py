@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from distill.losses import distances as d
-from tests.losses import literal
+from tests.distill.losses import literal
 
 MASK = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])
 

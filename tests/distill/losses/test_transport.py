@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from distill.losses import transport
-from tests.losses import literal
+from tests.distill.losses import literal
 
 SIZES = [(1, 1), (1, 5), (2, 4), (4, 12), (6, 12), (5, 3)]
 
