@@ -20,7 +20,7 @@ from typing import Any
 
 from search_spaces.axes import RECIPES, Axis, Row, Scalar, Value
 from search_spaces.names import SpaceError, UnknownName, canonical, nearest_name
-from search_spaces.points import Origin, Point, point_id
+from search_spaces.points import Origin, Point
 from search_spaces.reading import SCHEMA, parse, read_yaml
 
 _FOLDER = Path(__file__).parent
@@ -273,18 +273,3 @@ def _axis_dict(axis: Axis) -> dict[str, Any]:
         "default": axis.default,
         "values": [_value_dict(value) for value in axis.values],
     }
-
-
-__all__ = [
-    "Axis",
-    "Point",
-    "Row",
-    "SearchSpace",
-    "SpaceError",
-    "UnknownName",
-    "Value",
-    "canonical",
-    "load",
-    "methods",
-    "point_id",
-]

@@ -16,6 +16,7 @@ from distill.models.capture import shape_of
 from distill.models.student import load_classifier, parameter_count
 from distill.tasks.base import Task
 from distill.tasks.metrics import teacher_verdict
+from distill.tasks.tokens import load_tokenizer
 from distill.training.batching import Tokens
 from distill.training.loop import Evaluation, Run
 from distill.training.settings import Numerics, Training
@@ -83,8 +84,6 @@ def _train(
     numerics: Numerics,
     progress: Callable[[Evaluation], None],
 ) -> dict[str, Any]:
-    from transformers import AutoTokenizer
-
     torch.set_num_threads(numerics.threads)
     torch.manual_seed(recipe.seed)
     model = load_classifier(encoder, task)
@@ -111,7 +110,7 @@ def _train(
             best = evaluation
             model.save_pretrained(folder / MODEL)
     assert best is not None
-    AutoTokenizer.from_pretrained(encoder).save_pretrained(folder / MODEL)
+    load_tokenizer(encoder).save_pretrained(folder / MODEL)
     np.savez(folder / PREDICTIONS, logits=best.logits, labels=dev.labels)
     shape = shape_of(model)
     return {
