@@ -44,13 +44,13 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random BERT of 4 layers × 32 with a vocabulary of whole words, as `save_pretrained` writes it."""
     import torch
-    from transformers import BertConfig, BertModel, BertTokenizerFast
+    from transformers import BertConfig, BertModel, BertTokenizer
 
     folder = tmp_path_factory.mktemp("encoder") / "bert"
     folder.mkdir()
     words = [*SPECIAL, "the", *RIGHT, *WRONG, *(w + s for w in (*NOUNS, *VERBS) for s in ("", "s"))]
     (folder / "vocab.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
-    BertTokenizerFast(vocab=str(folder / "vocab.txt")).save_pretrained(folder)
+    BertTokenizer(vocab=str(folder / "vocab.txt")).save_pretrained(folder)
     state = torch.get_rng_state()
     torch.manual_seed(0)
     config = BertConfig(

@@ -161,8 +161,8 @@ def test_kill_and_interrupt_without_early_stopping(arguments: Arguments, plain: 
     third = command(SWEEP, "--resume", str(folder))
     assert third.code == 0, third.text
     untouched(folder, before, rows)
-    timeless = [pd.read_csv(f / "trials.csv").drop(columns="seconds") for f in (plain, folder)]
-    pd.testing.assert_frame_equal(*timeless, check_exact=True)
+    unbroken, resumed = (pd.read_csv(f / "trials.csv").drop(columns="seconds") for f in (plain, folder))
+    pd.testing.assert_frame_equal(unbroken, resumed, check_exact=True)
     assert values(read(folder)) == values(read(plain))
     assert not any(trial.faults for trial in read(folder).trials.values())
     proven(folder)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -99,7 +100,8 @@ def test_ladder_against_ray(reports: list[tuple[int, int, float]], factor: int) 
     for number, step, value in reports:
         epochs[number] += step
         decision = ladder.judge(f"p{number}", epochs[number], value)
-        theirs = bracket.on_result(Trial(f"p{number}"), epochs[number], value)
+        trial: Any = Trial(f"p{number}")
+        theirs = bracket.on_result(trial, epochs[number], value)
         tie = decision is not None and decision.cutoff is not None and abs(value - decision.cutoff) < 1e-9
         if not tie:
             assert (theirs == "STOP") is (decision is not None and decision.stop)
