@@ -41,12 +41,6 @@ def load(folder: Path) -> dict[str, Any] | None:
     return None
 
 
-def discard(folder: Path) -> None:
-    """Remove all generations, and temporary files that a kill left behind."""
-    for file in [*_generations(folder), *folder.glob("state-*.tmp")]:
-        file.unlink(missing_ok=True)
-
-
 def _generations(folder: Path) -> list[Path]:
     return sorted(folder.glob("state-*.pt"))
 
