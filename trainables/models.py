@@ -15,7 +15,7 @@ from distill.training.settings import Numerics, Training
 from trainables.config import SweepConfig
 
 # The embedded encoder comes from sentence similarity and needs larger steps to leave it.
-_EMBEDDED_LR, _LR, _EPOCHS = 1e-4, 5e-5, 4
+_EMBEDDED_LR, _LR, _EPOCHS = 2e-4, 5e-5, 4
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from distill.tasks import made_up_lexicon as lexicon
 from distill.tasks.made_up_words import Words, group, parts, tidy, wrong_forms
 
 # Changing a sentence is fine, but it is another data set then: raise made_up.VERSION and renew this sum.
-CHECKSUM = ("4", "f6e02f227482cb9d")
+CHECKSUM = ("5", "b3c866eaec4c4c86")
 
 
 @pytest.fixture(scope="module")
