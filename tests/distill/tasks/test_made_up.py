@@ -131,8 +131,12 @@ def test_every_construction_occurs_with_both_labels(
 def test_every_edit_occurs_and_only_in_unacceptable_rows(
     examples: tuple[list[made_up.Example], list[made_up.Example]],
 ) -> None:
+    in_train, in_dev = ({row.edit for row in rows if row.label == 0} for rows in examples)
+    assert in_train == set(made_up.EDITS)
+    # A rare construction has about five rows in dev, so one of its edits may be missing there by chance.
+    assert in_dev <= in_train
+    assert len(in_dev) >= len(in_train) - 2
     for rows in examples:
-        assert {row.edit for row in rows if row.label == 0} == set(made_up.EDITS)
         assert {row.edit for row in rows if row.label == 1} == {""}
 
 
