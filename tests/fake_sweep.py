@@ -296,7 +296,7 @@ class Fake:
             if self.embedded
             else [],
             "teacher": {"origin": origin, "name": "all-minilm-l6-v2 (embedded)", "epochs": 4, "lr": 5e-05},
-            "student": {"init": "truncate", "layers": [2, 3, 5, 6], "name": "all-minilm-l6-v2 (embedded)"},
+            "student": {"init": "truncate", "kept": [2, 3, 5, 6], "layers": 4, "name": "all-minilm-l6-v2 (embedded)"},
             "data": {"origin": origin, "name": title, "train_rows": 3800, "dev_rows": self.dev_rows},
             "estimate": {"seconds": 600},
         }

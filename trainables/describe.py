@@ -51,5 +51,7 @@ def describe(header: dict[str, Any]) -> list[str]:
         f"{resources['threads']} thread(s) each, on {plan['cpus']} cores and {resources['gpus']} GPUs; "
         f"{numerics['autocast'] or 'float32'} on {numerics['device']}."
     )
+    minutes = max(1, round(estimate["seconds"] / 60))
+    lines.append(f"Time: about {minutes} min by arithmetic if nothing is stopped early, the teacher included.")
     lines.append(f"Disk: about {estimate['disk_bytes'] / 1e9:.1f} GB at most. Artifacts: {plan['artifacts']}.")
     return lines

@@ -119,7 +119,7 @@ def make(config: SweepConfig, machine: resources.Machine | None = None) -> dict[
                 "seed": point["seed"],
                 **{name: plan[name] for name in ("recipe", "numerics", "training")},
                 "teacher": {name: plan["teacher"][name] for name in ("lr", "seed", "training")},
-                "student": {name: student[name] for name in ("init", "layers")},
+                "student": {name: student[name] for name in ("init", "kept")},
                 **{name: fingerprint[name] for name in ("data", "encoder", "student")},
             }
         )
@@ -151,7 +151,7 @@ def _student(config: SweepConfig, method: Method, models: Models) -> tuple[dict[
                 f"--student {config.student} has {folder.vocabulary} token ids and the teacher {teacher.vocabulary}: "
                 "both must share one vocabulary."
             )
-        facts = {"init": "folder", "path": str(folder.path), "name": folder.path.name, "layers": None}
+        facts = {"init": "folder", "path": str(folder.path), "name": folder.path.name, "kept": None}
         width = folder.hidden_size
         notices = []
         if width != teacher.hidden_size:
@@ -160,7 +160,7 @@ def _student(config: SweepConfig, method: Method, models: Models) -> tuple[dict[
                 "projection is trained beside it and dropped at the end."
             )
         return (
-            {**facts, "hidden_size": width, "heads": folder.heads, "kept": folder.layers},
+            {**facts, "hidden_size": width, "heads": folder.heads, "layers": folder.layers},
             folder.layers,
             notices,
         )
@@ -183,10 +183,10 @@ def _student(config: SweepConfig, method: Method, models: Models) -> tuple[dict[
             "init": init,
             "path": str(teacher.path) if init == "pretrained" else None,
             "name": f"layers {', '.join(map(str, kept))} of the {init} encoder",
-            "layers": list(kept),
+            "kept": list(kept),
             "hidden_size": teacher.hidden_size,
             "heads": teacher.heads,
-            "kept": len(kept),
+            "layers": len(kept),
         },
         len(kept),
         [],
@@ -195,7 +195,7 @@ def _student(config: SweepConfig, method: Method, models: Models) -> tuple[dict[
 
 def _check_fit(method: Method, points: list[dict[str, Any]], student: dict[str, Any], models: Models) -> None:
     """Raise UserError where the method cannot run a point on these two networks."""
-    own = Shape(student["kept"], student["hidden_size"], student["heads"])
+    own = Shape(student["layers"], student["hidden_size"], student["heads"])
     teacher = Shape(models.teacher.layers, models.teacher.hidden_size, models.teacher.heads)
     for point in points:
         if point["method"] == method.name and (problem := method.misfit(point["params"], own, teacher)):
@@ -217,17 +217,43 @@ def _scheduler(config: SweepConfig, epochs: int) -> dict[str, Any]:
 
 
 def _estimate(plan: dict[str, Any], models: Models, student: dict[str, Any]) -> dict[str, Any]:
-    """Steps and disk. Weights in float32; a training state holds them and two moments of AdamW."""
+    """Steps, disk and time. Weights in float32; a training state holds them and two moments of AdamW.
+
+    The time is arithmetic, not a measurement: multiplications of all layers over all tokens, at a rate that small
+    encoders reach on common machines. The view of the running sweep measures.
+    """
     width, vocabulary = student["hidden_size"], models.teacher.vocabulary
-    weights = 4 * (vocabulary * width + student["kept"] * 12 * width * width + width * width)
+    weights = 4 * (vocabulary * width + student["layers"] * 12 * width * width + width * width)
     running = plan["resources"]["max_concurrent"]
     steps = math.ceil(len(models.data.train) / plan["training"]["batch_size"]) * plan["epochs"]
     teacher = 4 * (vocabulary * models.teacher.hidden_size + models.teacher.layers * 12 * models.teacher.hidden_size**2)
+    layer = 12 * student["hidden_size"] ** 2
+    teacher_layer = 12 * models.teacher.hidden_size**2
+    words = sum(len(text.split()) for text in models.data.train.first) + sum(
+        len(text.split()) for text in models.data.train.second or ()
+    )
+    # A word is about 1.3 word pieces; two special tokens a row. Forward costs 2 operations a weight, backward 4.
+    tokens = 1.3 * words + 2 * len(models.data.train)
+    distilled = sum(point["origin"] != "baseline" for point in plan["points"])
+    operations = tokens * plan["epochs"] * len(plan["points"]) * 6 * student["layers"] * layer
+    operations += tokens * plan["epochs"] * distilled * 2 * models.teacher.layers * teacher_layer
+    operations /= running
+    rates = _RATES[plan["numerics"]["device"]]
+    rate = rates[plan["numerics"]["autocast"] is not None] * (
+        plan["resources"]["threads"] if not plan["resources"]["gpus_per_trial"] else 1
+    )
+    making = tokens * plan["teacher"]["training"]["epochs"] * 6 * models.teacher.layers * teacher_layer
     return {
         "trials": len(plan["points"]),
         "steps_per_trial": steps,
-        "disk_bytes": running * (3 * 3 * weights + weights) + (plan["keep_students"] + 2) * weights + teacher,
+        "seconds": operations / rate + making / (rate * running),
+        "artifact_bytes": 2 * teacher,
+        "disk_bytes": running * (3 * 3 * weights + weights) + (plan["keep_students"] + 2) * weights,
     }
+
+
+# Operations per second of one thread or one GPU, without and with bfloat16.
+_RATES = {"cpu": (3e10, 6e10), "cuda": (1e13, 2e13)}
 
 
 def _metric_title(task: Task) -> str:

@@ -243,11 +243,11 @@ def _student(plan: dict[str, Any], teacher: Path, task: Task) -> dict[str, Any]:
 
     spec = plan["student"]
     path = str(teacher / "model") if spec["init"] == "teacher" else spec["path"]
-    model = load_classifier(path, task, tuple(spec["layers"]) if spec["layers"] else None)
+    model = load_classifier(path, task, tuple(spec["kept"]) if spec["kept"] else None)
     shape = shape_of(model)
     return {
         "path": path,
-        "kept": spec["layers"],
+        "kept": spec["kept"],
         "init": spec["init"],
         "parameters": parameter_count(model),
         "layers": shape.layers,

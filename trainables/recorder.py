@@ -157,7 +157,7 @@ class Recorder:
             "evaluation": number,
             "epoch": float(result["epoch"]),
             "value": value,
-            **{name: _plain(result.get(name)) for name in ("metrics", "terms", "seconds", "steps", "lr")},
+            **{name: _plain(result.get(name)) for name in ("stage", "metrics", "terms", "seconds", "steps", "lr")},
             "decision": None,
             "attempt": trial.attempts,
         }

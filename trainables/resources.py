@@ -101,8 +101,13 @@ def numerics(machine: Machine, resources: Resources) -> Numerics:
     return Numerics("cuda" if cuda else "cpu", "bfloat16" if cuda or machine.bfloat16 else None, resources.threads)
 
 
-def check_disk(folder: Path, needed: int) -> int:
-    """Free bytes where `folder` will be.
+def check_disk(flag: str, folder: Path, needed: int) -> int:
+    """Free bytes where `folder` is or will be.
+
+    Args:
+        flag: The option that names the folder, for messages.
+        folder: Need not exist yet.
+        needed: Bytes.
 
     Raises:
         UserError: Fewer than `needed`.
@@ -113,7 +118,7 @@ def check_disk(folder: Path, needed: int) -> int:
     free = shutil.disk_usage(place).free
     if free < needed:
         raise UserError(
-            f"--out {folder} has too little disk: about {needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are "
-            "free; make room, or lower --max-concurrent or --keep-students."
+            f"{flag} {folder} has too little disk: about {needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are "
+            f"free; make room, or name another {flag}."
         )
     return free

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from distill.tasks.base import TaskData
     from trainables.recorder import Recorder
 
-INTERRUPTED = 130
+INTERRUPTED, FAILED = 130, 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; 0 when every point is finished, 2 on bad input, 130 when interrupted."""
+    """Run the command; 0 when every point is finished, 1 when none has a score, 2 on bad input, 130 on Ctrl-C."""
     typed = list(sys.argv[1:] if arguments is None else arguments)
     values = vars(parser().parse_args(typed))
     return guarded(lambda: _resume(values) if "resume" in values else _start(values, typed))
@@ -57,7 +57,9 @@ def _start(values: dict[str, Any], typed: list[str]) -> int:
     out = out or _new_folder(config, header["plan"])
     for line in describe(header):
         say(line)
-    resources.check_disk(out, header["plan"]["estimate"]["disk_bytes"])
+    estimate = header["plan"]["estimate"]
+    resources.check_disk("--out", out, estimate["disk_bytes"])
+    resources.check_disk("--artifacts", Path(header["plan"]["artifacts"]), estimate["artifact_bytes"])
     if values.get("dry_run"):
         say("Dry run: nothing was started.")
         return 0
@@ -144,7 +146,11 @@ def _drive(recorder: Recorder, data: TaskData, arguments: list[str]) -> int:
     if unfinished:
         say(f"{len(unfinished)} trials are unfinished. Continue with:")
         say(f"  python -m trainables.sweep --resume {recorder.path}")
-    return INTERRUPTED if unfinished else 0
+        return INTERRUPTED
+    if recorder.record.best_trial() is None:
+        say("No configuration reached an evaluation; trials/*/failure.txt say why.")
+        return FAILED
+    return 0
 
 
 if __name__ == "__main__":

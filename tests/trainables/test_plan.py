@@ -180,11 +180,11 @@ def test_rungs_are_what_was_asked(make: Any) -> None:
 
 
 def test_students(make: Any, tiny_encoder: Path) -> None:
-    assert make(layers=2)["plan"]["student"]["layers"] == [2, 4]
+    assert make(layers=2)["plan"]["student"]["kept"] == [2, 4]
     chosen = make("--student-layers", "1,2,3", layers=None)["plan"]
-    assert (chosen["student"]["layers"], chosen["layers"]) == ([1, 2, 3], 3)
+    assert (chosen["student"]["kept"], chosen["layers"]) == ([1, 2, 3], 3)
     folder = make("--student", str(tiny_encoder), layers=None)["plan"]
-    assert (folder["student"]["init"], folder["student"]["layers"], folder["layers"]) == ("folder", None, 4)
+    assert (folder["student"]["init"], folder["student"]["kept"], folder["layers"]) == ("folder", None, 4)
     with pytest.raises(UserError, match="--layers 2 does not fit --student"):
         make("--student", str(tiny_encoder), layers=2)
 

@@ -75,9 +75,9 @@ def test_visible_gpus_are_counted(visible: str, wanted: int, monkeypatch: pytest
 def test_too_little_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Usage = namedtuple("Usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda place: Usage(10**12, 0, 10**9))
-    assert check_disk(tmp_path / "not" / "yet" / "there", 10**9) == 10**9
+    assert check_disk("--out", tmp_path / "not" / "yet" / "there", 10**9) == 10**9
     with pytest.raises(UserError, match=r"2\.0 GB are needed and 1\.0 GB are free"):
-        check_disk(tmp_path, 2 * 10**9)
+        check_disk("--out", tmp_path, 2 * 10**9)
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def ready(tiny_encoder: Path, tiny_data: Path, tmp_path_factory: pytest.TempPath
     student = header["plan"]["student"]
     facts = {
         "teacher": {"path": str(made / "model")},
-        "student": {"path": student["path"], "kept": student["layers"]},
+        "student": {"path": student["path"], "kept": student["kept"]},
         "data": {"path": str(rows)},
     }
     write_json(folder / PREPARED, facts)
