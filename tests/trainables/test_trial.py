@@ -101,6 +101,23 @@ def test_cut_and_continued_bit_for_bit(sweep: Path, straight: dict[str, Any], cu
     assert timeless(rows) == straight["p00"]
 
 
+def test_nothing_depends_on_what_drew_random_numbers_before(
+    sweep: Path, straight: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A teacher that has to be loaded first, in one process and not in the other, changes no value."""
+    import torch
+
+    found = trial.teacher
+
+    def drawing(*arguments: Any) -> Any:
+        torch.rand(1000)
+        return found(*arguments)
+
+    monkeypatch.setattr(trial, "teacher", drawing)
+    torch.manual_seed(99)
+    assert timeless(train(sweep, "p00")) == straight["p00"]
+
+
 def test_a_retry_reports_again_what_the_driver_may_not_have_heard(sweep: Path, straight: dict[str, Any]) -> None:
     train(sweep, "p00", until=2)
     assert timeless(train(sweep, "p00", recorded=0)) == straight["p00"]
