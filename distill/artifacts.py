@@ -61,6 +61,16 @@ def hash_encoder(folder: Path) -> str:
     return digest.hexdigest()
 
 
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
 class Store:
     """Artifacts as folders `<kind>-<key>` below one place.
 
@@ -97,7 +107,7 @@ class Store:
             return found
         target = self.path(kind, key)
         staging = self.place / f".{kind}-{key}.{socket.gethostname()}.{os.getpid()}"
-        shutil.rmtree(staging, ignore_errors=True)
+        self._sweep_up(kind, key)
         staging.mkdir(parents=True)
         try:
             facts = fill(staging) or {}
@@ -123,6 +133,13 @@ class Store:
         finally:
             shutil.rmtree(staging, ignore_errors=True)
         return target
+
+    def _sweep_up(self, kind: str, key: str) -> None:
+        """Remove what processes of this host that are gone left half-built of one artifact."""
+        for folder in self.place.glob(f".{kind}-{key}.{socket.gethostname()}.*"):
+            process = folder.name.rpartition(".")[2]
+            if process == str(os.getpid()) or not (process.isdigit() and _alive(int(process))):
+                shutil.rmtree(folder, ignore_errors=True)
 
     def facts(self, folder: Path) -> dict[str, Any]:
         """What `fill` returned when the artifact was built."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -174,3 +175,13 @@ def test_an_encoder_is_its_configuration_weights_and_tokenizer(tmp_path: Path) -
         assert hash_encoder(folder) != before, name
         (folder / name).write_bytes(raw)
     assert hash_encoder(folder) == before
+
+
+def test_what_a_killed_build_left_is_swept_up_by_the_next(store: Store) -> None:
+    inputs = {"a": 1}
+    dead, alive = (f".thing-{key_of(inputs)}.{socket.gethostname()}.{process}" for process in (2**22 + 7, os.getppid()))
+    for name in (dead, alive):
+        (store.place / name).mkdir(parents=True)
+    store.build("thing", inputs, lambda folder: {})
+    assert not (store.place / dead).exists()
+    assert (store.place / alive).exists()
