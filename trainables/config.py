@@ -131,7 +131,10 @@ def add_teacher_options(group: Group) -> None:
     """Options that `trainables.sweep` and `trainables.teacher` share."""
     group.add_argument("--teacher-lr", type=float, metavar="LR", help="its peak learning rate")
     group.add_argument(
-        "--teacher-epochs", type=int, metavar="N", help="its epochs, the best on dev is kept (default: 4)"
+        "--teacher-epochs",
+        type=int,
+        metavar="N",
+        help="its epochs, the best on dev is kept (default: 4; 8 on made-up data)",
     )
     group.add_argument("--teacher-seed", type=int, metavar="N", help="its seed (default: 0)")
     group.add_argument(
