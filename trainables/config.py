@@ -12,8 +12,15 @@ from typing import Any, NoReturn
 
 from distill.errors import UserError
 from distill.methods.base import nearest
+from distill.models.folder import hub_id
 
+# What serves where nothing is named and the hub answers.
+TEACHER = "google-bert/bert-base-uncased"
+DATA = "nyu-mll/glue"
 SCHEDULERS = ("asha", "none")
+RECIPES = ("modern", "published")
+SOURCES = ("hub", "local", "embedded")
+FINETUNING = ("auto", "always", "never")
 STUDENT_INITS = ("pretrained", "teacher")
 # What every generator of random numbers takes.
 _LARGEST_SEED = 2**32 - 1
@@ -24,12 +31,19 @@ class SweepConfig:
     """One sweep as asked. None means: left to the plan.
 
     Attributes:
+        source: Where teacher, student and data come from; None takes what is named, then the hub, then what is
+            embedded.
+        finetune_teacher: Whether the teacher is trained here; "auto" leaves one alone that was trained for the task.
         settings: `--set`: hyper-parameters of method or training, each with the values to run.
+        teacher_settings: `--teacher-set`: numbers of the teacher's own training.
         command: The arguments as typed.
     """
 
     method: str = "emd"
     task: str = "cola"
+    recipe: str = "modern"
+    space: str | None = None
+    source: str | None = None
     layers: int | None = None
     teacher: str | None = None
     student: str | None = None
@@ -47,6 +61,7 @@ class SweepConfig:
     cpus_per_trial: float = 1.0
     gpus_per_trial: float | None = None
     max_concurrent: int | None = None
+    finetune_teacher: str = "auto"
     teacher_lr: float | None = None
     teacher_epochs: int | None = None
     teacher_seed: int = 0
@@ -55,6 +70,7 @@ class SweepConfig:
     out: str | None = None
     artifacts: str | None = None
     settings: dict[str, list[Any]] = field(default_factory=dict)
+    teacher_settings: dict[str, Any] = field(default_factory=dict)
     command: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
@@ -80,19 +96,28 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument("--method", help="distillation method (default: emd)")
     what.add_argument("--task", help="task, such as cola or rte (default: cola)")
     what.add_argument("--layers", type=int, help="layers of the student")
+    what.add_argument(
+        "--recipe", choices=RECIPES, help="the method as one would train it today, or as published (default: modern)"
+    )
+    what.add_argument("--space", metavar="FILE.yaml", help="a grid of your own instead of the method's")
     what.add_argument("--config", metavar="FILE.yaml", help="read options from a file, such as a sweep's best.yaml")
     what.add_argument(
         "--set",
         action="append",
         metavar="NAME=V1,V2",
-        help="fix or replace the values of a hyper-parameter of method or training",
+        help="fix or replace the values of a hyper-parameter of method or training (docs/settings.md lists them)",
     )
     what.add_argument("--trials", type=int, help="run only the first N points (default: all of the grid)")
     what.add_argument("--no-baseline", dest="baseline", action="store_false", help="leave out the undistilled student")
     what.add_argument("--seed", type=int, help="seed of the order of points, weights and batches (default: 0)")
     models = root.add_argument_group("models and data")
     add_model_options(models)
-    models.add_argument("--student", metavar="DIR", help="folder of an encoder that serves as student")
+    models.add_argument(
+        "--student",
+        metavar="ID|DIR",
+        help="hub id or folder of an encoder that serves as student (default: layers of the teacher's; with --recipe "
+        "published the one the method was published with, for emd huawei-noah/TinyBERT_General_4L_312D or _6L_768D)",
+    )
     models.add_argument("--student-layers", metavar="3,6,9,12", help="layers the truncated student keeps, from 1")
     models.add_argument("--student-init", choices=STUDENT_INITS, help="whose layers the truncated student takes")
     teacher = root.add_argument_group("teacher")
@@ -121,8 +146,22 @@ Group = argparse._ArgumentGroup | argparse.ArgumentParser
 
 def add_model_options(group: Group) -> None:
     """Options that name teacher, data and store."""
-    group.add_argument("--teacher", metavar="DIR", help="folder of the teacher's encoder")
-    group.add_argument("--data-dir", metavar="DIR", help="folder in GLUE's layout (CoLA/train.tsv, CoLA/dev.tsv)")
+    group.add_argument(
+        "--teacher",
+        metavar="ID|DIR",
+        help=f"hub id (ID@REVISION for a revision) or folder of the teacher's encoder (default: {TEACHER})",
+    )
+    group.add_argument(
+        "--data-dir",
+        metavar="DIR",
+        help=f"folder in GLUE's layout (CoLA/train.tsv, CoLA/dev.tsv) (default: {DATA} from the hub)",
+    )
+    group.add_argument(
+        "--source",
+        choices=SOURCES,
+        help="take teacher and data from nowhere but the hub, local folders, or what is embedded (default: what is "
+        "named, then the hub, then what is embedded)",
+    )
     group.add_argument("--max-train-rows", type=int, metavar="N", help="train on N rows drawn by the seed")
     group.add_argument("--artifacts", metavar="DIR", help="store of teachers and tokenised data")
 
@@ -136,6 +175,14 @@ def add_teacher_options(group: Group) -> None:
         metavar="N",
         help="its epochs, the best on dev is kept (default: 4; 8 on made-up data)",
     )
+    group.add_argument(
+        "--teacher-set", action="append", metavar="NAME=VALUE", help="a number of its training, such as batch_size=16"
+    )
+    group.add_argument(
+        "--finetune-teacher",
+        choices=FINETUNING,
+        help="whether it is fine-tuned here; auto takes one that was trained for the task as it is (default: auto)",
+    )
     group.add_argument("--teacher-seed", type=int, metavar="N", help="its seed (default: 0)")
     group.add_argument(
         "--allow-weak-teacher",
@@ -144,7 +191,7 @@ def add_teacher_options(group: Group) -> None:
     )
 
 
-_FOLDERS = ("teacher", "student", "data_dir", "artifacts", "out")
+_FOLDERS = ("data_dir", "artifacts", "out", "space")
 
 
 def from_namespace(values: dict[str, Any], command: list[str]) -> SweepConfig:
@@ -158,15 +205,15 @@ def from_namespace(values: dict[str, Any], command: list[str]) -> SweepConfig:
     """
     values = dict(values)
     merged = read_config(values.pop("config")) if "config" in values else {}
-    settings = dict(merged.pop("settings", {}))
-    for text in values.pop("set", []):
-        name, _, listed = text.partition("=")
-        if not listed or not name:
-            raise UserError(f"--set {text} is not of the form NAME=V1,V2.")
-        settings[name.strip()] = [value.strip() for value in listed.split(",") if value.strip()]
+    settings = {**merged.pop("settings", {}), **_assignments("--set", values.pop("set", []))}
     for name, listed in settings.items():
         if not listed:
             raise UserError(f"--set {name} has no value; write NAME=V1,V2.")
+    teacher_settings = dict(merged.pop("teacher_settings", {}))
+    for name, listed in _assignments("--teacher-set", values.pop("teacher_set", [])).items():
+        if len(listed) != 1:
+            raise UserError(f"--teacher-set {name} takes one value, not {len(listed)}.")
+        teacher_settings[name] = listed[0]
     for name in ("resume", "dry_run", "allow_changed"):
         values.pop(name, None)
     if isinstance(values.get("student_layers"), str):
@@ -175,10 +222,30 @@ def from_namespace(values: dict[str, Any], command: list[str]) -> SweepConfig:
     for name in _FOLDERS:
         # A sweep may be resumed, and its best.yaml read, from another working directory.
         if values.get(name):
-            values[name] = str(Path(values[name]).expanduser().absolute())
-    config = replace(SweepConfig(), **values, settings=settings, command=tuple(command))
+            values[name] = _absolute(values[name])
+    for name in ("teacher", "student"):
+        if values.get(name) and (values.get("source") == "local" or hub_id(values[name]) is None):
+            values[name] = _absolute(values[name])
+    config = replace(
+        SweepConfig(), **values, settings=settings, teacher_settings=teacher_settings, command=tuple(command)
+    )
     check(config)
     return config
+
+
+def _assignments(flag: str, texts: list[str]) -> dict[str, list[Any]]:
+    """`NAME=V1,V2` arguments as name to list of texts; the last of a name counts."""
+    found: dict[str, list[Any]] = {}
+    for text in texts:
+        name, _, listed = text.partition("=")
+        if not listed or not name.strip():
+            raise UserError(f"{flag} {text} is not of the form NAME={'V1,V2' if flag == '--set' else 'VALUE'}.")
+        found[name.strip()] = [value.strip() for value in listed.split(",") if value.strip()]
+    return found
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).expanduser().absolute())
 
 
 def read_config(file: str) -> dict[str, Any]:
@@ -200,7 +267,7 @@ def read_config(file: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"--config {file} must hold options as NAME: VALUE.")
     content.pop("schema", None)
-    options = {f.name: f for f in fields(SweepConfig) if f.name not in {"settings", "command"}}
+    options = {f.name: f for f in fields(SweepConfig) if f.name not in {"settings", "teacher_settings", "command"}}
     found: dict[str, Any] = {}
     for name, value in content.items():
         key = str(name).replace("-", "_")
@@ -208,12 +275,18 @@ def read_config(file: str) -> dict[str, Any]:
             if not isinstance(value, dict):
                 raise UserError(f"--config {file}: set must hold hyper-parameters as NAME: VALUE.")
             found["settings"] = {str(n): list(v) if isinstance(v, list) else [v] for n, v in value.items()}
+        elif key == "teacher_set":
+            if not isinstance(value, dict) or any(isinstance(v, (list, dict)) for v in value.values()):
+                raise UserError(f"--config {file}: teacher_set must hold numbers as NAME: VALUE.")
+            found["teacher_settings"] = {str(n): v for n, v in value.items()}
         elif key in options:
             # Nothing after the colon leaves the option at its default.
             if value is not None:
                 found[key] = _typed(key, value, file)
         else:
-            raise UserError(f"--config {file} has an unknown option {name}{nearest(key, list(options))}")
+            raise UserError(
+                f"--config {file} has an unknown option {name}{nearest(key, [*options, 'set', 'teacher_set'])}"
+            )
     return found
 
 
@@ -279,7 +352,14 @@ def check(config: SweepConfig) -> None:
         raise UserError(f"--teacher-lr {config.teacher_lr:g} must lie between 0 and 1.")
     if config.student and (config.student_layers or config.student_init):
         raise UserError("--student names a whole encoder; --student-layers and --student-init shape a truncated one.")
-    for name, known in (("scheduler", SCHEDULERS), ("student_init", STUDENT_INITS)):
+    words = {
+        "scheduler": SCHEDULERS,
+        "student_init": STUDENT_INITS,
+        "recipe": RECIPES,
+        "source": SOURCES,
+        "finetune_teacher": FINETUNING,
+    }
+    for name, known in words.items():
         word = getattr(config, name)
         if word is not None and word not in known:
             close = difflib.get_close_matches(word, known, n=1, cutoff=0.0)[0]

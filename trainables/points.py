@@ -9,7 +9,7 @@ from distill import methods
 from distill.errors import UserError
 from distill.methods.base import Method, nearest
 from distill.tasks.base import Task
-from distill.training.settings import TRAINING_FIELDS, Training
+from distill.training.settings import TRAINING_FIELDS, Training, parse
 from search_spaces import SearchSpace, format_params
 from trainables.config import SweepConfig
 
@@ -29,37 +29,10 @@ def split_settings(config: SweepConfig, method: Method, epochs: int) -> tuple[di
         elif name in TRAINING_FIELDS:
             if len(given) != 1:
                 raise UserError(f"--set {name} takes one value, not {len(given)}.")
-            training[name] = _training_value(name, given[0])
+            training[name] = parse(name, given[0])
         else:
             raise UserError(f"--set {name} is unknown{nearest(name, [*known, *TRAINING_FIELDS])}")
     return values, Training(**{"epochs": epochs, **training})
-
-
-_TRAINING_BOUNDS = {
-    "epochs": (1, 10_000),
-    "batch_size": (1, 65_536),
-    "warmup": (0.0, 1.0),
-    "weight_decay": (0.0, 10.0),
-    "clip": (0.0, 1e6),
-    "max_length": (3, 100_000),
-    "evaluation_batch": (1, 65_536),
-}
-
-
-def _training_value(name: str, text: Any) -> Any:
-    low, high = _TRAINING_BOUNDS[name]
-    if name == "epochs":
-        raise UserError("--set epochs is not needed; use --epochs.")
-    try:
-        number = float(text)
-    except (TypeError, ValueError):
-        raise UserError(f"--set {name}={text} is not a number.") from None
-    whole = isinstance(low, int)
-    if not low <= number <= high or (whole and number != int(number)):
-        raise UserError(
-            f"--set {name}={text} must be {'a whole number' if whole else 'a number'} from {low} to {high:g}."
-        )
-    return int(number) if whole else number
 
 
 def make_points(

@@ -11,7 +11,7 @@ import importlib
 import math
 import pkgutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -105,6 +105,23 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class Published:
+    """What the published recipe of a method fixes beside its hyper-parameters.
+
+    Attributes:
+        training: Fields of `Training` that differ from the modern recipe.
+        teacher: The teacher's own training: fields of `Training`, `lr`, and `keep` ("best" or "last" epoch).
+        head: "own", or "relu" where student and teacher are read through a ReLU on the pooled output.
+        students: Layer count to hub id of the student the method was published with.
+    """
+
+    training: dict[str, Any]
+    teacher: dict[str, Any]
+    head: Literal["own", "relu"] = "own"
+    students: dict[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Method:
     """A distillation method (or plain fine-tuning).
 
@@ -114,6 +131,7 @@ class Method:
         regression: Whether its losses are defined for regression tasks.
         misfit: Given a point's resolved values, the student's and the teacher's shape: why the method cannot run, as
             one sentence with the remedy, or None. The plan asks before anything starts.
+        published: The rest of its published recipe; None where the method has only the modern one.
     """
 
     name: str
@@ -125,6 +143,7 @@ class Method:
     student_inits: tuple[str, ...] = ("pretrained", "teacher")
     regression: bool = True
     misfit: Callable[[dict[str, Any], Shape, Shape], str | None] = lambda values, student, teacher: None
+    published: Published | None = None
 
     def hyperparameter(self, name: str) -> Hyperparameter | None:
         return next((h for h in self.hyperparameters if h.name == name), None)

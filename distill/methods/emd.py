@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from distill.methods.base import Hyperparameter, Method, Shape, Stage
+from distill.methods.base import Hyperparameter, Method, Published, Shape, Stage
 
 if TYPE_CHECKING:
     from distill.methods.objective import Objective, Setting
@@ -212,6 +212,29 @@ _HYPERPARAMETERS = (
     _switch("prediction", "compare predictions"),
 )
 
+# The reference program's own choices; what it does by accident (a teacher with dropout, a random seed) is not here.
+_PUBLISHED = Published(
+    training={
+        "optimizer": "bertadam",
+        "schedule": "constant",
+        "warmup": 0.0,
+        "max_length": 64,
+        "padding": "max_length",
+        "drop_last": True,
+        "evaluation_steps": 50,
+    },
+    teacher={
+        "lr": 2e-5,
+        "epochs": 4,
+        "max_length": 128,
+        "warmup": 0.0,
+        "weight_decay": 0.0,
+        "keep": "last",
+    },
+    head="relu",
+    students={4: "huawei-noah/TinyBERT_General_4L_312D", 6: "huawei-noah/TinyBERT_General_6L_768D"},
+)
+
 METHOD = Method(
     name="emd",
     title="BERT-EMD",
@@ -219,4 +242,5 @@ METHOD = Method(
     hyperparameters=_HYPERPARAMETERS,
     stages=(Stage("distill", objective, depends_on=tuple(h.name for h in _HYPERPARAMETERS)),),
     misfit=_misfit,
+    published=_PUBLISHED,
 )

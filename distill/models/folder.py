@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,20 @@ from distill.errors import UserError
 # Model types whose states and scores are known to be the library's own. Others share the names of the modules but
 # not what happens between them (relative positions, rotated queries).
 SUPPORTED = ("bert", "roberta", "xlm-roberta", "camembert", "electra")
+
+
+_HUB_ID = re.compile(r"(?P<id>[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?)(@(?P<revision>[\w./-]+))?")
+
+
+def hub_id(text: str) -> tuple[str, str | None] | None:
+    """(id, revision) where `text` names a model on the hub, such as `google-bert/bert-base-uncased@main`.
+
+    A folder of that name goes before: what lies there is meant.
+    """
+    if Path(text).expanduser().exists():
+        return None
+    found = _HUB_ID.fullmatch(text)
+    return (found["id"], found["revision"]) if found else None
 
 
 def unsupported(kind: str) -> str:

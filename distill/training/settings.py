@@ -2,8 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+import math
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
+
+from distill.errors import UserError
+
+OPTIMIZERS = ("adamw", "bertadam")
+SCHEDULES = ("linear", "cosine", "constant")
+PADDINGS = ("longest", "max_length")
+
+
+def _setting(default: Any, help: str, **bounds: Any) -> Any:
+    """A field with what a person's value is checked against.
+
+    Args:
+        low, high: Inclusive bounds of numbers.
+        choices: Legal words.
+        swept: Whether points of one sweep may differ in it; those that decide what all trials share may not.
+    """
+    return field(default=default, metadata={"help": help, "swept": True, **bounds})
 
 
 @dataclass(frozen=True)
@@ -12,24 +30,70 @@ class Training:
 
     Attributes:
         epochs: Passes over the training rows.
-        batch_size: Rows per optimizer step.
+        batch_size: Rows per forward pass.
+        accumulation: Forward passes whose gradients are averaged into one optimizer step.
+        optimizer: "adamw", or "bertadam": Adam without bias correction, clipped tensor by tensor.
+        schedule: How the learning rate goes on after the warm-up: linear or cosine decay to 0, or constant.
         warmup: Share of all steps in which the learning rate rises linearly from 0.
         weight_decay: Decoupled decay of weight matrices.
-        clip: Largest global gradient norm; 0 switches clipping off.
+        clip: Largest gradient norm, global with AdamW and per tensor with BertAdam; 0 switches clipping off.
+        dropout: Of the student, everywhere; None keeps what its configuration says.
         max_length: Tokens per row, longer ones are truncated.
+        padding: Up to the longest row of a batch, or always to `max_length`.
+        drop_last: Whether an incomplete last batch of an epoch is skipped.
+        evaluations_per_epoch: Looks at the dev rows per epoch, evenly spaced.
+        evaluation_steps: Looks every so many optimizer steps instead, and at the end; 0 leaves it to the epochs.
         evaluation_batch: Rows per forward pass in evaluation.
     """
 
-    epochs: int = 10
-    batch_size: int = 32
-    warmup: float = 0.1
-    weight_decay: float = 0.01
-    clip: float = 1.0
-    max_length: int = 128
-    evaluation_batch: int = 64
+    epochs: int = _setting(10, "epochs", low=1, high=10_000, swept=False)
+    batch_size: int = _setting(32, "rows per forward pass", low=1, high=65_536)
+    accumulation: int = _setting(1, "forward passes per optimizer step", low=1, high=65_536)
+    optimizer: str = _setting("adamw", "optimizer", choices=OPTIMIZERS)
+    schedule: str = _setting("linear", "learning-rate schedule after the warm-up", choices=SCHEDULES)
+    warmup: float = _setting(0.1, "share of the steps in which the rate rises", low=0.0, high=1.0)
+    weight_decay: float = _setting(0.01, "decoupled decay of weight matrices", low=0.0, high=10.0)
+    clip: float = _setting(1.0, "largest gradient norm, 0 for none", low=0.0, high=1e6)
+    dropout: float | None = _setting(None, "dropout of the student", low=0.0, high=0.99)
+    max_length: int = _setting(128, "tokens per row", low=3, high=100_000, swept=False)
+    padding: str = _setting("longest", "what rows are padded to", choices=PADDINGS, swept=False)
+    drop_last: bool = _setting(False, "skip an incomplete last batch", swept=False)
+    evaluations_per_epoch: int = _setting(1, "dev evaluations per epoch", low=1, high=10_000, swept=False)
+    evaluation_steps: int = _setting(
+        0, "optimizer steps between dev evaluations, 0 to count by epochs", low=0, high=10**9, swept=False
+    )
+    evaluation_batch: int = _setting(64, "rows per forward pass in evaluation", low=1, high=65_536, swept=False)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+    def steps_per_epoch(self, rows: int) -> int:
+        """Optimizer steps of one pass over `rows` training rows; the last may hold fewer batches.
+
+        Raises:
+            UserError: There is none, because the only batch is incomplete and skipped.
+        """
+        batches = rows // self.batch_size if self.drop_last else math.ceil(rows / self.batch_size)
+        if batches == 0:
+            raise UserError(
+                f"batch_size={self.batch_size} exceeds the {rows} training rows and drop_last skips incomplete "
+                "batches, so nothing would be trained: --set drop_last=false, or a smaller batch_size."
+            )
+        return math.ceil(batches / self.accumulation)
+
+    def evaluations(self, rows: int) -> tuple[int, ...]:
+        """Optimizer steps, counted from 1 over all epochs, after which the dev rows are looked at; ends with the last.
+
+        More evaluations per epoch than steps become one after each step.
+        """
+        steps = self.steps_per_epoch(rows)
+        total = steps * self.epochs
+        if self.evaluation_steps:
+            found = [*range(self.evaluation_steps, total, self.evaluation_steps), total]
+        else:
+            per = self.evaluations_per_epoch
+            found = [e * steps + max(1, round(i * steps / per)) for e in range(self.epochs) for i in range(1, per + 1)]
+        return tuple(sorted(set(found)))
 
 
 @dataclass(frozen=True)
@@ -51,4 +115,47 @@ class Numerics:
         return asdict(self)
 
 
-TRAINING_FIELDS = tuple(field.name for field in fields(Training))
+_FIELDS = {entry.name: entry for entry in fields(Training)}
+TRAINING_FIELDS = tuple(_FIELDS)
+# Those in which the points of one sweep may differ.
+SWEPT_FIELDS = tuple(name for name, entry in _FIELDS.items() if entry.metadata["swept"])
+
+
+def help_of(name: str) -> str:
+    """One phrase on a training number, for people."""
+    return str(_FIELDS[name].metadata["help"])
+
+
+def parse(name: str, value: Any) -> Any:
+    """Bring a training value (a number or word, or text from the command line) to its type.
+
+    Raises:
+        UserError: It has another type or lies outside the bounds.
+    """
+    entry = _FIELDS[name]
+    bounds = entry.metadata
+    if "choices" in bounds:
+        if str(value) not in bounds["choices"]:
+            raise UserError(f"{name}={value} is unknown; choose one of {', '.join(bounds['choices'])}.")
+        return str(value)
+    if isinstance(entry.default, bool):
+        known = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
+        if str(value).lower() not in known:
+            raise UserError(f"{name}={value} is neither true nor false.")
+        return known[str(value).lower()]
+    if entry.default is None and str(value).lower() in ("none", "own"):
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise UserError(f"{name}={value} is not a number.") from None
+    low, high, whole = bounds["low"], bounds["high"], isinstance(entry.default, int)
+    if isinstance(value, bool) or not low <= number <= high or (whole and number != int(number)):
+        raise UserError(f"{name}={value} must be {'a whole number' if whole else 'a number'} from {low} to {high:g}.")
+    return int(number) if whole else number
+
+
+def split(params: dict[str, Any], training: Training) -> tuple[dict[str, Any], Training]:
+    """Part a point's flat hyper-parameters into the method's own and `training` with the point's numbers laid over."""
+    own = {name: value for name, value in params.items() if name not in _FIELDS}
+    return own, replace(training, **{name: value for name, value in params.items() if name in _FIELDS})
