@@ -31,6 +31,9 @@ class Models:
     teacher_name: str
     data_origin: str
     notices: tuple[str, ...]
+    teacher_mode: str = "finetune"
+    teacher_hub: dict[str, str] | None = None
+    data_hub: dict[str, str] | None = None
 
 
 def resolve_models(config: SweepConfig) -> Models:
@@ -74,6 +77,7 @@ def teacher_recipe(config: SweepConfig, models: Models, training: Training) -> d
     return {
         "lr": config.teacher_lr or _LR[models.teacher_origin],
         "seed": config.teacher_seed,
+        "keep": "best",
         "training": replace(training, epochs=config.teacher_epochs or _EPOCHS[models.data_origin]).as_dict(),
     }
 
@@ -96,6 +100,8 @@ def shared_part(
             "layers": models.teacher.layers,
             "hidden_size": models.teacher.hidden_size,
             "heads": models.teacher.heads,
+            "mode": models.teacher_mode,
+            "hub": models.teacher_hub,
             "allow_weak": config.allow_weak_teacher,
             **teacher_recipe(config, models, training),
         },

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import platform
 import time
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,15 @@ import search_spaces
 from distill import artifacts, methods
 from distill.errors import UserError
 from distill.methods.base import Method, Shape
-from distill.models.folder import inspect
-from distill.models.layers import evenly
 from distill.tasks.base import Task
+from distill.training.settings import Training, split
 from trainables import resources
 from trainables.config import SweepConfig
 from trainables.models import Models, check_length, resolve_models, shared_part
-from trainables.points import RECIPE, distributions, make_points, split_settings
+from trainables.points import distributions, find_space, make_points, split_settings
 from trainables.record import SCHEMA
 from trainables.rungs import milestones
+from trainables.student import resolve_student
 
 EMBEDDED_TRIALS, EMBEDDED_EPOCHS = 8, 4
 
@@ -36,25 +36,35 @@ def make(config: SweepConfig, machine: resources.Machine | None = None) -> dict[
     method = methods.get(config.method)
     if not method.needs_teacher:
         raise UserError(f"--method {method.name} is the undistilled baseline, run beside every method; choose another.")
+    if config.recipe == "published" and method.published is None:
+        raise UserError(f"--recipe published: {method.title} has only the modern recipe here.")
     models = resolve_models(config)
     task = models.task
     if task.kind == "regression" and not method.regression:
         raise UserError(f"--method {method.name} is not defined for regression; --task {task.name} has real labels.")
-    space = search_spaces.load(method.name)
-    student, layers, notices = _student(config, method, models)
+    space = find_space(config, method)
+    student, notices = resolve_student(config, method, models)
+    layers = student["layers"]
     small = models.data_origin == "embedded"
-    epochs = config.epochs or (EMBEDDED_EPOCHS if small else int(space.epochs.value))
+    usual = EMBEDDED_EPOCHS if small else int(space.epochs.value)
     wanted = config.trials or (EMBEDDED_TRIALS if small else None)
-    values, training = split_settings(config, method, epochs)
+    values, training = split_settings(config, method, usual)
     check_length(training, models.teacher.positions, "teacher")
-    if config.student:
-        check_length(training, inspect(config.student, "--student").positions, "student")
+    check_length(training, student.pop("positions"), "student")
     points, published, note, told = make_points(
-        config, method, space, task, layers, values, wanted, student["hidden_size"]
+        config, method, space, task, layers, values, training, wanted, student["hidden_size"]
     )
     notices += told
-    if small and config.epochs is None:
+    if config.recipe == "published":
+        _check_published(config, method, task, layers, published, models, student)
+        if config.baseline:
+            notices.append(
+                "The undistilled baseline is trained as in the modern recipe (AdamW, warm-up, linear decay, its own "
+                "head), with the published recipe's batches, lengths and evaluations."
+            )
+    if small and config.epochs is None and "epochs" not in config.settings:
         notices.append(f"On embedded data a full trial has {EMBEDDED_EPOCHS} epochs; --epochs changes that.")
+    evaluations = _evaluations(points, training, len(models.data.train))
     _check_fit(method, points, student, models)
     if config.scheduler == "none" and (config.reduction_factor is not None or config.grace != 1):
         notices.append("--grace and --reduction-factor play no part with --scheduler none.")
@@ -67,12 +77,12 @@ def make(config: SweepConfig, machine: resources.Machine | None = None) -> dict[
         "task_title": task.title,
         "metric_title": _metric_title(task),
         "layers": layers,
-        "recipe": RECIPE,
+        "recipe": config.recipe,
         "seed": config.seed,
-        "epochs": epochs,
-        "evaluations_per_epoch": 1,
-        "evaluations": epochs,
-        "scheduler": _scheduler(config, epochs),
+        "epochs": training.epochs,
+        "evaluations_per_epoch": evaluations / training.epochs,
+        "evaluations": evaluations,
+        "scheduler": _scheduler(config, training.epochs),
         "points": points,
         "published": published,
         "published_note": note,
@@ -83,7 +93,7 @@ def make(config: SweepConfig, machine: resources.Machine | None = None) -> dict[
                 "scale": axis.scale,
                 "values": [{"value": v.value, "grade": v.grade, "source": v.source} for v in axis.values],
             }
-            for axis in space.active(RECIPE)
+            for axis in space.active(config.recipe)
         ],
         "distributions": {m.name: distributions(m) for m in (method, methods.get("ft"))},
         "resources": {
@@ -97,6 +107,7 @@ def make(config: SweepConfig, machine: resources.Machine | None = None) -> dict[
         "student": student,
         "data": {
             "origin": models.data_origin,
+            "hub": models.data_hub,
             "name": task.name,
             "source": models.data.source,
             "train_rows": len(models.data.train),
@@ -117,8 +128,10 @@ def make(config: SweepConfig, machine: resources.Machine | None = None) -> dict[
                 "method": point["method"],
                 "params": point["params"],
                 "seed": point["seed"],
-                **{name: plan[name] for name in ("recipe", "numerics", "training")},
-                "teacher": {name: plan["teacher"][name] for name in ("lr", "seed", "training")},
+                **{name: point[name] for name in ("recipe", "head")},
+                "training": {**plan["training"], **point["training"]},
+                "numerics": plan["numerics"],
+                "teacher": {name: plan["teacher"][name] for name in ("lr", "seed", "keep", "mode", "training")},
                 "student": {name: student[name] for name in ("init", "kept")},
                 **{name: fingerprint[name] for name in ("data", "encoder", "student")},
             }
@@ -136,63 +149,6 @@ def make(config: SweepConfig, machine: resources.Machine | None = None) -> dict[
     }
 
 
-def _student(config: SweepConfig, method: Method, models: Models) -> tuple[dict[str, Any], int, list[str]]:
-    """The student's shape and first weights."""
-    teacher = models.teacher
-    if config.student:
-        folder = inspect(config.student, "--student")
-        if config.layers is not None and config.layers != folder.layers:
-            raise UserError(
-                f"--layers {config.layers} does not fit --student {config.student}, which has {folder.layers} layers; "
-                "leave --layers out."
-            )
-        if folder.vocabulary != teacher.vocabulary:
-            raise UserError(
-                f"--student {config.student} has {folder.vocabulary} token ids and the teacher {teacher.vocabulary}: "
-                "both must share one vocabulary."
-            )
-        facts = {"init": "folder", "path": str(folder.path), "name": folder.path.name, "kept": None}
-        width = folder.hidden_size
-        notices = []
-        if width != teacher.hidden_size:
-            notices.append(
-                f"The student's width {width} differs from the teacher's {teacher.hidden_size}: a linear "
-                "projection is trained beside it and dropped at the end."
-            )
-        return (
-            {**facts, "hidden_size": width, "heads": folder.heads, "layers": folder.layers},
-            folder.layers,
-            notices,
-        )
-    kept = config.student_layers
-    if kept is None:
-        if config.layers is None:
-            raise UserError("--layers is missing: say how many layers the student has, or name one with --student.")
-        kept = evenly(config.layers, teacher.layers)
-    elif config.layers is not None and config.layers != len(kept):
-        raise UserError(f"--student-layers names {len(kept)} layers, --layers {config.layers}; leave one out.")
-    if min(kept) < 1 or max(kept) > teacher.layers:
-        raise UserError(
-            f"--student-layers {','.join(map(str, kept))} does not fit an encoder of {teacher.layers} layers."
-        )
-    if list(kept) != sorted(set(kept)):
-        raise UserError(f"--student-layers {','.join(map(str, kept))} must ascend, each layer named once.")
-    init = config.student_init or method.student_inits[0]
-    return (
-        {
-            "init": init,
-            "path": str(teacher.path) if init == "pretrained" else None,
-            "name": f"layers {', '.join(map(str, kept))} of the {init} encoder",
-            "kept": list(kept),
-            "hidden_size": teacher.hidden_size,
-            "heads": teacher.heads,
-            "layers": len(kept),
-        },
-        len(kept),
-        [],
-    )
-
-
 def _check_fit(method: Method, points: list[dict[str, Any]], student: dict[str, Any], models: Models) -> None:
     """Raise UserError where the method cannot run a point on these two networks."""
     own = Shape(student["layers"], student["hidden_size"], student["heads"])
@@ -200,6 +156,48 @@ def _check_fit(method: Method, points: list[dict[str, Any]], student: dict[str, 
     for point in points:
         if point["method"] == method.name and (problem := method.misfit(point["params"], own, teacher)):
             raise UserError(problem)
+
+
+def _evaluations(points: list[dict[str, Any]], training: Training, rows: int) -> int:
+    """How often a trial that runs to its end is evaluated: as often in every one, or none could be compared."""
+    counts = {}
+    for point in points:
+        _, own = split(point["params"], replace(training, **point["training"]))
+        counts[point["id"]] = len(own.evaluations(rows))
+    if len(set(counts.values())) > 1:
+        low, high = min(counts.values()), max(counts.values())
+        raise UserError(
+            f"The points would be evaluated {low} to {high} times, because their steps differ in size: count "
+            "evaluations by epochs (--set evaluation_steps=0 and --set evaluations_per_epoch=N, N at most the steps "
+            "of an epoch)."
+        )
+    return next(iter(counts.values()))
+
+
+def _check_published(
+    config: SweepConfig,
+    method: Method,
+    task: Task,
+    layers: int,
+    row: dict[str, Any] | None,
+    models: Models,
+    student: dict[str, Any],
+) -> None:
+    """Raise UserError where the published recipe does not reach."""
+    if row is None and not task.made_up and config.space is None:
+        space = search_spaces.load(method.name)
+        raise UserError(
+            f"--recipe published: {space.missing_row(task.published_as or task.name, layers).partition(';')[0]}; "
+            "choose a published task and size (python -m search_spaces lists them), bring a grid with --space, or use "
+            "--recipe modern."
+        )
+    if method.published and method.published.head == "relu":
+        for flag, kind in (("--teacher", models.teacher.model_type), ("--student", student["model_type"])):
+            if kind not in ("bert", "bert-relu-head"):
+                raise UserError(
+                    f"{flag}: the published recipe of {method.title} reads a BERT pooler through a ReLU, which "
+                    f"encoders of type {kind} do not have; name a BERT, or use --recipe modern."
+                )
 
 
 def _scheduler(config: SweepConfig, epochs: int) -> dict[str, Any]:
@@ -225,7 +223,8 @@ def _estimate(plan: dict[str, Any], models: Models, student: dict[str, Any]) -> 
     width, vocabulary = student["hidden_size"], models.teacher.vocabulary
     weights = 4 * (vocabulary * width + student["layers"] * 12 * width * width + width * width)
     running = plan["resources"]["max_concurrent"]
-    steps = math.ceil(len(models.data.train) / plan["training"]["batch_size"]) * plan["epochs"]
+    training = Training(**plan["training"])
+    steps = training.steps_per_epoch(len(models.data.train)) * training.epochs
     teacher = 4 * (vocabulary * models.teacher.hidden_size + models.teacher.layers * 12 * models.teacher.hidden_size**2)
     layer = 12 * student["hidden_size"] ** 2
     teacher_layer = 12 * models.teacher.hidden_size**2
@@ -234,6 +233,8 @@ def _estimate(plan: dict[str, Any], models: Models, student: dict[str, Any]) -> 
     )
     # A word is about 1.3 word pieces; two special tokens a row. Forward costs 2 operations a weight, backward 4.
     tokens = 1.3 * words + 2 * len(models.data.train)
+    if training.padding == "max_length":
+        tokens = float(training.max_length * len(models.data.train))
     distilled = sum(point["origin"] != "baseline" for point in plan["points"])
     operations = tokens * plan["epochs"] * len(plan["points"]) * 6 * student["layers"] * layer
     operations += tokens * plan["epochs"] * distilled * 2 * models.teacher.layers * teacher_layer

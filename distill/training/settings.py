@@ -126,6 +126,20 @@ def help_of(name: str) -> str:
     return str(_FIELDS[name].metadata["help"])
 
 
+def distribution_of(name: str) -> dict[str, Any]:
+    """Type, bounds and words of a training number, in the form the study's distributions are made from."""
+    entry = _FIELDS[name]
+    bounds = entry.metadata
+    kind = "choice" if "choices" in bounds else "int" if isinstance(entry.default, int) else "float"
+    return {
+        "type": kind,
+        "low": bounds.get("low"),
+        "high": bounds.get("high"),
+        "log": False,
+        "choices": list(bounds.get("choices", ())),
+    }
+
+
 def parse(name: str, value: Any) -> Any:
     """Bring a training value (a number or word, or text from the command line) to its type.
 

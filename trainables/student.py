@@ -1,0 +1,138 @@
+"""The student of a sweep: its shape and where its first weights come from. Imports without torch and Ray."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from distill.errors import UserError
+from distill.methods.base import Method
+from distill.models.folder import EncoderFolder, inspect
+from distill.models.layers import evenly
+from trainables.config import SweepConfig
+from trainables.models import Models
+
+
+def resolve_student(config: SweepConfig, method: Method, models: Models) -> tuple[dict[str, Any], list[str]]:
+    """The plan's `student`, with `positions` and `model_type` for the checks that follow, and what to say of it.
+
+    Raises:
+        UserError: It does not fit the teacher, the number of layers, or the recipe.
+    """
+    named = config.student
+    notices: list[str] = []
+    if named is None and config.recipe == "published":
+        named, notices = _published(config, method, models)
+    if named is not None:
+        return _whole(named, config, models, notices)
+    return _truncated(config, method, models, notices)
+
+
+def _published(config: SweepConfig, method: Method, models: Models) -> tuple[str | None, list[str]]:
+    """Hub id of the student that the method was published with; None where layers of the teacher serve instead."""
+    assert method.published is not None
+    if config.student_layers or config.student_init:
+        return None, ["The student is cut from the teacher, as asked; the published one was another encoder."]
+    if models.teacher_origin == "embedded":
+        return None, ["The student is cut from the embedded encoder; the published one comes from the hub."]
+    if config.layers is None:
+        raise UserError("--layers is missing: say how many layers the student has, or name one with --student.")
+    if config.layers not in method.published.students:
+        known = " or ".join(str(layers) for layers in sorted(method.published.students))
+        raise UserError(
+            f"--layers {config.layers}: {method.title} was published with students of {known} layers; choose one of "
+            "these, name a --student, or use --recipe modern."
+        )
+    return method.published.students[config.layers], notices_of(method, config.layers)
+
+
+def notices_of(method: Method, layers: int) -> list[str]:
+    """What is said where the published student serves."""
+    assert method.published is not None
+    return [f"No --student was named: the published one serves, {method.published.students[layers]}."]
+
+
+def _whole(named: str, config: SweepConfig, models: Models, notices: list[str]) -> tuple[dict[str, Any], list[str]]:
+    """An encoder of its own, from a folder or the hub."""
+    folder, origin, hub = source(named, config)
+    teacher = models.teacher
+    if config.layers is not None and config.layers != folder.layers:
+        raise UserError(
+            f"--layers {config.layers} does not fit --student {named}, which has {folder.layers} layers; "
+            "leave --layers out."
+        )
+    if folder.vocabulary != teacher.vocabulary:
+        raise UserError(
+            f"--student {named} has {folder.vocabulary} token ids and the teacher {teacher.vocabulary}: "
+            "both must share one vocabulary."
+        )
+    if folder.hidden_size != teacher.hidden_size:
+        notices = [
+            *notices,
+            f"The student's width {folder.hidden_size} differs from the teacher's {teacher.hidden_size}: a linear "
+            "projection is trained beside it and dropped at the end.",
+        ]
+    return (
+        {
+            "init": "folder",
+            "path": str(folder.path),
+            "name": named if origin == "hub" else folder.path.name,
+            "origin": origin,
+            "hub": hub,
+            "kept": None,
+            "hidden_size": folder.hidden_size,
+            "heads": folder.heads,
+            "layers": folder.layers,
+            "positions": folder.positions,
+            "model_type": folder.model_type,
+        },
+        notices,
+    )
+
+
+def source(named: str, config: SweepConfig) -> tuple[EncoderFolder, str, dict[str, str] | None]:
+    return inspect(named, "--student"), "local", None
+
+
+def _truncated(
+    config: SweepConfig, method: Method, models: Models, notices: list[str]
+) -> tuple[dict[str, Any], list[str]]:
+    """Some layers of the teacher, before or after its fine-tuning."""
+    teacher = models.teacher
+    kept = config.student_layers
+    if kept is None:
+        if config.layers is None:
+            raise UserError("--layers is missing: say how many layers the student has, or name one with --student.")
+        kept = evenly(config.layers, teacher.layers)
+    elif config.layers is not None and config.layers != len(kept):
+        raise UserError(f"--student-layers names {len(kept)} layers, --layers {config.layers}; leave one out.")
+    if min(kept) < 1 or max(kept) > teacher.layers:
+        raise UserError(
+            f"--student-layers {','.join(map(str, kept))} does not fit an encoder of {teacher.layers} layers."
+        )
+    if list(kept) != sorted(set(kept)):
+        raise UserError(f"--student-layers {','.join(map(str, kept))} must ascend, each layer named once.")
+    init = config.student_init or method.student_inits[0]
+    if models.teacher_mode == "ready" and init == "pretrained":
+        if config.student_init:
+            raise UserError(
+                "--student-init pretrained: the teacher was fine-tuned elsewhere and its pre-trained weights are not "
+                "here; leave the option out, or name the encoder with --student."
+            )
+        init = "teacher"
+        notices = [*notices, "The student starts from layers of the fine-tuned teacher: its encoder is not here."]
+    return (
+        {
+            "init": init,
+            "path": str(teacher.path) if init == "pretrained" else None,
+            "name": f"layers {', '.join(map(str, kept))} of the {init} encoder",
+            "origin": models.teacher_origin,
+            "hub": None,
+            "kept": list(kept),
+            "hidden_size": teacher.hidden_size,
+            "heads": teacher.heads,
+            "layers": len(kept),
+            "positions": teacher.positions,
+            "model_type": teacher.model_type,
+        },
+        notices,
+    )
