@@ -1,50 +1,52 @@
-"""Making a teacher: fine-tune an encoder once, keep the epoch that does best on dev."""
+"""Making a teacher: fine-tune an encoder once, keep the epoch that does best on dev, or the last."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
 from distill import methods
 from distill.artifacts import Store, hash_encoder
-from distill.models.capture import shape_of
-from distill.models.student import load_classifier, parameter_count
+from distill.models.student import load_classifier
 from distill.tasks.base import Task
-from distill.tasks.metrics import teacher_verdict
 from distill.tasks.tokens import load_tokenizer
+from distill.teacher.facts import KIND, MODEL, PREDICTIONS, judged, sized
 from distill.training.batching import Tokens
 from distill.training.loop import Evaluation, Run
 from distill.training.settings import Numerics, Training
 
-KIND = "teacher"
-MODEL, PREDICTIONS = "model", "predictions.npz"
-
 
 @dataclass(frozen=True)
 class TeacherRecipe:
-    """How a teacher is fine-tuned; every field is part of its identity."""
+    """How a teacher is fine-tuned; every field is part of its identity.
+
+    Attributes:
+        keep: Whose weights are kept: those of the evaluation that is best on dev, or of the last one.
+    """
 
     training: Training
     lr: float
     seed: int
+    keep: Literal["best", "last"] = "best"
 
 
 def identity(encoder: Path, tokens: Path, task: Task, recipe: TeacherRecipe, numerics: Numerics) -> dict[str, Any]:
     """What determines a teacher. Threads are left out: another machine's teacher is as good."""
     return {
         # To be raised with any change of the training loop that changes a teacher.
-        "form": 1,
+        "form": 2,
         "encoder": hash_encoder(encoder),
         "tokens": tokens.name,
         "task": task.name,
         "training": recipe.training.as_dict(),
         "lr": recipe.lr,
         "seed": recipe.seed,
+        "keep": recipe.keep,
         "device": numerics.device,
         "autocast": numerics.autocast,
     }
@@ -64,7 +66,7 @@ def finetune(
     Args:
         encoder: Folder of the pre-trained encoder, with tokenizer.
         tokens: Artifact of the tokenised data (`train.npz`, `dev.npz`).
-        progress: Called after each epoch.
+        progress: Called after each evaluation.
 
     Raises:
         UserError: The encoder cannot be loaded.
@@ -102,41 +104,27 @@ def _train(
         numerics=numerics,
         seed=recipe.seed,
     )
-    best: Evaluation | None = None
+    kept: Evaluation | None = None
     curve, seconds = [], 0.0
     for evaluation in run:
         progress(evaluation)
         curve.append(evaluation.value)
         seconds += evaluation.seconds
-        if best is None or evaluation.value > best.value:
-            best = evaluation
+        if recipe.keep == "last":
+            kept = evaluation
+        elif kept is None or evaluation.value > kept.value:
+            kept = evaluation
             model.save_pretrained(folder / MODEL)
-    assert best is not None
+    assert kept is not None
+    if recipe.keep == "last":
+        model.save_pretrained(folder / MODEL)
     load_tokenizer(encoder).save_pretrained(folder / MODEL)
-    np.savez(folder / PREDICTIONS, logits=best.logits, labels=dev.labels)
-    shape = shape_of(model)
+    np.savez(folder / PREDICTIONS, logits=kept.logits, labels=dev.labels)
     return {
-        "score": best.value,
-        "metric": task.metric,
-        "best_epoch": best.epoch,
+        **judged(task, kept.logits, dev.labels),
+        **sized(model, folder / MODEL),
+        "kept_epoch": kept.epoch,
         "curve": curve,
         "seconds": seconds,
-        "parameters": parameter_count(model),
-        "layers": shape.layers,
-        "hidden_size": shape.hidden_size,
-        "heads": shape.heads,
-        "content": hash_encoder(folder / MODEL),
         "threads": numerics.threads,
-        "verdict": verdict(task, best.logits, dev.labels),
-    }
-
-
-def verdict(task: Task, logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-    """Whether a teacher knows its task, as plain numbers: ok, reason, interval, chance."""
-    found = teacher_verdict(task.metric, logits, labels)
-    return {
-        "ok": found.ok,
-        "reason": found.reason,
-        "interval": [found.score.low, found.score.high],
-        "chance": found.chance,
     }

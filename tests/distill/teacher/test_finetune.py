@@ -15,7 +15,8 @@ from distill.models.student import parameter_count
 from distill.tasks import registry
 from distill.tasks.metrics import get as get_metric
 from distill.teacher import finetune
-from distill.teacher.finetune import MODEL, PREDICTIONS, TeacherRecipe, identity
+from distill.teacher.facts import MODEL, PREDICTIONS
+from distill.teacher.finetune import TeacherRecipe, identity
 from distill.training.batching import Tokens
 from distill.training.loop import Diverged, Evaluation, predict
 from distill.training.settings import Numerics, Training
@@ -42,9 +43,26 @@ def test_the_best_epoch_is_kept(made: tuple[Store, Path, Path, list[Evaluation]]
     assert facts["curve"] == values
     assert len(values) == 6
     assert facts["score"] == max(values)
-    assert facts["best_epoch"] == 1 + values.index(max(values))
+    assert facts["kept_epoch"] == 1 + values.index(max(values))
     with np.load(folder / PREDICTIONS) as kept:
         assert np.array_equal(kept["logits"], seen[values.index(max(values))].logits)
+
+
+def test_the_last_epoch_is_kept_where_asked(made: tuple[Store, Path, Path, list[Evaluation]], encoder: Path) -> None:
+    """The same training, so its last evaluation is known; here an earlier one is the first of the best."""
+    from transformers import AutoModelForSequenceClassification
+
+    store, rows, folder, seen = made
+    assert seen[-1] is not max(seen, key=lambda evaluation: evaluation.value)
+    last = finetune.finetune(store, encoder, rows, COLA, dataclasses.replace(RECIPE, keep="last"), Numerics())
+    facts = store.facts(last)
+    assert last != folder
+    assert (facts["score"], facts["kept_epoch"], facts["curve"]) == (seen[-1].value, 6, store.facts(folder)["curve"])
+    dev = Tokens.load(rows / "dev.npz")
+    logits = predict(AutoModelForSequenceClassification.from_pretrained(last / MODEL), dev, 64)
+    np.testing.assert_allclose(logits, seen[-1].logits, atol=1e-6)
+    with np.load(last / PREDICTIONS) as kept:
+        assert np.array_equal(kept["logits"], seen[-1].logits)
 
 
 def test_the_kept_model_gives_the_recorded_score(made: tuple[Store, Path, Path, list[Evaluation]]) -> None:
@@ -107,6 +125,7 @@ def test_identity_changes_with_all_that_matters(encoder: Path, tmp_path: Path) -
         {"task": registry.get("sst2")},
         {"recipe": dataclasses.replace(RECIPE, lr=1e-4)},
         {"recipe": dataclasses.replace(RECIPE, seed=4)},
+        {"recipe": dataclasses.replace(RECIPE, keep="last")},
         {"recipe": dataclasses.replace(RECIPE, training=training)},
         {"numerics": Numerics(autocast="bfloat16")},
         {"numerics": Numerics(device="cuda")},

@@ -1,0 +1,80 @@
+"""Taking a teacher that was fine-tuned elsewhere: nothing is trained, its labels are brought into the task's order."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from distill.artifacts import Store, hash_encoder
+from distill.models.student import load_classifier
+from distill.tasks.base import Task
+from distill.tasks.tokens import load_tokenizer
+from distill.teacher.facts import KIND, MODEL, PREDICTIONS, judged, sized
+from distill.teacher.ready import OUTPUTS, label_order
+from distill.training.batching import Tokens
+from distill.training.loop import predict
+from distill.training.settings import Numerics
+
+
+def identity(folder: Path, tokens: Path, task: Task) -> dict[str, Any]:
+    """What determines a teacher that is taken as it is."""
+    return {
+        # To be raised with any change of how a ready teacher is read.
+        "form": 1,
+        "ready": hash_encoder(folder),
+        "tokens": tokens.name,
+        "task": task.name,
+    }
+
+
+def adopt(store: Store, folder: Path, tokens: Path, task: Task, numerics: Numerics, batch: int) -> Path:
+    """The artifact of a ready teacher, in the form of a fine-tuned one: `model/`, dev predictions, facts.
+
+    Args:
+        folder: A classifier of the task, with tokenizer (see `ready.misfit`).
+        tokens: Artifact of the tokenised data.
+        batch: Rows per forward pass.
+
+    Raises:
+        UserError: It cannot be loaded.
+    """
+    return store.build(
+        KIND, identity(folder, tokens, task), lambda target: _take(target, folder, tokens, task, numerics, batch)
+    )
+
+
+def _take(target: Path, folder: Path, tokens: Path, task: Task, numerics: Numerics, batch: int) -> dict[str, Any]:
+    started = time.monotonic()
+    torch.set_num_threads(numerics.threads)
+    model = load_classifier(folder, task)
+    order = label_order(folder, task)
+    reorder(model, order)
+    dev = Tokens.load(tokens / "dev.npz")
+    logits = predict(model.to(numerics.device), dev, batch, numerics.device)
+    model.save_pretrained(target / MODEL)
+    load_tokenizer(folder).save_pretrained(target / MODEL)
+    np.savez(target / PREDICTIONS, logits=logits, labels=dev.labels)
+    return {
+        **judged(task, logits, dev.labels),
+        **sized(model, target / MODEL),
+        "kept_epoch": None,
+        "curve": [],
+        "seconds": time.monotonic() - started,
+        "threads": numerics.threads,
+        "label_order": list(order),
+    }
+
+
+def reorder(model: Any, order: tuple[int, ...]) -> None:
+    """Let output i of a classifier be what its output `order[i]` was."""
+    name = next(name.rpartition(".")[0] for name in OUTPUTS if name in dict(model.named_parameters()))
+    outputs: nn.Linear = model.get_submodule(name)
+    rows = torch.tensor(order)
+    with torch.no_grad():
+        for parameter in (outputs.weight, outputs.bias):
+            parameter.copy_(parameter[rows].clone())

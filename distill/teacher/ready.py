@@ -1,0 +1,161 @@
+"""Whether a teacher was fine-tuned for a task elsewhere and can be taken as it is. Imports without torch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from distill.errors import UserError
+from distill.tasks.base import Task
+
+Mode = Literal["finetune", "ready"]
+_HEAD = "ForSequenceClassification"
+# Where the supported encoders keep the layer that gives the logits, [labels, width].
+OUTPUTS = ("classifier.out_proj.weight", "classifier.weight")
+_KINDS = {"classification": (None, "single_label_classification"), "regression": (None, "regression")}
+# Words that fine-tuned models use for tasks whose files have numbers, in the order of our ids; by the task's folder.
+_WORDS = {
+    "CoLA": ("unacceptable", "acceptable"),
+    "SST-2": ("negative", "positive"),
+    "MRPC": ("not_equivalent", "equivalent"),
+    "QQP": ("not_duplicate", "duplicate"),
+    "WNLI": ("not_entailment", "entailment"),
+}
+
+
+def is_ready(folder: Path, task: Task) -> bool:
+    """Whether the folder holds a classifier that was trained for as many labels as `task` has."""
+    return misfit(folder, task) is None
+
+
+def misfit(folder: Path, task: Task) -> str | None:
+    """Why the folder's model cannot answer `task` without being fine-tuned, as the rest of a sentence; else None."""
+    config = _json(folder / "config.json")
+    named = (config.get("architectures") or ["an encoder"])[0]
+    if not str(named).endswith(_HEAD):
+        return f"has no classifier (its config.json names {named})"
+    if config.get("problem_type") not in _KINDS[task.kind]:
+        return f"was trained for {config['problem_type']}, and {task.name} is {task.kind}"
+    rows = _outputs(folder)
+    if rows is None:
+        return "has no classifier among its weights"
+    if rows != task.num_labels:
+        return f"has a classifier of {rows} outputs, and {task.name} needs {task.num_labels}"
+    return None
+
+
+def mode(asked: str, folder: Path, task: Task, name: str) -> Mode:
+    """What becomes of a teacher: taken as it is, or fine-tuned here.
+
+    Args:
+        asked: `--finetune-teacher`: auto takes a ready teacher as it is, always trains it nevertheless, never refuses
+            one that is not ready.
+        name: What a person calls the teacher.
+
+    Raises:
+        UserError: It is not ready and must not be fine-tuned.
+    """
+    if asked == "always":
+        return "finetune"
+    problem = misfit(folder, task)
+    if problem is None:
+        return "ready"
+    if asked == "never":
+        raise UserError(
+            f"--finetune-teacher never: the teacher {name} {problem}; name one that was fine-tuned for {task.name}, "
+            "or leave the option out to have it fine-tuned here."
+        )
+    return "finetune"
+
+
+def label_order(folder: Path, task: Task) -> tuple[int, ...]:
+    """For each label of `task` the row of the folder's classifier that answers it.
+
+    Words decide where they are those of the task in any order; where they say nothing (`LABEL_0`) or something else,
+    the order is taken as it is, and the teacher's score on dev has to show whether that was right.
+    """
+    return _order(_words(folder), task) or tuple(range(task.num_labels))
+
+
+def notice(folder: Path, task: Task) -> str:
+    """What a person should know of a teacher that is taken as it is."""
+    text = "The teacher was fine-tuned already and is taken as it is (--finetune-teacher always trains it here)"
+    if task.kind == "regression":
+        return f"{text}."
+    words = _words(folder)
+    order, named = _order(words, task), ", ".join(words)
+    if order is None:
+        return f"{text}; the names of its labels ({named}) do not tell their order, which is taken as it is."
+    if order != tuple(range(len(order))):
+        return f"{text}; its labels ({named}) are brought into the order of {task.name}."
+    return f"{text}."
+
+
+def _order(words: tuple[str, ...], task: Task) -> tuple[int, ...] | None:
+    """As `label_order`, but None where the words do not tell."""
+    given = [_plain(word) for word in words]
+    for known in (task.labels, _WORDS.get(task.folder, ())):
+        wanted = [_plain(word) for word in known]
+        if wanted and sorted(given) == sorted(wanted):
+            return tuple(given.index(word) for word in wanted)
+    return None
+
+
+def _words(folder: Path) -> tuple[str, ...]:
+    """The folder's names of its labels in the order of their ids, or what stands for none."""
+    named = _json(folder / "config.json").get("id2label") or {}
+    return tuple(str(named[key]) for key in sorted(named, key=int)) or ("LABEL_0", "LABEL_1")
+
+
+def _plain(word: str) -> str:
+    return "_".join(word.lower().replace("-", " ").replace("_", " ").split())
+
+
+def _json(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _outputs(folder: Path) -> int | None:
+    """Outputs of the classifier in the weight files that would be loaded; None where they hold none."""
+    for stem, shapes in (("model.safetensors", _safetensors), ("pytorch_model.bin", _pickled)):
+        for file in (folder / stem, folder / f"{stem}.index.json"):
+            if not file.is_file():
+                continue
+            if file.suffix == ".json":
+                parts = _json(file).get("weight_map") or {}
+                files = {folder / str(parts[name]) for name in OUTPUTS if name in parts}
+            else:
+                files = {file}
+            found = {name: shape for part in files if part.is_file() for name, shape in shapes(part).items()}
+            # A classifier of two layers has both names only where the second is the one that gives the logits.
+            return next((found[name][0] for name in OUTPUTS if len(found.get(name, ())) == 2), None)
+    return None
+
+
+def _safetensors(file: Path) -> dict[str, list[int]]:
+    """Shapes by name, from the header alone."""
+    try:
+        with file.open("rb") as stream:
+            header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+        return {name: list(entry["shape"]) for name, entry in header.items() if name != "__metadata__"}
+    except (OSError, ValueError, KeyError, TypeError, MemoryError, OverflowError):
+        # Loading it says what is wrong with it.
+        return {}
+
+
+def _pickled(file: Path) -> dict[str, list[int]]:
+    """Shapes by name of a file that only torch can read."""
+    import pickle
+
+    import torch
+
+    try:
+        weights = torch.load(file, map_location="meta", weights_only=True)
+        return {name: list(value.shape) for name, value in weights.items()}
+    except (OSError, RuntimeError, ValueError, AttributeError, EOFError, pickle.UnpicklingError):
+        return {}
