@@ -275,7 +275,7 @@ def read_config(file: str) -> dict[str, Any]:
             if not isinstance(value, dict):
                 raise UserError(f"--config {file}: set must hold hyper-parameters as NAME: VALUE.")
             found["settings"] = {str(n): list(v) if isinstance(v, list) else [v] for n, v in value.items()}
-        elif key == "teacher_set":
+        elif key in ("teacher_set", "teacher_settings"):
             if not isinstance(value, dict) or any(isinstance(v, (list, dict)) for v in value.values()):
                 raise UserError(f"--config {file}: teacher_set must hold numbers as NAME: VALUE.")
             found["teacher_settings"] = {str(n): v for n, v in value.items()}

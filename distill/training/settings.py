@@ -165,7 +165,7 @@ def parse(name: str, value: Any) -> Any:
         raise UserError(f"{name}={value} is not a number.") from None
     low, high, whole = bounds["low"], bounds["high"], isinstance(entry.default, int)
     if isinstance(value, bool) or not low <= number <= high or (whole and number != int(number)):
-        raise UserError(f"{name}={value} must be {'a whole number' if whole else 'a number'} from {low} to {high:g}.")
+        raise UserError(f"{name}={value} must be {'a whole number' if whole else 'a number'} from {low:g} to {high:g}.")
     return int(number) if whole else number
 
 

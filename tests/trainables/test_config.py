@@ -30,7 +30,8 @@ EVERY_OPTION = (
     "--method kd --task rte --layers 6 --trials 3 --no-baseline --seed 7 --epochs 9 --scheduler none "
     "--grace 2 --reduction-factor 4 --cpus-per-trial 0.5 --gpus-per-trial 0.25 --max-concurrent 3 "
     "--teacher-lr 1e-4 --teacher-epochs 2 --teacher-seed 5 --allow-weak-teacher --keep-students 1 "
-    "--max-train-rows 100 --student-layers 1,2 --student-init teacher --set T=1,2 --set lr=1e-5"
+    "--max-train-rows 100 --student-layers 1,2 --student-init teacher --set T=1,2 --set lr=1e-5 --recipe published "
+    "--space /s.yaml --source hub --finetune-teacher never --teacher-set clip=2 --teacher-set batch_size=8"
 )
 
 
@@ -42,7 +43,9 @@ def test_every_option_arrives() -> None:
         **{"scheduler": "none", "grace": 2, "reduction_factor": 4, "cpus_per_trial": 0.5, "gpus_per_trial": 0.25},
         **{"max_concurrent": 3, "teacher_lr": 1e-4, "teacher_epochs": 2, "teacher_seed": 5, "keep_students": 1},
         **{"allow_weak_teacher": True, "max_train_rows": 100, "student_layers": (1, 2), "student_init": "teacher"},
-        **{"settings": {"T": ["1", "2"], "lr": ["1e-5"]}, "command": config.command},
+        **{"settings": {"T": ["1", "2"], "lr": ["1e-5"]}, "command": config.command, "recipe": "published"},
+        **{"space": "/s.yaml", "source": "hub", "finetune_teacher": "never"},
+        **{"teacher_settings": {"clip": "2", "batch_size": "8"}},
     }
 
 
@@ -160,3 +163,42 @@ def test_what_the_parser_refuses_is_one_line_and_code_2(arguments: str, capsys: 
     assert said.err.startswith("error: ")
     assert said.err.count("\n") == 1
     assert said.out == ""
+
+
+def test_models_are_folders_where_there_is_one_and_hub_ids_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "org" / "name").mkdir(parents=True)
+    config = asked("--teacher", "org/name", "--student", "org/other@v1.0")
+    assert config.teacher == str(tmp_path / "org" / "name")
+    assert config.student == "org/other@v1.0"
+    assert asked("--student", "./org/other").student == str(tmp_path / "org" / "other")
+    assert asked("--source", "local", "--student", "org/other").student == str(tmp_path / "org" / "other")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--teacher-set", "clip=1,2"), "--teacher-set clip takes one value, not 2"),
+        (("--teacher-set", "clip"), "--teacher-set clip is not of the form NAME=VALUE"),
+        (("--set", "=1"), "not of the form NAME=V1,V2"),
+    ],
+)
+def test_assignments_that_are_refused(arguments: tuple[str, ...], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        asked(*arguments)
+
+
+def test_a_file_may_hold_the_teachers_numbers(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("teacher_set: {clip: 2, batch_size: 8}\nrecipe: published\n")
+    config = asked("--config", str(file), "--teacher-set", "clip=3")
+    assert config.teacher_settings == {"clip": "3", "batch_size": 8}
+    assert config.recipe == "published"
+    file.write_text("teacher_set: {clip: [1, 2]}\n")
+    with pytest.raises(UserError, match="teacher_set must hold numbers"):
+        asked("--config", str(file))
+    file.write_text("recipe: publishd\n")
+    with pytest.raises(UserError, match="--recipe publishd is unknown; did you mean published"):
+        asked("--config", str(file))
