@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from distill.errors import UserError
 
 # Model types whose states and scores are known to be the library's own. Others share the names of the modules but
 # not what happens between them (relative positions, rotated queries).
-SUPPORTED = ("bert", "roberta", "xlm-roberta", "camembert", "electra")
+RELU_HEAD = "bert-relu-head"  # what distill.models.relu_head saves: BERT all but for its head
+SUPPORTED = ("bert", "roberta", "xlm-roberta", "camembert", "electra", RELU_HEAD)
 
-
+# One of these is what a fast tokenizer is read from.
+TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json")
 _HUB_ID = re.compile(r"(?P<id>[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?)(@(?P<revision>[\w./-]+))?")
 
 
@@ -54,38 +56,53 @@ class EncoderFolder:
     weights: int
 
 
-def inspect(path: str | Path, flag: str) -> EncoderFolder:
+def inspect(path: str | Path, flag: str, name: str | None = None) -> EncoderFolder:
     """Read and check an encoder folder.
 
     Args:
         flag: The option that named it, for messages.
+        name: What it was named by, where that was not the path.
 
     Raises:
         UserError: The folder is missing, has no readable configuration, weights or tokenizer, or is of another kind.
     """
     folder = Path(path).expanduser().absolute()
+    shown = name or str(path)
     if not folder.is_dir():
         raise UserError(f"{flag} {path} is not a folder; name one with config.json, model.safetensors and a tokenizer.")
+    found = check_configuration(folder, flag, shown)
+    weights = [*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")]
+    if not weights:
+        raise UserError(f"{flag} {shown} has no weights (model.safetensors); name a folder written by save_pretrained.")
+    if not any((folder / file).exists() for file in TOKENIZERS):
+        raise UserError(f"{flag} {shown} has no tokenizer (tokenizer.json or vocab.txt); save it into that folder.")
+    return replace(found, weights=sum(file.stat().st_size for file in weights))
+
+
+def check_configuration(folder: Path, flag: str, shown: str) -> EncoderFolder:
+    """What the configuration alone says, before there are weights.
+
+    Args:
+        shown: How the folder is called in messages.
+
+    Raises:
+        UserError: There is none, or it is that of something else.
+    """
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        kind = str(config["model_type"])
+        if kind not in SUPPORTED:
+            raise UserError(f"{flag} {shown}: {unsupported(kind)}")
         layers, width = int(config["num_hidden_layers"]), int(config["hidden_size"])
         heads, vocabulary = int(config["num_attention_heads"]), int(config["vocab_size"])
-        positions, kind = int(config["max_position_embeddings"]), str(config["model_type"])
+        positions = int(config["max_position_embeddings"])
     except FileNotFoundError as error:
-        raise UserError(f"{flag} {path} has no config.json; name a folder written by save_pretrained.") from error
+        raise UserError(f"{flag} {shown} has no config.json; name a folder written by save_pretrained.") from error
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"{folder / 'config.json'} is not the configuration of a BERT-like encoder ({error}); name another {flag}."
+            f"{flag} {shown}: config.json is not the configuration of a BERT-like encoder ({error}); name another."
         ) from error
-    if kind not in SUPPORTED:
-        raise UserError(f"{flag} {path}: {unsupported(kind)}")
     if config.get("pad_token_id") and kind in ("roberta", "xlm-roberta", "camembert"):
         # These count positions from the padding token's id + 1.
         positions -= int(config["pad_token_id"]) + 1
-    weights = [*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")]
-    if not weights:
-        raise UserError(f"{flag} {path} has no weights (model.safetensors); name a folder written by save_pretrained.")
-    if not any((folder / name).exists() for name in ("tokenizer.json", "vocab.txt", "vocab.json")):
-        raise UserError(f"{flag} {path} has no tokenizer (tokenizer.json or vocab.txt); save it into that folder.")
-    size = sum(file.stat().st_size for file in weights)
-    return EncoderFolder(folder, kind, layers, width, heads, vocabulary, positions, size)
+    return EncoderFolder(folder, kind, layers, width, heads, vocabulary, positions, weights=0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError
@@ -12,31 +12,48 @@ from torch import nn
 
 from distill.errors import UserError
 from distill.models.capture import encoder_layers
+from distill.models.folder import RELU_HEAD
 from distill.tasks.base import Task
 
+Head = Literal["own", "relu"]
 
-def load_classifier(path: str | Path, task: Task, layers: tuple[int, ...] | None = None) -> Any:
+
+def load_classifier(
+    path: str | Path,
+    task: Task,
+    layers: tuple[int, ...] | None = None,
+    *,
+    head: Head = "own",
+    dropout: float | None = None,
+) -> Any:
     """A sequence classifier with `task`'s labels from an encoder folder, in float32.
 
     Missing weights (classifier, and pooler where the folder has none) are drawn from torch's generator, so seed
-    it before.
+    it before. Code in the folder is never run.
+
+    Args:
+        layers: 1-based layers to keep, in this order; all when None.
+        head: "relu" reads the pooled output through a ReLU and without dropout (see `relu_head`); "own" is the head
+            of the folder's architecture, which for a saved student with a ReLU is that ReLU.
+        dropout: Of hidden states, attention and classifier; None keeps what the folder's configuration says.
 
     Raises:
-        UserError: The folder cannot be loaded, or a layer of `layers` does not exist.
+        UserError: The folder cannot be loaded, has no such head, or a layer of `layers` does not exist.
     """
-    from transformers import AutoConfig, AutoModelForSequenceClassification
     from transformers.utils import logging
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     labels = dict(enumerate(task.labels)) if task.kind == "classification" else {0: "score"}
     try:
-        config = AutoConfig.from_pretrained(path)
+        config, build = _architecture(path, head)
         # The folder may come from another task, whose problem type forbids this one's number of labels.
         config.problem_type = None
         config.id2label, config.label2id = labels, {name: i for i, name in labels.items()}
         config.problem_type = "regression" if task.kind == "regression" else "single_label_classification"
-        model = AutoModelForSequenceClassification.from_pretrained(path, config=config, dtype=torch.float32)
+        if dropout is not None:
+            config.hidden_dropout_prob = config.attention_probs_dropout_prob = config.classifier_dropout = dropout
+        model = build.from_pretrained(path, config=config, dtype=torch.float32)
     except (OSError, ValueError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"The encoder in {path} cannot be loaded: {reason}") from error
@@ -47,6 +64,23 @@ def load_classifier(path: str | Path, task: Task, layers: tuple[int, ...] | None
         model.base_model.encoder.layer = nn.ModuleList(kept[i - 1] for i in layers)
         model.config.num_hidden_layers = len(layers)
     return model
+
+
+def _architecture(path: str | Path, head: Head) -> tuple[Any, Any]:
+    """Configuration of a folder, and the class its classifier is built with."""
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    from distill.models.relu_head import BertReluHeadConfig, BertReluHeadForSequenceClassification
+
+    found, _ = BertReluHeadConfig.get_config_dict(path)
+    kind = found.get("model_type")
+    if kind == RELU_HEAD or (kind == "bert" and head == "relu"):
+        # What names the folder's own class gives way to this one's.
+        kept = {name: value for name, value in found.items() if name not in ("model_type", "architectures", "auto_map")}
+        return BertReluHeadConfig.from_dict(kept), BertReluHeadForSequenceClassification
+    if head == "relu":
+        raise UserError(f"The encoder in {path} is of type {kind}, but a head with ReLU needs BERT: name another one.")
+    return AutoConfig.from_pretrained(path, trust_remote_code=False), AutoModelForSequenceClassification
 
 
 def parameter_count(model: nn.Module) -> int:

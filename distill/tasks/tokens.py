@@ -23,7 +23,8 @@ def load_tokenizer(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(folder)
+        # Code that a folder may bring (a saved student's head) is neither needed here nor run.
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"The tokenizer in {folder} cannot be loaded: {reason}") from error
@@ -54,7 +55,7 @@ def prepare(store: Store, data: TaskData, tokenizer: Path, max_length: int) -> P
 
     def fill(folder: Path) -> dict[str, Any]:
         loaded = load_tokenizer(tokenizer)
-        facts: dict[str, Any] = {}
+        facts: dict[str, Any] = {"task": data.task.name}
         for name, split in (("train", data.train), ("dev", data.dev)):
             tokens = tokenise(split, loaded, max_length)
             tokens.save(folder / f"{name}.npz")

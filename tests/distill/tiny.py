@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from distill.models.folder import RELU_HEAD
 from distill.tasks import registry
 from distill.tasks.base import Examples, Task, TaskData
 from distill.training.batching import Tokens
@@ -35,6 +36,8 @@ def classifier(
     """A random sequence classifier whose weights are large enough for layers and rows to differ visibly."""
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
+    from distill.models.relu_head import BertReluHeadConfig, BertReluHeadForSequenceClassification
+
     settings: dict[str, Any] = {
         "vocab_size": len(VOCABULARY),
         "hidden_size": width,
@@ -50,7 +53,10 @@ def classifier(
         **config,
     }
     torch.manual_seed(seed)
-    model = AutoModelForSequenceClassification.from_config(AutoConfig.for_model(kind, **settings))
+    if kind == RELU_HEAD:
+        model = BertReluHeadForSequenceClassification(BertReluHeadConfig(**settings))
+    else:
+        model = AutoModelForSequenceClassification.from_config(AutoConfig.for_model(kind, **settings))
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.15 * torch.randn_like(parameter))
