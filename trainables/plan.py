@@ -123,19 +123,7 @@ def make(config: SweepConfig, machine: resources.Machine | None = None) -> dict[
         "code": code_hash(),
     }
     for point in points:
-        point["hash"] = artifacts.key_of(
-            {
-                "method": point["method"],
-                "params": point["params"],
-                "seed": point["seed"],
-                **{name: point[name] for name in ("recipe", "head")},
-                "training": {**plan["training"], **point["training"]},
-                "numerics": plan["numerics"],
-                "teacher": {name: plan["teacher"][name] for name in ("lr", "seed", "keep", "mode", "training")},
-                "student": {name: student[name] for name in ("init", "kept")},
-                **{name: fingerprint[name] for name in ("data", "encoder", "student")},
-            }
-        )
+        point["hash"] = point_hash(point, plan, fingerprint)
     asked = {name: value for name, value in config.as_dict().items() if name != "command"}
     return {
         "schema": SCHEMA,
@@ -147,6 +135,24 @@ def make(config: SweepConfig, machine: resources.Machine | None = None) -> dict[
         "fingerprint": fingerprint,
         "plan": plan,
     }
+
+
+def point_hash(point: dict[str, Any], plan: dict[str, Any], fingerprint: dict[str, Any]) -> str:
+    """Hash of all that was asked and decides the numbers of a trial of `point`; code and versions are not in it."""
+    student = plan["student"]
+    return artifacts.key_of(
+        {
+            "method": point["method"],
+            "params": point["params"],
+            "seed": point["seed"],
+            **{name: point[name] for name in ("recipe", "head")},
+            "training": {**plan["training"], **point["training"]},
+            "numerics": plan["numerics"],
+            "teacher": {name: plan["teacher"][name] for name in ("lr", "seed", "keep", "mode", "training")},
+            "student": {name: student[name] for name in ("init", "kept")},
+            **{name: fingerprint[name] for name in ("data", "encoder", "student")},
+        }
+    )
 
 
 def _check_fit(method: Method, points: list[dict[str, Any]], student: dict[str, Any], models: Models) -> None:
