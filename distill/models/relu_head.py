@@ -27,7 +27,7 @@ class BertReluHeadForSequenceClassification(BertForSequenceClassification):
         super().__init__(config)
         # The one module between pooled output and classifier; what comes with the base class (labels, losses, return
         # types) stays the library's own.
-        self.dropout = nn.ReLU()
+        self.add_module("dropout", nn.ReLU())
 
 
 # With these `save_pretrained` puts this file beside the weights and names its classes in config.json.

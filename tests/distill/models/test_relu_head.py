@@ -105,8 +105,7 @@ def test_a_saved_folder_is_the_head_again_without_its_code(saved: tuple[Any, Pat
 
 
 def test_it_can_be_cut_for_another_task(saved: tuple[Any, Path], tmp_path: Path) -> None:
-    model, folder = saved
-    model.bert.save_pretrained(tmp_path / "bare")
+    saved[0].bert.save_pretrained(tmp_path / "bare")
     student = load_classifier(tmp_path / "bare", registry.get("mnli"), (2,))
     assert shape_of(student).layers == 1
     assert student(**INPUTS).logits.shape == (8, 3)
