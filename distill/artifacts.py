@@ -1,4 +1,7 @@
-"""A content-addressed store for what many trials share: built once, sealed, checked when taken."""
+"""A content-addressed store for what many trials share: built once, sealed, checked when taken.
+
+`python -m distill.artifacts ls` lists it, `python -m distill.artifacts gc` removes from it.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from distill import artifact_use
 
 SEAL = "artifact.json"
 PLACE = "DISTILL_TUNE_ARTIFACTS"
@@ -61,7 +66,8 @@ def hash_encoder(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _alive(process: int) -> bool:
+def alive(process: int) -> bool:
+    """Whether this host runs a process of this number."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -75,7 +81,8 @@ class Store:
     """Artifacts as folders `<kind>-<key>` below one place.
 
     A folder is filled beside its final name and renamed when whole, so a kill leaves nothing half-built under it.
-    The seal lists every file with its checksum; a damaged artifact is built again.
+    The seal lists every file with its checksum; a damaged artifact is built again. What a process took or built is
+    not removed by others while it runs (`distill.artifact_use`).
     """
 
     def __init__(self, place: Path | str | None = None) -> None:
@@ -85,8 +92,12 @@ class Store:
         return self.place / f"{kind}-{key}"
 
     def get(self, kind: str, key: str) -> Path | None:
-        """The artifact if it is there and unharmed, else None."""
+        """The artifact if it is there and unharmed, else None. It stays while this process runs."""
         folder = self.path(kind, key)
+        if not folder.is_dir():
+            return None
+        # Before the check, or it could be removed after it.
+        artifact_use.hold(self.place, folder.name)
         try:
             seal = json.loads((folder / SEAL).read_text())
             sound = all(hash_file(folder / name) == digest for name, digest in seal["files"].items())
@@ -107,6 +118,7 @@ class Store:
             return found
         target = self.path(kind, key)
         staging = self.place / f".{kind}-{key}.{socket.gethostname()}.{os.getpid()}"
+        artifact_use.hold(self.place, target.name)
         self._sweep_up(kind, key)
         staging.mkdir(parents=True)
         try:
@@ -138,9 +150,16 @@ class Store:
         """Remove what processes of this host that are gone left half-built of one artifact."""
         for folder in self.place.glob(f".{kind}-{key}.{socket.gethostname()}.*"):
             process = folder.name.rpartition(".")[2]
-            if process == str(os.getpid()) or not (process.isdigit() and _alive(int(process))):
+            if process == str(os.getpid()) or not (process.isdigit() and alive(int(process))):
                 shutil.rmtree(folder, ignore_errors=True)
 
     def facts(self, folder: Path) -> dict[str, Any]:
-        """What `fill` returned when the artifact was built."""
+        """What `fill` returned when the artifact was built. It stays while this process runs."""
+        artifact_use.hold(folder.parent, folder.name)
         return dict(json.loads((folder / SEAL).read_text())["facts"])
+
+
+if __name__ == "__main__":
+    from distill.artifact_command import main
+
+    raise SystemExit(main())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from distill import artifacts
+from distill import artifact_use, artifacts
+from distill.artifact_use import MARKS
 from distill.artifacts import SEAL, Store, hash_encoder, hash_file, key_of
 from tests.distill import tiny
 
@@ -107,7 +109,7 @@ def test_a_build_that_raises_leaves_nothing(store: Store) -> None:
 
     with pytest.raises(RuntimeError, match="disk is full"):
         store.build("teacher", INPUTS, fail)
-    assert list(store.place.iterdir()) == []
+    assert [path for path in store.place.iterdir() if path.name != MARKS] == []
 
 
 def test_a_kill_in_mid_build_leaves_nothing_under_the_name(store: Store) -> None:
@@ -145,7 +147,7 @@ def test_two_builders_at_once_agree(store: Store) -> None:
 
     folder = store.build("teacher", INPUTS, slow)
     assert store.get("teacher", key_of(INPUTS)) == folder
-    assert [path for path in store.place.iterdir() if path != folder] == []
+    assert {path.name for path in store.place.iterdir()} == {folder.name, MARKS}
 
 
 def test_default_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -185,3 +187,57 @@ def test_what_a_killed_build_left_is_swept_up_by_the_next(store: Store) -> None:
     store.build("thing", inputs, lambda folder: {})
     assert not (store.place / dead).exists()
     assert (store.place / alive).exists()
+
+
+def test_taking_notes_the_use_and_changes_nothing_sealed(store: Store) -> None:
+    folder = store.build("teacher", INPUTS, _Fill())
+    mark = store.place / MARKS / folder.name
+    os.utime(mark, (5, 5))
+    before = {path: path.stat().st_mtime_ns for path in (folder, *folder.rglob("*"))}
+    assert artifact_use.last_used(store.place, folder.name) == 5
+    assert store.get("teacher", key_of(INPUTS)) == folder
+    assert artifact_use.last_used(store.place, folder.name) == pytest.approx(time.time(), abs=60)
+    assert {path: path.stat().st_mtime_ns for path in (folder, *folder.rglob("*"))} == before
+    assert store.get("tokens", "0" * 16) is None
+    assert [file.name for file in (store.place / MARKS).iterdir()] == [folder.name]
+
+
+def test_a_store_that_may_only_be_read(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Simulated, because root may write everywhere."""
+    folder = store.build("teacher", INPUTS, _Fill())
+    artifact_use.release(store.place, folder.name)
+    mark, real = store.place / MARKS / folder.name, os.open
+
+    def refusing(path: Any, flags: int, *rest: Any, **named: Any) -> int:
+        if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+            raise OSError(30, "Read-only file system")
+        return real(path, flags, *rest, **named)
+
+    def refuse(*given: Any, **named: Any) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(os, "open", refusing)
+    monkeypatch.setattr(os, "utime", refuse)
+    assert store.get("teacher", key_of(INPUTS)) == folder
+    assert artifact_use.busy(store.place, folder.name), "even so, nobody may remove it now"
+    artifact_use.release(store.place, folder.name)
+    mark.unlink()
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    assert store.get("teacher", key_of(INPUTS)) == folder
+    assert store.facts(folder) == {"score": 0.5}
+    assert artifact_use.last_used(store.place, folder.name) is None
+
+
+def test_a_store_made_anew_is_locked_anew(store: Store) -> None:
+    folder = store.build("teacher", INPUTS, _Fill())
+    shutil.rmtree(store.place)
+    assert store.build("teacher", INPUTS, _Fill()) == folder
+    assert artifact_use.busy(store.place, folder.name)
+
+
+def test_facts_keep_an_artifact(store: Store) -> None:
+    folder = store.build("teacher", INPUTS, _Fill())
+    artifact_use.release(store.place, folder.name)
+    assert not artifact_use.busy(store.place, folder.name)
+    store.facts(folder)
+    assert artifact_use.busy(store.place, folder.name)

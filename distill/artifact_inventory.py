@@ -1,0 +1,252 @@
+"""What a store holds, in words, and taking things out of it."""
+
+from __future__ import annotations
+
+import calendar
+import json
+import os
+import re
+import shutil
+import socket
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from distill import artifact_use
+from distill.artifacts import SEAL, alive, hash_file
+
+_NAME = re.compile(r"([a-z][a-z0-9_-]*)-([0-9a-f]{16})")
+# Half-built, or half-removed: a dot, the artifact's name, host and process.
+_STAGING = re.compile(r"\.(?:removed-)?([a-z][a-z0-9_-]*-[0-9a-f]{16})\.(.+)\.(\d+)")
+_PROGRESS = re.compile(r"\.progress-.*\.jsonl")
+_DAY = 86400.0
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One artifact.
+
+    Attributes:
+        size: Bytes of all its files.
+        made: When it was built, in seconds since 1970; None when the seal does not say.
+        used: When it was last taken or built; when it was made, if nobody noted a use.
+        fault: What is wrong with it, or None.
+        busy: A running process uses or builds it.
+        what: What it is, for people.
+    """
+
+    kind: str
+    key: str
+    path: Path
+    size: int
+    made: float | None
+    used: float
+    fault: str | None
+    busy: bool
+    what: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind}-{self.key}"
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """What a build, or a removal, has not finished.
+
+    Attributes:
+        dead: Nobody is at it any more.
+    """
+
+    path: Path
+    size: int
+    dead: bool
+
+
+def entries(place: Path, check: bool = False) -> list[Entry]:
+    """The artifacts of a store, the most recently used first.
+
+    Args:
+        check: Verify every checksum, which reads every file.
+    """
+    found = [
+        (match, path)
+        for path in sorted(place.iterdir())
+        if (match := _NAME.fullmatch(path.name)) and path.is_dir() and not path.is_symlink()
+    ]
+    seals = {path: _seal(path) for _, path in found}
+    # Tokens do not name their task in seals of older versions; the teachers made from them do.
+    tasks: dict[str, str] = {}
+    for seal in seals.values():
+        inputs = seal.get("inputs")
+        if isinstance(inputs, Mapping) and inputs.get("tokens") and inputs.get("task"):
+            tasks[str(inputs["tokens"])] = str(inputs["task"])
+    listed = [_entry(match[1], match[2], path, seals[path], tasks, check) for match, path in found]
+    return sorted(listed, key=lambda entry: (-entry.used, entry.name))
+
+
+def _entry(kind: str, key: str, path: Path, seal: dict[str, Any], tasks: Mapping[str, str], check: bool) -> Entry:
+    made = _seconds(seal.get("made"))
+    return Entry(
+        kind=kind,
+        key=key,
+        path=path,
+        size=size_of(path),
+        made=made,
+        used=artifact_use.last_used(path.parent, path.name) or made or _newest(path),
+        fault=_fault(path, seal, check),
+        busy=artifact_use.busy(path.parent, path.name),
+        what=_words(kind, path.name, seal, tasks),
+    )
+
+
+def _seal(folder: Path) -> dict[str, Any]:
+    try:
+        seal = json.loads((folder / SEAL).read_text())
+    except (OSError, ValueError):
+        return {}
+    return seal if isinstance(seal, dict) else {}
+
+
+def _fault(folder: Path, seal: Mapping[str, Any], check: bool) -> str | None:
+    files = seal.get("files")
+    if not isinstance(files, Mapping):
+        return "no seal that can be read"
+    for name, digest in files.items():
+        try:
+            if not (folder / name).is_file():
+                return f"{name} is missing"
+            if check and hash_file(folder / name) != digest:
+                return f"{name} is not as sealed"
+        except OSError as error:
+            return f"{name} cannot be read ({error.strerror})"
+    return None
+
+
+def _words(kind: str, name: str, seal: Mapping[str, Any], tasks: Mapping[str, str]) -> str:
+    """What an artifact is; what its seal lacks is left out."""
+    inputs, facts = seal.get("inputs"), seal.get("facts")
+    if not isinstance(inputs, Mapping) or not isinstance(facts, Mapping):
+        return "unknown"
+    try:
+        if kind == "teacher":
+            made = f"taken ready ({inputs['ready'][:8]})" if "ready" in inputs else f"encoder {inputs['encoder'][:8]}"
+            weak = "" if facts["verdict"]["ok"] else ", too weak to teach"
+            return (
+                f"teacher of {inputs['task']}, {made}: {facts['metric']} {facts['score']:.3f}{weak}, "
+                f"{facts['layers']} layers × {facts['hidden_size']}, {facts['parameters'] / 1e6:.1f} M parameters"
+            )
+        if kind == "tokens":
+            task = facts.get("task") or tasks.get(name) or f"data {inputs['data'][:8]}"
+            rows = f"{facts['train']['rows']} training and {facts['dev']['rows']} dev rows"
+            return f"tokens of {task}: {rows}, at most {inputs['max_length']} tokens each"
+    except (KeyError, TypeError, ValueError):
+        pass
+    plain = [f"{key} {value}" for key, value in inputs.items() if isinstance(value, (str, int, float))]
+    return ", ".join(plain)[:100] or "no inputs"
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files below a folder; what vanishes meanwhile counts nothing."""
+    return sum(_stat(file, "st_size") for file in (path, *path.rglob("*")) if file.is_file() and not file.is_symlink())
+
+
+def _newest(path: Path) -> float:
+    return float(max((_stat(file, "st_mtime") for file in (path, *path.rglob("*"))), default=0.0))
+
+
+def _stat(path: Path, field: str) -> Any:
+    try:
+        return getattr(path.lstat(), field)
+    except OSError:
+        return 0
+
+
+def _seconds(stamp: Any) -> float | None:
+    try:
+        return float(calendar.timegm(time.strptime(stamp, "%Y-%m-%dT%H:%M:%SZ")))
+    except (TypeError, ValueError):
+        return None
+
+
+def leftovers(place: Path) -> list[Leftover]:
+    """Folders of builds that have not ended, and their files of progress."""
+    now = time.time()
+    found = []
+    for path in sorted(place.iterdir()):
+        idle = now - _newest(path) > _DAY
+        if match := _STAGING.fullmatch(path.name):
+            name, host, process = match.groups()
+            here = host == socket.gethostname()
+            # The number of a dead process may be another's by now, and another host's cannot be asked: then time tells.
+            gone = (here and not alive(int(process))) or idle
+            found.append(Leftover(path, size_of(path), gone and not artifact_use.busy(place, name)))
+        elif _PROGRESS.fullmatch(path.name):
+            found.append(Leftover(path, size_of(path), idle))
+    return found
+
+
+def choose(
+    listed: Sequence[Entry],
+    names: Collection[str] = (),
+    kind: str | None = None,
+    unused_since: float | None = None,
+    max_size: int | None = None,
+) -> list[Entry]:
+    """What to remove, the least recently used first: all that fits what is given, or no more than `max_size` asks.
+
+    Args:
+        names: Names of artifacts; all when empty.
+        kind: Only these.
+        unused_since: Only what was not used after this time, in seconds since 1970.
+        max_size: Only until the whole store has at most so many bytes; what is in use is passed over.
+    """
+    chosen = [
+        entry
+        for entry in sorted(listed, key=lambda entry: (entry.used, entry.name))
+        if (not names or entry.name in names)
+        and (kind is None or entry.kind == kind)
+        and (unused_since is None or entry.used < unused_since)
+    ]
+    if max_size is None:
+        return chosen
+    total, enough = sum(entry.size for entry in listed), []
+    for entry in chosen:
+        if total <= max_size:
+            break
+        if not entry.busy:
+            enough.append(entry)
+            total -= entry.size
+    return enough
+
+
+def remove(entry: Entry) -> bool:
+    """Remove an artifact unless a process uses or builds it; whether it is gone.
+
+    It is moved aside in one step, so that nobody ever finds half of it.
+
+    Raises:
+        OSError: It may not be removed.
+    """
+    place = entry.path.parent
+    aside = place / f".removed-{entry.name}.{socket.gethostname()}.{os.getpid()}"
+    with artifact_use.alone(place, entry.name) as free:
+        if not free:
+            return False
+        entry.path.rename(aside)
+    shutil.rmtree(aside)
+    return True
+
+
+def sweep(leftover: Leftover) -> None:
+    """Remove what is left of a build.
+
+    Raises:
+        OSError: It may not be removed.
+    """
+    if leftover.path.is_dir():
+        shutil.rmtree(leftover.path)
+    else:
+        leftover.path.unlink(missing_ok=True)
