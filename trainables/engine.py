@@ -236,8 +236,8 @@ def _await_orphans(waiting: list[Trial], patience: float = 60.0) -> None:
         while (process := holder(trial.folder)) is not None:
             if time.monotonic() > end:
                 raise UserError(
-                    f"{trial.folder} is still being written by a worker of an earlier session ({process}); "
-                    "end that process and resume again."
+                    f"{trial.folder} is still being written by a worker of an earlier session "
+                    f"(process {process['pid']} on {process['host']}); end that process and resume again."
                 )
             time.sleep(0.2)
 

@@ -8,7 +8,7 @@ import os
 import socket
 import time
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from distill.errors import UserError
 from trainables.record import LOCK
@@ -65,7 +65,8 @@ class FolderLock:
 class SweepLock(FolderLock):
     """The driver's lock, whose refusal a person reads."""
 
-    def acquire(self, patience: float = 0.0) -> None:
+    # Someone who only looks at the lock holds it for an instant.
+    def acquire(self, patience: float = 0.3) -> None:
         """Take the lock.
 
         Raises:
@@ -75,18 +76,30 @@ class SweepLock(FolderLock):
             super().acquire(patience)
         except Held as error:
             raise UserError(
-                f"{self._file.parent} is being written by another sweep ({error}); wait for it or name another --out."
+                f"{self._file.parent} is being written by another sweep ({error}); wait for it, or name another folder."
             ) from error
 
 
-def holder(folder: Path) -> str | None:
-    """Who writes the folder right now, as host and process number; None when nobody does."""
-    if not (folder / LOCK).exists():
-        return None
-    lock = FolderLock(folder)
+def holder(folder: Path) -> dict[str, Any] | None:
+    """Who writes the folder right now, as `host` and `pid`; None when nobody does.
+
+    Only looks: the lock stays free for others but for an instant, and the file is not written.
+    """
     try:
-        lock.acquire()
-    except Held as error:
-        return str(error)
-    lock.release()
+        with (folder / LOCK).open() as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return _read(stream.read())
+    except FileNotFoundError:
+        pass
     return None
+
+
+def _read(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        # Taken this instant, and its holder has not signed yet.
+        found = None
+    return found if isinstance(found, dict) else {"host": None, "pid": None}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import heapq
 import sys
 import time
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TextIO
 
-from trainables.record import COMPLETE, FAIL, FINISHED, PRUNED, RUNNING, Record, Trial
+from trainables.record import BY_HAND, COMPLETE, FAIL, FINISHED, PRUNED, RUNNING, Record, Trial
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,6 +20,11 @@ _ROWS = 12
 def say(text: str) -> None:
     """One plain line, at once."""
     print(text, flush=True)
+
+
+def plural(count: int, word: str) -> str:
+    """ "1 trial", "2 trials"."""
+    return f"{count} {word}{'' if count == 1 else 's'}"
 
 
 def event_line(kind: str, trial: Trial, row: dict[str, Any], record: Record) -> str | None:
@@ -35,7 +41,9 @@ def event_line(kind: str, trial: Trial, row: dict[str, Any], record: Record) -> 
         again = f", attempt {row['attempt']}" if row["attempt"] > 1 else ""
         return f"{name}: started{again}."
     if row["state"] == PRUNED:
-        stop = trial.stop or {}
+        if trial.stop is None:
+            return f"{name}: {trial.cause} after {plural(len(trial.evaluations), 'evaluation')}."
+        stop = trial.stop
         reached = (trial.last or {}).get("value")
         # A cutoff between a number and a value that was not finite is of no use to a reader.
         cutoff = f"{stop['cutoff']:.3f}" if abs(stop["cutoff"]) < 1e6 else "every finite value"
@@ -56,8 +64,15 @@ def summary(record: Record) -> dict[str, str]:
     count = {state: sum(t.state == state for t in trials) for state in (RUNNING, COMPLETE, PRUNED, FAIL)}
     best, plan = record.best_trial(), record.plan
     finished = sum(t.state in FINISHED for t in trials)
-    text = f"{finished} of {len(trials)} finished · {count[RUNNING]} running · {count[PRUNED]} stopped early"
-    facts = {"trials": f"{text} · {count[FAIL]} failed"}
+    by_hand = sum(trial.by_hand for trial in trials)
+    parts = [
+        f"{finished} of {len(trials)} finished",
+        f"{count[RUNNING]} running",
+        f"{count[PRUNED] - by_hand} stopped early",
+        *([f"{by_hand} {BY_HAND}"] if by_hand else []),
+        f"{count[FAIL]} failed",
+    ]
+    facts = {"trials": " · ".join(parts)}
     if best is not None and best.score is not None:
         facts["best"] = f"{plan['metric']} {best.score:.3f} by {best.id} ({best.point['label']})"
     if plan["scheduler"]["rungs"]:
@@ -75,14 +90,19 @@ def _judged(trial: Trial, rung: float) -> bool:
 
 
 def seconds_left(record: Record) -> float | None:
-    """Upper bound on the time left: as if nothing more were stopped early; None before the first evaluation."""
-    rows = [row for t in record.trials.values() for row in t.evaluations.values() if row.get("seconds")]
-    if not rows:
+    """Time left, as if nothing more were stopped early; None before the first evaluation.
+
+    The unfinished trials are laid onto the slots in their order, each evaluation as long as the measured ones on
+    average: the last trials leave slots idle, which a mere division would miss.
+    """
+    measured = [row["seconds"] for t in record.trials.values() for row in t.evaluations.values() if row.get("seconds")]
+    if not measured:
         return None
-    mean = sum(row["seconds"] for row in rows) / len(rows)
     plan = record.plan
-    missing = sum(plan["evaluations"] - len(t.evaluations) for t in record.unfinished())
-    return float(mean * missing / plan["resources"]["max_concurrent"])
+    slots = [0] * plan["resources"]["max_concurrent"]
+    for trial in sorted(record.unfinished(), key=lambda trial: trial.state != RUNNING):
+        heapq.heapreplace(slots, slots[0] + plan["evaluations"] - len(trial.evaluations))
+    return max(slots) * sum(measured) / len(measured)
 
 
 class PlainProgress(AbstractContextManager["PlainProgress"]):

@@ -6,6 +6,8 @@ A sweep's folder holds (see docs/record.md):
     prepared.json    what many trials share: data, teacher, student shape
     rows.jsonl       one line per event, in order, append-only; the authority for resume and report
     study.journal    the same trials as an Optuna study, for Optuna's own tools
+    tensorboard/     the same curves as TensorBoard's event files
+    stop/            requests to stop a trial, until the driver has answered them
     trials/<point>/  dev predictions, what the method wants seen, checkpoints
 
 `Record` is the fold of the rows over the plan. Reader and writer share `Record.apply`, so what a resumed sweep
@@ -24,16 +26,20 @@ from typing import Any
 from distill.errors import UserError
 
 SCHEMA = 1
-SWEEP, PREPARED, ROWS, JOURNAL, TRIALS, LOCK = (
+SWEEP, PREPARED, ROWS, JOURNAL, TRIALS, LOCK, TENSORBOARD, STOP = (
     "sweep.json",
     "prepared.json",
     "rows.jsonl",
     "study.journal",
     "trials",
     "lock",
+    "tensorboard",
+    "stop",
 )
 WAITING, RUNNING, COMPLETE, PRUNED, FAIL = "WAITING", "RUNNING", "COMPLETE", "PRUNED", "FAIL"
 FINISHED = (COMPLETE, PRUNED, FAIL)
+# The cause of a PRUNED trial that no rung stopped.
+BY_HAND = "stopped by hand"
 
 
 @dataclass
@@ -44,7 +50,7 @@ class Trial:
         point: The planned point: id, number, method, params, origin, grades, seed.
         state: WAITING, RUNNING, COMPLETE, PRUNED or FAIL.
         evaluations: Rows of kind "evaluation" by their 1-based number, each the first recorded.
-        cause: Why a FAIL failed.
+        cause: Why a FAIL failed; `BY_HAND` where a person stopped the trial; else None.
         faults: Replayed values that differed from the recorded ones.
     """
 
@@ -90,8 +96,13 @@ class Trial:
         return sum(float(row.get("seconds", 0.0)) for row in self.evaluations.values())
 
     @property
+    def by_hand(self) -> bool:
+        """Whether a person stopped the trial."""
+        return self.state == PRUNED and self.cause == BY_HAND
+
+    @property
     def stop(self) -> dict[str, Any] | None:
-        """The rung decision that stopped the trial."""
+        """The rung decision that stopped the trial; None where it was stopped by hand."""
         for row in self.evaluations.values():
             if row.get("decision") and row["decision"]["stop"]:
                 return dict(row["decision"])
@@ -129,14 +140,28 @@ class Record:
         scored = [t for t in self.trials.values() if t.score is not None and t.is_baseline == baseline]
         return max(scored, key=lambda trial: trial.score or -math.inf, default=None)
 
+    def add(self, points: list[dict[str, Any]]) -> None:
+        """Let the plan in memory have further points, after its own.
+
+        Raises:
+            UserError: A point is there already.
+        """
+        for point in points:
+            if point["id"] in self.trials:
+                raise UserError(f"{self.path / ROWS} adds point {point['id']}, which is there already.")
+            self.header["plan"]["points"].append(point)
+            self.trials[point["id"]] = Trial(point=point, folder=self.path / TRIALS / point["id"])
+
     def apply(self, row: dict[str, Any]) -> None:
         """Fold one row in.
 
         Raises:
-            UserError: The row names a point that the plan does not have.
+            UserError: The row names a point that the plan does not have, or adds one that it has.
         """
         self.rows.append(row)
-        if row["kind"] == "session":
+        if row["kind"] == "extend":
+            self.add(row["points"])
+        if row["kind"] in ("session", "extend"):
             return
         trial = self.trials.get(row["point"])
         if trial is None:
@@ -165,8 +190,9 @@ def read(path: Path | str) -> Record:
             "use the version of distill-tune that wrote it."
         )
     prepared = json.loads((path / PREPARED).read_text()) if (path / PREPARED).exists() else None
-    trials = {point["id"]: Trial(point=point, folder=path / TRIALS / point["id"]) for point in header["plan"]["points"]}
-    record = Record(path=path, header=header, prepared=prepared, trials=trials)
+    record = Record(path=path, header=header, prepared=prepared, trials={})
+    points, header["plan"]["points"] = header["plan"]["points"], []
+    record.add(points)
     for row in rows(path):
         record.apply(row)
     return record

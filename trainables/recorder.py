@@ -16,6 +16,7 @@ from typing import Any
 from distill.errors import UserError
 from trainables.lock import SweepLock
 from trainables.record import (
+    BY_HAND,
     COMPLETE,
     FAIL,
     FINISHED,
@@ -117,6 +118,18 @@ class Recorder:
         """A driver started or came back."""
         self._append({"kind": "session", "number": self.record.sessions + 1, "argv": arguments})
 
+    def extend(self, points: list[dict[str, Any]], arguments: list[str]) -> None:
+        """Add further points to the plan; `sweep.json` stays as it was written.
+
+        Raises:
+            UserError: The plan has one of them.
+        """
+        for point in points:
+            if point["id"] in self.record.trials:
+                raise UserError(f"{self.path} has a point {point['id']} already.")
+        self._append({"kind": "extend", "points": points, "argv": arguments})
+        self.study.catch_up()
+
     def prepared(self, facts: dict[str, Any]) -> None:
         """What the trials share is ready.
 
@@ -177,6 +190,12 @@ class Recorder:
         if trial.state not in FINISHED:
             self._close(trial, FAIL, cause)
 
+    def stopped(self, point: str) -> None:
+        """A person stops a trial, whether it runs or waits; the student of its best evaluation stays eligible."""
+        trial = self.record.trials[point]
+        if trial.state not in FINISHED:
+            self._close(trial, PRUNED, BY_HAND)
+
     def _close_if_due(self, trial: Trial) -> bool:
         if trial.stop is not None:
             self._close(trial, PRUNED)
@@ -186,6 +205,7 @@ class Recorder:
 
     def _close(self, trial: Trial, state: str, cause: str | None = None) -> None:
         self._state(trial, state, cause)
+        self.study.started(trial)
         self.study.finished(trial)
         self.tidy()
 

@@ -40,9 +40,10 @@ class Study:
             study_name=SEARCH, storage=self._storage, direction="maximize", load_if_exists=True
         )
         self._ids: dict[str, int] = {}
-        self._catch_up()
+        self.catch_up()
 
-    def _catch_up(self) -> None:
+    def catch_up(self) -> None:
+        """Bring the study up to what the record says."""
         if not self._study.get_trials(deepcopy=False):
             plan = self._record.plan
             for name in ("method", "task", "task_title", "layers", "metric", "recipe", "seed"):

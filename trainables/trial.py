@@ -23,7 +23,7 @@ from distill.training.batching import Tokens
 from distill.training.loop import Diverged, Evaluation, Run
 from distill.training.settings import Numerics, Training
 from trainables.lock import FolderLock
-from trainables.record import PREPARED, SWEEP, TRIALS
+from trainables.record import TRIALS, read
 
 # Reported in place of a value that does not exist, so that every report has the metric.
 WORST = -1e30
@@ -96,9 +96,9 @@ class _Work:
     """A run, its files, and the rows it has produced."""
 
     def __init__(self, sweep: Path, point: str) -> None:
-        header, prepared = (json.loads((sweep / name).read_text()) for name in (SWEEP, PREPARED))
-        plan = header["plan"]
-        spec = next(p for p in plan["points"] if p["id"] == point)
+        record = read(sweep)
+        plan, prepared, spec = record.plan, record.prepared, record.trials[point].point
+        assert prepared is not None
         self.folder = sweep / TRIALS / point
         self.rows: list[dict[str, Any]] = []
         self.best: float | None = None

@@ -72,9 +72,29 @@ def test_summary_and_time_left(sweep: Recorder) -> None:
     assert facts["best"].startswith("mcc ")
     assert "by p00" in facts["best"]
     assert facts["rungs"] == "epoch 1: 2 judged · epoch 2: 1 judged"
-    # Two seconds an evaluation, three trials of four left, two at once.
-    assert progress.seconds_left(sweep.record) == pytest.approx(12.0)
+    # Two seconds an evaluation, three trials of four left, two at once: two rounds of eight seconds.
+    assert progress.seconds_left(sweep.record) == pytest.approx(16.0)
     assert facts["time left"] == "at most 1 min"
+
+
+def test_time_left_follows_the_trials_at_work_first(tmp_path: Path) -> None:
+    sweep = create(tmp_path / "s", points=3, epochs=4, scheduler="none", baseline=False)
+    run_to_end(sweep, "p02", 3)
+    # p02 needs one evaluation, p00 four, and p01 four after p02: five in all, of two seconds.
+    assert progress.seconds_left(sweep.record) == pytest.approx(10.0)
+
+
+def test_a_stop_by_hand_is_told_and_counted(sweep: Recorder) -> None:
+    stream = listening(sweep)
+    run_to_end(sweep, "p00", 1)
+    sweep.stopped("p00")
+    sweep.stopped("p01")
+    text = stream.getvalue()
+    assert "p00" in text
+    assert "stopped by hand after 1 evaluation." in text
+    assert "stopped by hand after 0 evaluations." in text
+    trials = progress.summary(sweep.record)["trials"]
+    assert trials == "2 of 5 finished · 0 running · 0 stopped early · 2 stopped by hand · 0 failed"
 
 
 def console(width: int = 100) -> tuple[Any, io.StringIO]:
