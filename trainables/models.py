@@ -1,28 +1,44 @@
-"""Teacher, data and the teacher's own recipe, as a person asked or as embedded. Imports without torch and Ray."""
+"""Teacher, data and the teacher's own recipe: as asked, from the hub, or as embedded. Imports without torch and Ray."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from distill import artifacts
 from distill.errors import UserError
-from distill.models import embedded
-from distill.models.folder import EncoderFolder, inspect
+from distill.hub import HubUnreachable, words
+from distill.methods.base import Method, nearest
+from distill.models import embedded, hub
+from distill.models.folder import EncoderFolder, hub_id, inspect
 from distill.tasks import glue, registry
+from distill.tasks import hub as hub_rows
 from distill.tasks.base import Task, TaskData
-from distill.training.settings import Numerics, Training
-from trainables.config import SweepConfig
+from distill.teacher import ready
+from distill.training.settings import TRAINING_FIELDS, Numerics, Training, parse
+from trainables.config import TEACHER, SweepConfig
 
 # The embedded encoder comes from sentence similarity and needs larger steps to leave it.
-_LR = {"local": 5e-5, "embedded": 1e-4}
+_LR = {"hub": 5e-5, "local": 5e-5, "embedded": 1e-4}
 # Made-up data has few rows; with fewer passes over them the luck of a seed decides what the teacher learns.
-_EPOCHS = {"local": 4, "embedded": 8}
+_EPOCHS = {"hub": 4, "local": 4, "embedded": 8}
+# Seconds that the hub may take to answer where nobody asked for it.
+_PATIENCE = 5.0
+
+Hub = dict[str, str]
 
 
 @dataclass(frozen=True)
 class Models:
-    """The encoders of a sweep and where the data comes from."""
+    """The encoders of a sweep and where the data comes from.
+
+    Attributes:
+        teacher_origin, data_origin: "hub", "local" or "embedded".
+        teacher_hub: `id` and `revision` (a commit) of a teacher from the hub.
+        teacher_mode: "finetune", or "ready" where the teacher is taken as it is.
+        data_hub: `id`, `config` and `revision` of data from the hub.
+    """
 
     task: Task
     data: TaskData
@@ -31,61 +47,191 @@ class Models:
     teacher_name: str
     data_origin: str
     notices: tuple[str, ...]
-    teacher_mode: str = "finetune"
-    teacher_hub: dict[str, str] | None = None
-    data_hub: dict[str, str] | None = None
+    teacher_hub: Hub | None = None
+    teacher_mode: ready.Mode = "finetune"
+    data_hub: Hub | None = None
 
 
 def resolve_models(config: SweepConfig) -> Models:
-    """Find teacher and data; fall back on what is embedded, and say so.
+    """Find teacher and data: what is named, else the hub's, else what is embedded, and say so.
 
     Raises:
-        UserError: A folder or file is missing or malformed, or nothing can stand in for it.
+        UserError: What was asked for is not there or malformed, or nothing can stand in for it.
     """
-    task = registry.get(config.task)
-    notices = []
-    if config.teacher:
-        teacher, origin = inspect(config.teacher, "--teacher"), "local"
-        name = teacher.path.name
-    else:
-        teacher, origin, name = inspect(embedded.folder(), "--teacher"), "embedded", embedded.NAME
-        notices.append(f"No --teacher was named: the embedded encoder serves, {name}.")
-    if config.data_dir:
-        data, data_origin = glue.load(task, config.data_dir), "local"
-    else:
-        made_up = task if task.made_up else registry.stand_in(task)
-        if made_up is None:
-            raise UserError(
-                f"--task {task.name} needs --data-dir, a folder in GLUE's layout; no made-up data stands in."
-            )
-        data, data_origin = glue.load_made_up(made_up, seed=0), "embedded"
-        if made_up is not task:
-            notices.append(
-                f"No --data-dir was named: made-up data serves instead of {task.name}. The task is called "
-                f"{made_up.name}; its scores say nothing about {task.name}."
-            )
-        task = made_up
-    notices.extend(data.notes)
+    asked = registry.get(config.task)
+    _check_source(config, asked)
+    # The data goes first: it is small, so what is wrong with it shows before a large download.
+    task, data, data_origin, data_notices = _data(config, asked)
+    teacher, origin, found, name, notices = _teacher(config)
+    mode = ready.mode(config.finetune_teacher, teacher.path, task, name)
+    if mode == "ready":
+        notices.append(ready.notice(teacher.path, task))
+        if config.teacher_lr or config.teacher_epochs or config.teacher_settings or config.teacher_seed:
+            notices.append("Options of the teacher's training play no part: it is taken as it is.")
+    notices += [*data_notices, *data.notes]
+    data_hub = None
+    if data.commit is not None and task.hub is not None:
+        data_hub = {"id": task.hub.repository, "config": task.hub.config, "revision": data.commit}
     if config.max_train_rows and config.max_train_rows < len(data.train):
         notices.append(f"Training on {config.max_train_rows} of {len(data.train)} rows.")
         data = data.limit_train(config.max_train_rows, config.seed)
-    return Models(task, data, teacher, origin, name, data_origin, tuple(notices))
+    return Models(task, data, teacher, origin, name, data_origin, tuple(notices), found, mode, data_hub)
 
 
-def teacher_recipe(config: SweepConfig, models: Models, training: Training) -> dict[str, Any]:
-    """The teacher's own training: batch and length as the students', its own rate, epochs and seed."""
+def find_encoder(named: str, config: SweepConfig, flag: str) -> tuple[EncoderFolder, str, Hub | None]:
+    """An encoder that was named by folder or by hub id: the folder, its origin, and `id` and `revision` on the hub.
+
+    Raises:
+        UserError: It is not there, of another kind, or not of `--source`.
+    """
+    asked = None if config.source == "local" else hub_id(named)
+    if asked is None:
+        if config.source == "hub":
+            raise UserError(f"{flag} {named} is not the name of a model on the hub, which --source hub asks for.")
+        return inspect(named, flag), "local", None
+    return _from_hub(*asked, flag, hub.PATIENCE)
+
+
+def _from_hub(name: str, revision: str | None, flag: str, patience: float) -> tuple[EncoderFolder, str, Hub | None]:
+    folder = hub.fetch(name, revision, flag, patience=patience)
+    return inspect(folder, flag, name), "hub", {"id": name, "revision": folder.name}
+
+
+def ensure(plan: dict[str, Any]) -> None:
+    """Fetch again what a plan took from the hub and the cache has lost, at the same commits and to the same place.
+
+    Raises:
+        UserError: It cannot be had.
+    """
+    for part in ("teacher", "student"):
+        found, path = plan[part].get("hub"), plan[part].get("path")
+        if found and path:
+            # cache / models--NAME / snapshots / commit
+            hub.fetch(found["id"], found["revision"], f"--{part}", cache=Path(path).parents[2])
+
+
+def _check_source(config: SweepConfig, task: Task) -> None:
+    """Raise UserError where `--source` contradicts what is named."""
+    named = {"--teacher": config.teacher, "--student": config.student, "--data-dir": config.data_dir}
+    if config.source == "embedded":
+        for flag, value in named.items():
+            if value:
+                raise UserError(f"--source embedded takes nothing by name; leave out {flag} {value}, or --source.")
+    if config.source == "local":
+        for flag in ("--teacher", "--data-dir"):
+            if not named[flag]:
+                raise UserError(f"--source local needs {flag}, a folder.")
+    if config.source == "hub":
+        if config.data_dir:
+            raise UserError(
+                f"--source hub takes the data from the hub; leave out --data-dir {config.data_dir}, or --source."
+            )
+        if task.made_up:
+            raise UserError(f"--source hub: the data of {task.name} is generated; choose another --task.")
+
+
+def _teacher(config: SweepConfig) -> tuple[EncoderFolder, str, Hub | None, str, list[str]]:
+    """The teacher's encoder with origin, place on the hub, name for people, and what to say of it."""
+    if config.teacher:
+        encoder, origin, found = find_encoder(config.teacher, config, "--teacher")
+        return encoder, origin, found, found["id"] if found else encoder.path.name, []
+    why = ""
+    if config.source != "embedded":
+        try:
+            return *_from_hub(TEACHER, None, "--teacher", _PATIENCE), TEACHER, []
+        except HubUnreachable as error:
+            if config.source == "hub":
+                raise
+            why = _out_of_reach(error)
+    try:
+        encoder = inspect(embedded.folder(), "--teacher")
+    except UserError as error:
+        raise UserError(f"{words(error)}{why}.") from None
+    notice = f"No --teacher was named: the embedded encoder serves, {embedded.NAME}{why}."
+    return encoder, "embedded", None, embedded.NAME, [notice]
+
+
+def _data(config: SweepConfig, task: Task) -> tuple[Task, TaskData, str, list[str]]:
+    """The task that is run, its rows, their origin, and what to say of them."""
+    if config.data_dir:
+        return task, glue.load(task, config.data_dir), "local", []
+    why = ""
+    if task.hub is not None and config.source != "embedded":
+        try:
+            return task, hub_rows.load(task), "hub", []
+        except HubUnreachable as error:
+            if config.source == "hub":
+                raise
+            why = _out_of_reach(error)
+    made_up = task if task.made_up else registry.stand_in(task)
+    if made_up is None:
+        raise UserError(
+            f"--task {task.name} needs --data-dir, a folder in GLUE's layout; no made-up data stands in{why}."
+        )
+    notices = []
+    if made_up is not task:
+        notices.append(
+            f"No --data-dir was named: made-up data serves instead of {task.name}{why}. The task is called "
+            f"{made_up.name}; its scores say nothing about {task.name}."
+        )
+    return made_up, glue.load_made_up(made_up, seed=0), "embedded", notices
+
+
+def _out_of_reach(error: HubUnreachable) -> str:
+    return f"; the hub cannot be reached ({error.reason})"
+
+
+def teacher_recipe(config: SweepConfig, models: Models, training: Training, method: Method) -> dict[str, Any]:
+    """The teacher's own training: `lr`, `seed`, `keep` ("best" or "last" epoch) and numbers of `Training`.
+
+    What the recipe says comes first, then `--teacher-set`, then `--teacher-lr` and `--teacher-epochs`.
+
+    Args:
+        training: That of the students; the modern teacher shares its length of rows, so that it shares the tokens.
+
+    Raises:
+        UserError: A number is unknown or illegal, or rows may be longer than the encoder can read.
+    """
+    lr: float = _LR[models.teacher_origin]
+    keep = "best"
+    numbers: dict[str, Any] = {"epochs": _EPOCHS[models.data_origin], "max_length": training.max_length}
+    if config.recipe == "published" and method.published is not None:
+        numbers = dict(method.published.teacher)
+        lr, keep = numbers.pop("lr", lr), numbers.pop("keep", keep)
+    for name, value in config.teacher_settings.items():
+        if name not in TRAINING_FIELDS:
+            instead = "; --teacher-lr sets it." if name == "lr" else nearest(name, TRAINING_FIELDS)
+            raise UserError(f"--teacher-set has no number {name}{instead}")
+        try:
+            numbers[name] = parse(name, value)
+        except UserError as error:
+            raise UserError(f"--teacher-set {error}") from None
+    if config.teacher_epochs:
+        numbers["epochs"] = config.teacher_epochs
+    own = Training(**numbers)
+    check_length(own, models.teacher.positions, "teacher", "--teacher-set")
+    own.steps_per_epoch(len(models.data.train))
     return {
-        "lr": config.teacher_lr or _LR[models.teacher_origin],
+        "lr": config.teacher_lr or lr,
         "seed": config.teacher_seed,
-        "keep": "best",
-        "training": replace(training, epochs=config.teacher_epochs or _EPOCHS[models.data_origin]).as_dict(),
+        "keep": keep,
+        "training": own.as_dict(),
     }
 
 
 def shared_part(
-    config: SweepConfig, models: Models, training: Training, numerics: Numerics, cpus: int
+    config: SweepConfig,
+    models: Models,
+    training: Training,
+    numerics: Numerics,
+    cpus: int,
+    method: Method,
 ) -> dict[str, Any]:
-    """The part of a plan that decides what trials share: data, tokens, teacher. `trainables.teacher` needs no more."""
+    """The part of a plan that decides what trials share: data, tokens, teacher. `trainables.teacher` needs no more.
+
+    Raises:
+        UserError: The teacher's own numbers are unknown, illegal, or too large for its encoder.
+    """
     return {
         "task": models.task.name,
         "metric": models.task.metric,
@@ -95,23 +241,23 @@ def shared_part(
         "cpus": cpus,
         "teacher": {
             "origin": models.teacher_origin,
+            "hub": models.teacher_hub,
+            "mode": models.teacher_mode,
             "name": models.teacher_name,
             "path": str(models.teacher.path),
             "layers": models.teacher.layers,
             "hidden_size": models.teacher.hidden_size,
             "heads": models.teacher.heads,
-            "mode": models.teacher_mode,
-            "hub": models.teacher_hub,
             "allow_weak": config.allow_weak_teacher,
-            **teacher_recipe(config, models, training),
+            **teacher_recipe(config, models, training, method),
         },
     }
 
 
-def check_length(training: Training, positions: int, whose: str) -> None:
+def check_length(training: Training, positions: int, whose: str, flag: str = "--set") -> None:
     """Raise UserError when rows may be longer than an encoder can read."""
     if training.max_length > positions:
         raise UserError(
             f"max_length={training.max_length} exceeds the {positions} positions of the {whose}: "
-            f"--set max_length={positions}, or less."
+            f"{flag} max_length={positions}, or less."
         )

@@ -71,7 +71,7 @@ def make(config: SweepConfig, machine: resources.Machine | None = None) -> dict[
     allotted = resources.allot(machine, config.cpus_per_trial, config.gpus_per_trial, config.max_concurrent)
     numerics = resources.numerics(machine, allotted)
     plan = {
-        **shared_part(config, models, training, numerics, machine.cpus),
+        **shared_part(config, models, training, numerics, machine.cpus, method),
         "method": method.name,
         "method_title": method.title,
         "task_title": task.title,

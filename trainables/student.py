@@ -6,10 +6,9 @@ from typing import Any
 
 from distill.errors import UserError
 from distill.methods.base import Method
-from distill.models.folder import EncoderFolder, inspect
 from distill.models.layers import evenly
 from trainables.config import SweepConfig
-from trainables.models import Models
+from trainables.models import Models, find_encoder
 
 
 def resolve_student(config: SweepConfig, method: Method, models: Models) -> tuple[dict[str, Any], list[str]]:
@@ -53,7 +52,7 @@ def notices_of(method: Method, layers: int) -> list[str]:
 
 def _whole(named: str, config: SweepConfig, models: Models, notices: list[str]) -> tuple[dict[str, Any], list[str]]:
     """An encoder of its own, from a folder or the hub."""
-    folder, origin, hub = source(named, config)
+    folder, origin, hub = find_encoder(named, config, "--student")
     teacher = models.teacher
     if config.layers is not None and config.layers != folder.layers:
         raise UserError(
@@ -75,7 +74,7 @@ def _whole(named: str, config: SweepConfig, models: Models, notices: list[str]) 
         {
             "init": "folder",
             "path": str(folder.path),
-            "name": named if origin == "hub" else folder.path.name,
+            "name": hub["id"] if hub else folder.path.name,
             "origin": origin,
             "hub": hub,
             "kept": None,
@@ -87,10 +86,6 @@ def _whole(named: str, config: SweepConfig, models: Models, notices: list[str]) 
         },
         notices,
     )
-
-
-def source(named: str, config: SweepConfig) -> tuple[EncoderFolder, str, dict[str, str] | None]:
-    return inspect(named, "--student"), "local", None
 
 
 def _truncated(

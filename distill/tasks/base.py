@@ -30,6 +30,26 @@ class Positions:
 
 
 @dataclass(frozen=True)
+class HubRows:
+    """Where a task's rows are on the model hub.
+
+    Attributes:
+        config: Configuration of the data set.
+        first, second: Columns of the texts; `second` is None where there is one sentence.
+        labels: The hub's label names in the order of our ids; empty for regression.
+        dev: Split that serves as development split.
+        repository: Id of the data set.
+    """
+
+    config: str
+    first: str
+    second: str | None
+    labels: tuple[str, ...]
+    dev: str = "validation"
+    repository: str = "nyu-mll/glue"
+
+
+@dataclass(frozen=True)
 class Task:
     """One task: its labels, its metric and the layout of its files.
 
@@ -51,6 +71,7 @@ class Task:
             then left out; 0 refuses the first. Only for files that are torn as published.
         published_as: the name under which published grids list the task; None where nothing is published.
         generator: module whose ``generate(seed)`` makes the data; None for a task read from files.
+        hub: where the rows are on the model hub; None where they are not there.
     """
 
     name: str
@@ -69,6 +90,7 @@ class Task:
     torn_share: float = 0.0
     published_as: str | None = None
     generator: str | None = None
+    hub: HubRows | None = None
 
     @property
     def num_labels(self) -> int:
@@ -144,6 +166,7 @@ class TaskData:
         dev: development examples.
         source: where the data comes from, for people.
         notes: what the person should know about the reading (lines left out); empty when all went plainly.
+        commit: of the data set on the hub; None where the rows are not from there.
     """
 
     task: Task
@@ -151,6 +174,7 @@ class TaskData:
     dev: Examples
     source: str
     notes: tuple[str, ...] = field(default=())
+    commit: str | None = None
 
     def fingerprint(self) -> str:
         """Sha256 (hex) over task kind, label words, texts and labels of both splits, in order.

@@ -6,7 +6,7 @@ import difflib
 from dataclasses import replace
 
 from distill.errors import UserError
-from distill.tasks.base import Positions, Task
+from distill.tasks.base import HubRows, Positions, Task
 
 _BINARY = ("0", "1")
 _ENTAILMENT = ("entailment", "not_entailment")
@@ -24,6 +24,7 @@ _COLA = Task(
     # source, label, the author's star, sentence
     positions=Positions(width=4, label=1, first=3),
     published_as="cola",
+    hub=HubRows("cola", "sentence", None, ("unacceptable", "acceptable")),
 )
 _SST2 = Task(
     name="sst2",
@@ -35,6 +36,7 @@ _SST2 = Task(
     first_column="sentence",
     label_column="label",
     published_as="sst2",
+    hub=HubRows("sst2", "sentence", None, ("negative", "positive")),
 )
 _MRPC = Task(
     name="mrpc",
@@ -48,6 +50,7 @@ _MRPC = Task(
     second_column="#2 String",
     label_column="Quality",
     published_as="mrpc",
+    hub=HubRows("mrpc", "sentence1", "sentence2", ("not_equivalent", "equivalent")),
 )
 _QQP = Task(
     name="qqp",
@@ -63,6 +66,7 @@ _QQP = Task(
     # The published file has a few questions torn over two lines, and a few empty ones.
     torn_share=1e-4,
     published_as="qqp",
+    hub=HubRows("qqp", "question1", "question2", ("not_duplicate", "duplicate")),
 )
 _MNLI = Task(
     name="mnli",
@@ -76,6 +80,7 @@ _MNLI = Task(
     label_column="gold_label",
     dev_file="dev_matched.tsv",
     published_as="mnli",
+    hub=HubRows("mnli", "premise", "hypothesis", ("contradiction", "entailment", "neutral"), "validation_matched"),
 )
 _QNLI = Task(
     name="qnli",
@@ -88,6 +93,7 @@ _QNLI = Task(
     second_column="sentence",
     label_column="label",
     published_as="qnli",
+    hub=HubRows("qnli", "question", "sentence", _ENTAILMENT),
 )
 _RTE = Task(
     name="rte",
@@ -100,6 +106,7 @@ _RTE = Task(
     second_column="sentence2",
     label_column="label",
     published_as="rte",
+    hub=HubRows("rte", "sentence1", "sentence2", _ENTAILMENT),
 )
 _WNLI = Task(
     name="wnli",
@@ -112,6 +119,7 @@ _WNLI = Task(
     second_column="sentence2",
     label_column="label",
     published_as="wnli",
+    hub=HubRows("wnli", "sentence1", "sentence2", ("not_entailment", "entailment")),
 )
 _STSB = Task(
     name="stsb",
@@ -125,12 +133,14 @@ _STSB = Task(
     second_column="sentence2",
     label_column="score",
     published_as="stsb",
+    hub=HubRows("stsb", "sentence1", "sentence2", ()),
 )
 _COLA_MADE_UP = replace(
     _COLA,
     name="cola-made-up",
     title="made-up acceptability (generated sentences, not CoLA)",
     published_as=None,
+    hub=None,
     generator="distill.tasks.made_up",
 )
 

@@ -1,0 +1,175 @@
+"""A task's rows from the model hub, the same as from GLUE's own files. Imports without torch."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from distill.errors import UserError
+from distill.hub import (
+    HubUnreachable,
+    Say,
+    Wanted,
+    bars_on_terminals_only,
+    endpoint,
+    failing,
+    listed,
+    megabytes,
+    say_line,
+)
+from distill.tasks.base import Examples, HubRows, Task, TaskData
+
+# Seconds that the hub may take to answer.
+PATIENCE = 5.0
+# What stands in place of a label where there is none.
+_UNLABELLED = -1
+
+
+def load(task: Task, revision: str | None = None, *, say: Say = say_line, patience: float = PATIENCE) -> TaskData:
+    """Training and development rows of a task, with the library `datasets` and its cache.
+
+    Texts are stripped and labels numbered as in GLUE's files, so the rows have the fingerprint of those read there.
+
+    Args:
+        task: One that has `hub`.
+        revision: Commit of the data set; None is the newest, or the newest in the cache where the hub does not answer.
+        say: Takes one line per download.
+        patience: Seconds that the hub may take to answer.
+
+    Returns:
+        The data; `commit` says which commit it is of.
+
+    Raises:
+        HubUnreachable: No answer, and nothing in the cache.
+        UserError: The data set is not there, has unexpected columns or labels, or the download failed.
+    """
+    if task.hub is None:
+        raise ValueError(f"{task.name} is not on the hub")
+    rows = task.hub
+    wanted = Wanted("dataset", rows.repository, revision, f"--task {task.name}")
+    splits, commit = _splits(rows, wanted, say, patience)
+    shown = f"{rows.repository}, {rows.config}, at {commit[:8]}"
+    notes: list[str] = []
+    train, dev = (_examples(task, rows, splits, name, shown, notes) for name in ("train", rows.dev))
+    return TaskData(task, train, dev, f"{shown} (hub)", tuple(notes), commit)
+
+
+def _splits(rows: HubRows, wanted: Wanted, say: Say, patience: float) -> tuple[Any, str]:
+    """The data set's splits by name, and their commit."""
+    if wanted.revision and (found := _cached(rows, wanted.revision)):
+        return found, wanted.revision
+    try:
+        listing = listed(wanted, patience)
+    except HubUnreachable:
+        if wanted.revision is None and (found := _cached(rows)):
+            return found, _commit(found)
+        raise
+    if found := _cached(rows, listing.commit):
+        return found, listing.commit
+    size = sum(size for file, size in listing.files.items() if file.startswith(f"{rows.config}/"))
+    say(f"Downloading {rows.repository}, {rows.config}, from {endpoint()}: {megabytes(size)}.")
+    with failing(wanted, begun=True), _quiet():
+        from datasets import load_dataset
+
+        found = load_dataset(rows.repository, rows.config, revision=listing.commit)
+    if _commit(found) != listing.commit:
+        # The library takes another commit from its cache when the download of this one fails.
+        raise UserError(f"{wanted} did not arrive whole from {endpoint()}: run the command again, or {wanted.instead}.")
+    return found, listing.commit
+
+
+def _cached(rows: HubRows, commit: str | None = None) -> Any:
+    """The splits from the cache of `datasets`, of one commit or of the newest; None where it has none."""
+    from datasets.packaged_modules.cache.cache import Cache
+
+    version, digest = ("0.0.0", commit) if commit else ("auto", "auto")
+    try:
+        builder = Cache(
+            repo_id=rows.repository,
+            dataset_name=rows.repository.rpartition("/")[2],
+            config_name=rows.config,
+            version=version,
+            hash=digest,
+        )
+        return builder.as_dataset()
+    except (ValueError, OSError):
+        return None
+
+
+def _commit(splits: Any) -> str:
+    """The library keeps the rows of each commit in a folder of that name."""
+    return Path(next(iter(splits.values())).cache_files[0]["filename"]).parent.name
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Progress bars of both libraries on terminals only."""
+    from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    quiet = not sys.stderr.isatty() and not are_progress_bars_disabled()
+    if quiet:
+        disable_progress_bars()
+    try:
+        with bars_on_terminals_only():
+            yield
+    finally:
+        if quiet:
+            enable_progress_bars()
+
+
+def _examples(task: Task, rows: HubRows, splits: Any, name: str, shown: str, notes: list[str]) -> Examples:
+    """The labelled rows of one split; what was left out goes into `notes`."""
+    if name not in splits:
+        raise UserError(f"{shown} has no split {name} (it has {', '.join(splits)}); use --data-dir.")
+    split = splits[name]
+    columns = [rows.first, *([rows.second] if rows.second else []), "label"]
+    for column in columns:
+        if column not in split.column_names:
+            raise UserError(
+                f"{shown} has no column {column} in {name} (it has {', '.join(split.column_names)}); use --data-dir."
+            )
+    ids = _ids(task, rows, split.features["label"], shown)
+    content = split.select_columns(columns)[:]
+    texts = [[str(text or "").strip() for text in content[column]] for column in columns[:-1]]
+    labels = [_label(value, ids) for value in content["label"]]
+    known = [label is not None for label in labels]
+    whole = [all(row) for row in zip(*texts, strict=True)]
+    torn = sum(k and not w for k, w in zip(known, whole, strict=True))
+    if torn > math.floor(task.torn_share * len(labels)):
+        raise UserError(f"{shown} has {torn} rows with an empty text in {name}; use --data-dir.")
+    for count, what in ((torn, "with an empty text"), (len(known) - sum(known), "without a label")):
+        if count:
+            notes.append(f"{shown}: {count} rows {what} left out of {name}.")
+    kept = [i for i in range(len(labels)) if known[i] and whole[i]]
+    dtype = np.int64 if task.kind == "classification" else np.float32
+    array = np.asarray([labels[i] for i in kept], dtype=dtype)
+    if len(np.unique(array)) < 2:
+        raise UserError(f"{shown} has fewer than two different labels in {name}; use --data-dir.")
+    first, *second = (tuple(column[i] for i in kept) for column in texts)
+    return Examples(first, second[0] if second else None, array)
+
+
+def _ids(task: Task, rows: HubRows, feature: Any, shown: str) -> tuple[int, ...] | None:
+    """Our id for each of the hub's; None for scores."""
+    names = getattr(feature, "names", None)
+    if task.kind == "regression":
+        if names is not None or not str(getattr(feature, "dtype", "")).startswith("float"):
+            raise UserError(f"{shown} has labels where scores are expected; use --data-dir.")
+        return None
+    if names is None or sorted(names) != sorted(rows.labels):
+        found = "no names" if names is None else ", ".join(names)
+        raise UserError(f"{shown} has labels with {found} where {', '.join(rows.labels)} are expected; use --data-dir.")
+    return tuple(rows.labels.index(name) for name in names)
+
+
+def _label(value: Any, ids: tuple[int, ...] | None) -> float | None:
+    """Our id or the score; None where there is none."""
+    if value is None or value == _UNLABELLED or not math.isfinite(value):
+        return None
+    return float(value) if ids is None else ids[int(value)]
