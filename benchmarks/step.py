@@ -133,7 +133,9 @@ class PacedTokens(Tokens):
         object.__setattr__(self, "_pace", (name, run, clock, turns, after))
         return self
 
-    def batch(self, rows: np.ndarray, device: torch.device | str = "cpu") -> dict[str, torch.Tensor]:
+    def batch(
+        self, rows: np.ndarray, device: torch.device | str = "cpu", length: int | None = None
+    ) -> dict[str, torch.Tensor]:
         name, run, clock, turns, after = self.__dict__["_pace"]
         turns.wait(name)
         optimizer, schedule = run._parts["optimizer"], run._parts["schedule"]
@@ -150,7 +152,7 @@ class PacedTokens(Tokens):
 
             schedule.step = last
         clock.begin()
-        return super().batch(rows, device)
+        return super().batch(rows, device, length)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,10 +43,22 @@ class Tokens:
     def lengths(self) -> np.ndarray:
         return np.diff(self.offsets)
 
-    def batch(self, rows: np.ndarray, device: torch.device | str = "cpu") -> dict[str, Tensor]:
-        """Rows padded to the longest: `input_ids`, `attention_mask`, `token_type_ids` [B, S], `labels` [B]."""
+    def batch(
+        self, rows: np.ndarray, device: torch.device | str = "cpu", length: int | None = None
+    ) -> dict[str, Tensor]:
+        """`input_ids`, `attention_mask`, `token_type_ids` [B, S] and `labels` [B] of some rows.
+
+        Args:
+            length: S; the longest of the rows when None.
+
+        Raises:
+            ValueError: A row is longer than `length`.
+        """
         lengths = self.lengths[rows]
-        shape = (len(rows), int(lengths.max()))
+        longest = int(lengths.max())
+        if length is not None and longest > length:
+            raise ValueError(f"a row of {longest} tokens does not fit into {length}")
+        shape = (len(rows), length or longest)
         ids = np.full(shape, self.pad, dtype=np.int64)
         types = np.zeros(shape, dtype=np.int64)
         for i, row in enumerate(rows):
@@ -101,22 +114,45 @@ def tokenise(examples: Examples, tokenizer: Any, max_length: int) -> Tokens:
     )
 
 
-def training_order(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -> Iterator[np.ndarray]:
+def training_order(
+    lengths: np.ndarray,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    *,
+    by_length: bool = True,
+    drop_last: bool = False,
+) -> Iterator[np.ndarray]:
     """Row numbers of each batch of an epoch, a function of (seed, epoch) only.
 
     Rows are shuffled, sorted by length within groups of some batches, cut into batches, and the batches shuffled:
-    batches hold rows of like length, so little is padding. The last, incomplete batch is kept.
+    batches hold rows of like length, so little is padding.
+
+    Args:
+        by_length: False leaves the sorting out, for batches that are all padded to one length: they hold rows of any
+            length then.
+        drop_last: Leave out as many rows as would make an incomplete batch, other ones in each epoch.
     """
     generator = np.random.default_rng([seed, epoch])
     rows = generator.permutation(len(lengths))
+    if drop_last:
+        # Before the sorting, after which the last ones are the longest.
+        rows = rows[: len(rows) // batch_size * batch_size]
     group = batch_size * _GROUP
     batches: list[np.ndarray] = []
     for start in range(0, len(rows), group):
         part = rows[start : start + group]
-        part = part[np.argsort(lengths[part], kind="stable")]
+        if by_length:
+            part = part[np.argsort(lengths[part], kind="stable")]
         batches.extend(part[i : i + batch_size] for i in range(0, len(part), batch_size))
     for i in generator.permutation(len(batches)):
         yield batches[i]
+
+
+def in_groups(batches: Iterator[np.ndarray], size: int) -> Iterator[list[np.ndarray]]:
+    """So many batches at a time; the last group may hold fewer."""
+    while group := list(itertools.islice(batches, size)):
+        yield group
 
 
 def evaluation_order(lengths: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:

@@ -12,12 +12,12 @@ from torch import Tensor
 class BertAdam(torch.optim.Optimizer):
     """Adam with decoupled weight decay, no bias correction and a gradient clip for each tensor on its own.
 
-    For each parameter w with gradient g and k updates done before:
+    For each parameter w with gradient g:
 
         g ← g · min(1, max_grad_norm / (‖g‖ + 1e-6))
         m ← b1 · m + (1 − b1) · g
         v ← b2 · v + (1 − b2) · g²
-        w ← w − lr · schedule(k) · (m / (√v + eps) + weight_decay · w)
+        w ← w − lr · (m / (√v + eps) + weight_decay · w)
 
     It differs from `torch.optim.AdamW` in three ways that set the size of a step: the early moments are not
     corrected (steps 6.5 times as long around the tenth update, 1.3 times at the thousandth), eps is that of
@@ -29,8 +29,6 @@ class BertAdam(torch.optim.Optimizer):
             `weight_decay` and `max_grad_norm`. Published recipes give biases and LayerNorm weights a group
             without decay.
         lr: learning rate.
-        schedule: multiplier of `lr` as a function of the number of updates done before, from 0; None keeps 1.
-            It is not part of the state: pass the same one when loading a checkpoint.
         b1: decay of the mean of gradients.
         b2: decay of the mean of squared gradients.
         eps: added to the root of the mean of squares.
@@ -46,7 +44,6 @@ class BertAdam(torch.optim.Optimizer):
         self,
         params: Iterable[Tensor] | Iterable[dict[str, Any]],
         lr: float,
-        schedule: Callable[[int], float] | None = None,
         *,
         b1: float = 0.9,
         b2: float = 0.999,
@@ -58,7 +55,6 @@ class BertAdam(torch.optim.Optimizer):
             raise ValueError(f"lr, eps and weight_decay must not be negative: {lr}, {eps}, {weight_decay}")
         if not (0 <= b1 < 1 and 0 <= b2 < 1):
             raise ValueError(f"b1 and b2 must lie in [0, 1): {b1}, {b2}")
-        self._schedule = schedule
         defaults = {
             "lr": lr,
             "b1": b1,
@@ -66,7 +62,6 @@ class BertAdam(torch.optim.Optimizer):
             "eps": eps,
             "weight_decay": weight_decay,
             "max_grad_norm": max_grad_norm,
-            "updates": 0,
         }
         super().__init__(params, defaults)
 
@@ -84,12 +79,10 @@ class BertAdam(torch.optim.Optimizer):
         for group in self.param_groups:
             params = [p for p in group["params"] if p.grad is not None]
             if params:
-                factor = 1.0 if self._schedule is None else self._schedule(group["updates"])
-                self._update(group, params, group["lr"] * factor)
-            group["updates"] += 1
+                self._update(group, params)
         return loss
 
-    def _update(self, group: dict[str, Any], params: list[Tensor], lr: float) -> None:
+    def _update(self, group: dict[str, Any], params: list[Tensor]) -> None:
         for p in params:
             if not self.state[p]:
                 self.state[p].update(mean=torch.zeros_like(p), mean_square=torch.zeros_like(p))
@@ -108,4 +101,4 @@ class BertAdam(torch.optim.Optimizer):
         updates = torch._foreach_div(means, roots)
         if group["weight_decay"]:
             torch._foreach_add_(updates, params, alpha=group["weight_decay"])
-        torch._foreach_add_(params, updates, alpha=-lr)
+        torch._foreach_add_(params, updates, alpha=-group["lr"])

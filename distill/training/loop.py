@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -14,15 +15,17 @@ import torch
 from torch import Tensor, nn
 
 from distill.methods.base import Method, Stage
-from distill.methods.objective import Objective, Setting, Shape, total
+from distill.methods.objective import Objective, Setting, Shape, Term, total
 from distill.models.capture import Capture, shape_of
 from distill.tasks.base import Task
 from distill.tasks.metrics import get as get_metric
 from distill.teacher.source import TeacherSource
 from distill.training import checkpoint
-from distill.training.batching import Tokens, evaluation_order, training_order
-from distill.training.optim import adamw, linear_schedule
+from distill.training.batching import Tokens, evaluation_order, in_groups, training_order
+from distill.training.optim import build
 from distill.training.settings import Numerics, Training
+
+_START = {"stage": 0, "epoch": 0, "step": 0}
 
 
 class Diverged(Exception):
@@ -34,14 +37,16 @@ class Evaluation:
     """One look at the dev rows.
 
     Attributes:
-        number: 1-based, over the reporting stage.
-        epoch: Passes over the training rows so far in the stage.
+        number: 1-based, over the stage.
+        epoch: Passes over the training rows so far in the stage, in parts of one where the evaluation comes within.
         value: The task's metric.
         metrics: The metric and those shown beside it.
         terms: Mean of each named loss term over the steps since the last evaluation, and of the total.
         logits: float32 [n, C], in the order of the dev rows.
         seen: What the method wants shown.
         seconds: Since the last evaluation.
+        steps: Optimizer steps since the last evaluation.
+        lr: Learning rate of the next step.
         reporting: Whether it counts for the trial's score.
     """
 
@@ -61,9 +66,10 @@ class Evaluation:
 
 @dataclass
 class Run:
-    """One student trained by one method: iterate to train, one `Evaluation` per epoch.
+    """One student trained by one method: iterate to train, one `Evaluation` at each of `training.evaluations(rows)`.
 
-    Between two evaluations `state()` holds all that is needed to continue bit for bit.
+    Between two evaluations `state()` holds all that is needed to continue bit for bit. When dev is looked at changes
+    no weight.
 
     Args:
         student: A sequence classifier, already initialised.
@@ -82,7 +88,8 @@ class Run:
     numerics: Numerics
     seed: int
     source: TeacherSource | None = None
-    _position: dict[str, int] = field(default_factory=lambda: {"stage": 0, "epoch": 0})
+    # Steps are those done of the epoch.
+    _position: dict[str, int] = field(default_factory=lambda: dict(_START))
     _restored: dict[str, Any] | None = None
     _parts: dict[str, Any] = field(default_factory=dict)
 
@@ -110,7 +117,7 @@ class Run:
             self.student.load_state_dict(self._restored["student"])
         while self._position["stage"] < len(self.method.stages):
             yield from self._stage(self.method.stages[self._position["stage"]])
-            self._position = {"stage": self._position["stage"] + 1, "epoch": 0}
+            self._position = {**_START, "stage": self._position["stage"] + 1}
 
     def _stage(self, stage: Stage) -> Iterator[Evaluation]:
         training, numerics = self.training, self.numerics
@@ -129,9 +136,8 @@ class Run:
             raise ValueError(f"{self.method.name} needs a teacher source")
         for name, parameter in self.student.named_parameters():
             parameter.requires_grad_(stage.trainable == ("all",) or name.startswith(stage.trainable))
-        steps = math.ceil(len(self.train) / training.batch_size)
-        optimizer = adamw([self.student, objective], self.params["lr"], training.weight_decay)
-        schedule = linear_schedule(optimizer, round(training.warmup * steps * training.epochs), steps * training.epochs)
+        per_epoch = training.steps_per_epoch(len(self.train))
+        optimizer, schedule = build([self.student, objective], self.params["lr"], training, per_epoch * training.epochs)
         self._parts = {"objective": objective, "optimizer": optimizer, "schedule": schedule}
         if self._restored is not None:
             objective.load_state_dict(self._restored["objective"])
@@ -140,80 +146,111 @@ class Run:
             checkpoint.restore_random_state(self._restored["random"])
             self._restored = None
         capture = Capture(self.student, objective.needs)
+        done = self._position["epoch"] * per_epoch + self._position["step"]
+        steps = self._steps()
         try:
-            while self._position["epoch"] < training.epochs:
+            for number, due in enumerate(training.evaluations(len(self.train)), start=1):
+                if due <= done:
+                    continue
                 started = time.monotonic()
-                terms = self._epoch(capture, objective)
-                self._position["epoch"] += 1
-                yield self._evaluate(stage, objective, terms, steps, started)
+                terms = self._train(capture, objective, itertools.islice(steps, due - done), per_epoch)
+                metrics, logits = self._look(objective, due / per_epoch)
+                yield Evaluation(
+                    stage=stage.name,
+                    number=number,
+                    epoch=due / per_epoch,
+                    value=metrics[self.task.metric],
+                    metrics=metrics,
+                    terms=terms,
+                    logits=logits,
+                    seen=objective.observation(),
+                    seconds=time.monotonic() - started,
+                    steps=due - done,
+                    lr=float(schedule.get_last_lr()[0]),
+                    reporting=stage.reporting,
+                )
+                done = due
         finally:
             capture.close()
 
-    def _epoch(self, capture: Capture, objective: Objective) -> dict[str, float]:
-        """One pass over the training rows; mean of each term. Reads nothing back from the device in a step."""
-        training = self.training
+    def _steps(self) -> Iterator[list[np.ndarray]]:
+        """Rows of each batch of each optimizer step that is left of the stage."""
+        training, first, skipped = self.training, self._position["epoch"], self._position["step"]
+        for epoch in range(first, training.epochs):
+            batches = training_order(
+                self.train.lengths,
+                training.batch_size,
+                self.seed,
+                epoch,
+                by_length=training.padding == "longest",
+                drop_last=training.drop_last,
+            )
+            groups = in_groups(batches, training.accumulation)
+            yield from itertools.islice(groups, skipped if epoch == first else 0, None)
+
+    def _train(
+        self, capture: Capture, objective: Objective, steps: Iterable[list[np.ndarray]], per_epoch: int
+    ) -> dict[str, float]:
+        """Some optimizer steps; mean of each term over them. Reads nothing back from the device in a step."""
+        training, position = self.training, self._position
         optimizer, schedule = self._parts["optimizer"], self._parts["schedule"]
         trained = [p for group in optimizer.param_groups for p in group["params"]]
         sums: dict[str, Tensor] = {}
-        steps = 0
+        count = 0
         self.student.train()
         objective.train()
-        for rows in training_order(self.train.lengths, training.batch_size, self.seed, self._position["epoch"]):
-            batch = self.train.batch(rows, self.numerics.device)
-            inputs = {name: value for name, value in batch.items() if name != "labels"}
-            answer = None
-            with autocast(self.numerics):
-                if objective.uses_teacher:
-                    assert self.source is not None
-                    answer = self.source.answer(rows, inputs, objective.needs)
-                output = capture.run(**inputs)
-                try:
-                    terms = objective(output, answer, batch)
-                except FloatingPointError as error:
-                    raise Diverged(str(error)) from error
-            loss = total(terms)
+        for batches in steps:
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            if training.clip > 0:
+            for rows in batches:
+                terms = self._forward(capture, objective, rows)
+                loss = total(terms)
+                (loss / len(batches)).backward()
+                for name, value in [*((n, t.value) for n, t in terms.items()), ("total", loss)]:
+                    value = value.detach().float() / len(batches)
+                    sums[name] = sums[name] + value if name in sums else value
+            # BertAdam clips tensor by tensor, and itself.
+            if training.clip > 0 and training.optimizer == "adamw":
                 nn.utils.clip_grad_norm_(trained, training.clip)
             optimizer.step()
             schedule.step()
-            steps += 1
-            for name, value in [*((n, t.value) for n, t in terms.items()), ("total", loss)]:
-                value = value.detach().float()
-                sums[name] = sums[name] + value if name in sums else value
-        means = {name: float(value) / steps for name, value in sums.items()}
+            count += 1
+            position["step"] += 1
+            if position["step"] == per_epoch:
+                position.update(epoch=position["epoch"] + 1, step=0)
+        means = {name: float(value) / count for name, value in sums.items()}
         if not all(math.isfinite(mean) for mean in means.values()):
             broken = ", ".join(name for name, mean in means.items() if not math.isfinite(mean))
-            raise Diverged(f"not finite in epoch {self._position['epoch'] + 1}: {broken}")
+            raise Diverged(f"not finite by epoch {position['epoch'] + position['step'] / per_epoch:.4g}: {broken}")
         return means
 
-    def _evaluate(
-        self, stage: Stage, objective: Objective, terms: dict[str, float], steps: int, started: float
-    ) -> Evaluation:
+    def _forward(self, capture: Capture, objective: Objective, rows: np.ndarray) -> dict[str, Term]:
+        """Terms of one batch."""
+        length = self.training.max_length if self.training.padding == "max_length" else None
+        batch = self.train.batch(rows, self.numerics.device, length)
+        inputs = {name: value for name, value in batch.items() if name != "labels"}
+        answer = None
+        with autocast(self.numerics):
+            if objective.uses_teacher:
+                assert self.source is not None
+                answer = self.source.answer(rows, inputs, objective.needs)
+            output = capture.run(**inputs)
+            try:
+                terms: dict[str, Term] = objective(output, answer, batch)
+            except FloatingPointError as error:
+                raise Diverged(str(error)) from error
+        return terms
+
+    def _look(self, objective: Objective, epoch: float) -> tuple[dict[str, float], np.ndarray]:
+        """Metrics and logits of the dev rows."""
         logits = predict(self.student, self.dev, self.training.evaluation_batch, self.numerics.device)
         metrics = {
             name: get_metric(name).compute(logits, self.dev.labels)
             for name in dict.fromkeys((self.task.metric, *self.task.also))
         }
         objective.flush()
-        value = metrics[self.task.metric]
-        if not math.isfinite(value):
-            raise Diverged(f"{self.task.metric} is not finite after epoch {self._position['epoch']}")
-        return Evaluation(
-            stage=stage.name,
-            number=self._position["epoch"],
-            epoch=float(self._position["epoch"]),
-            value=value,
-            metrics=metrics,
-            terms=terms,
-            logits=logits,
-            seen=objective.observation(),
-            seconds=time.monotonic() - started,
-            steps=steps,
-            lr=float(self._parts["schedule"].get_last_lr()[0]),
-            reporting=stage.reporting,
-        )
+        if not math.isfinite(metrics[self.task.metric]):
+            raise Diverged(f"{self.task.metric} is not finite at epoch {epoch:.4g}")
+        return metrics, logits
 
 
 def autocast(numerics: Numerics) -> contextlib.AbstractContextManager[Any]:
@@ -225,7 +262,10 @@ def autocast(numerics: Numerics) -> contextlib.AbstractContextManager[Any]:
 
 @torch.no_grad()
 def predict(model: Any, tokens: Tokens, batch_size: int, device: str = "cpu") -> np.ndarray:
-    """Logits float32 [n, C] in the order of `tokens`, in eval mode and full precision."""
+    """Logits float32 [n, C] in the order of `tokens`, in eval mode and full precision.
+
+    Rows are padded to the longest of their batch in every recipe: what stands behind a row does not reach its logits.
+    """
     was_training = model.training
     model.eval()
     logits: np.ndarray | None = None

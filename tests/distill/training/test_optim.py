@@ -7,8 +7,10 @@ import math
 import pytest
 import torch
 from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
 
-from distill.training.optim import adamw, linear_schedule
+from distill.training.optim import build, multiplier, parameter_groups
+from distill.training.settings import Training
 from tests.distill import tiny
 
 
@@ -23,7 +25,7 @@ class _Small(nn.Module):
 def test_updates_follow_the_formula() -> None:
     lr, decay, b1, b2, eps = 0.1, 0.3, 0.9, 0.999, 1e-8
     module = _Small()
-    optimizer = adamw([module], lr, decay)
+    optimizer, _ = build([module], lr, Training(weight_decay=decay, warmup=0.0, schedule="constant"), 5)
     expected = {name: p.detach().clone() for name, p in module.named_parameters()}
     mean = {name: torch.zeros_like(p) for name, p in expected.items()}
     square = {name: torch.zeros_like(p) for name, p in expected.items()}
@@ -44,7 +46,7 @@ def test_updates_follow_the_formula() -> None:
 
 def test_biases_and_normalisation_are_spared_from_decay() -> None:
     model = tiny.classifier()
-    decayed, spared = adamw([model], 1e-3, 0.01).param_groups
+    decayed, spared = parameter_groups([model], 0.01)
     names = {id(p): name for name, p in model.named_parameters()}
     assert (decayed["weight_decay"], spared["weight_decay"]) == (0.01, 0.0)
     assert all(names[id(p)].endswith("bias") or "LayerNorm" in names[id(p)] for p in spared["params"])
@@ -56,7 +58,7 @@ def test_shared_and_frozen_parameters() -> None:
     first, second = _Small(), _Small()
     second.weight = first.weight
     second.bias.requires_grad_(False)
-    decayed, spared = adamw([first, second], 1e-3, 0.01).param_groups
+    decayed, spared = parameter_groups([first, second], 0.01)
     assert [id(p) for p in decayed["params"]] == [id(first.weight)]
     assert [id(p) for p in spared["params"]] == [id(first.bias)]
 
@@ -65,7 +67,7 @@ def test_shared_and_frozen_parameters() -> None:
 def test_schedule_rises_and_falls_linearly(warmup: int, steps: int) -> None:
     peak = 0.5
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=peak)
-    schedule = linear_schedule(optimizer, warmup, steps)
+    schedule = LambdaLR(optimizer, multiplier(Training(warmup=warmup / steps), steps))
     for step in range(steps + 3):
         rising = step / warmup if step < warmup else math.inf
         falling = (steps - step) / (steps - warmup) if warmup < steps else (0.0 if step >= warmup else math.inf)
