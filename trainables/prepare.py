@@ -2,50 +2,34 @@
 
 from __future__ import annotations
 
-import json
-import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distill.artifacts import Store
+from distill.artifacts import Store, key_of
 from distill.errors import UserError
-from distill.tasks import glue, registry, tokens
+from distill.tasks import registry, tokens
 from distill.tasks.base import Task, TaskData
-from distill.training.settings import Numerics, Training
-
-Say = Callable[[str], None]
+from trainables import rows as origins
+from trainables.teacher_work import Head, Order, ReadingOrder, Remote, Say, TeacherOrder, find
 
 
 class Interrupted(Exception):
     """A person stopped the sweep while its teacher was being made."""
 
 
-@dataclass(frozen=True)
-class TeacherOrder:
-    """Everything a worker needs to make the teacher."""
-
-    store: str
-    encoder: str
-    tokens: str
-    task: str
-    training: dict[str, Any]
-    lr: float
-    seed: int
-    numerics: dict[str, Any]
-    progress: str
-
-
 def load_data(config: dict[str, Any], plan: dict[str, Any]) -> TaskData:
     """The rows that the plan was made for, read or generated again.
+
+    Args:
+        config: What was asked, as the record has it.
 
     Raises:
         UserError: They cannot be read.
     """
-    task = registry.get(plan["task"])
-    data = glue.load_made_up(task, seed=0) if task.made_up else glue.load(task, config["data_dir"])
+    hub = plan["data"].get("hub") or {}
+    data = origins.read(registry.get(plan["task"]), plan["data"]["origin"], config["data_dir"], hub.get("revision"))
     if config["max_train_rows"] and config["max_train_rows"] < len(data.train):
         data = data.limit_train(config["max_train_rows"], config["seed"])
     return data
@@ -54,7 +38,7 @@ def load_data(config: dict[str, Any], plan: dict[str, Any]) -> TaskData:
 def prepare(
     header: dict[str, Any], data: TaskData, say: Say, stopped: Callable[[], bool] = lambda: False
 ) -> dict[str, Any]:
-    """Build or find the tokenised data and the teacher, and check the teacher.
+    """Build or find the tokenised data and the teacher, read it as the trials will, and check it.
 
     Args:
         say: Takes one line of progress.
@@ -75,38 +59,104 @@ def prepare(
             f"--student {student['path']} and the teacher split text into different tokens: "
             "both must share one vocabulary."
         )
-    rows, folder = share(plan, data, say, stopped)
-    store = Store(plan["artifacts"])
-    facts = store.facts(folder)
-    verdict = check_teacher(plan, facts, len(data.dev), say)
+    head = next(point["head"] for point in plan["points"] if point["origin"] != "baseline")
+    made = make_teacher(plan, data, head, say, stopped)
+    own, verdict = made.own, made.read["verdict"]
     return {
         "teacher": {
-            "path": str(folder / "model"),
-            "key": folder.name,
+            "path": str(made.folder / "model"),
+            "key": made.folder.name,
             "weak": not verdict["ok"],
             "weak_reason": verdict["reason"],
-            "predictions": str(folder / "predictions.npz"),
+            "predictions": str(made.reading / "predictions.npz"),
             "interval": verdict["interval"],
             "chance": verdict["chance"],
-            **{k: facts[k] for k in ("content", "score", "parameters", "layers", "hidden_size", "curve", "seconds")},
+            "score": made.read["score"],
+            "own_score": own["score"],
+            **{name: own[name] for name in ("content", "parameters", "layers", "hidden_size", "curve", "seconds")},
         },
-        "student": _student(plan, folder, task),
+        "student": _student(plan, made.folder, task),
         "data": {
-            "path": str(rows),
-            "key": rows.name,
+            "path": str(made.rows),
+            "key": made.rows.name,
             "train_rows": len(data.train),
             "dev_rows": len(data.dev),
             "fingerprint": header["fingerprint"]["data"],
             "majority": _majority(task, data),
-            "mean_tokens": store.facts(rows)["train"]["mean_tokens"],
+            "mean_tokens": Store(plan["artifacts"]).facts(made.rows)["train"]["mean_tokens"],
         },
     }
+
+
+@dataclass(frozen=True)
+class Made:
+    """A teacher that may teach, with what the trials read.
+
+    Attributes:
+        rows: Artifact of the trials' tokenised data.
+        folder: Artifact of the teacher.
+        reading: Artifact with its dev predictions as the trials read it; `folder` where they read it as it was trained.
+        own: Facts of the teacher.
+        read: Facts of the reading.
+    """
+
+    rows: Path
+    folder: Path
+    reading: Path
+    own: dict[str, Any]
+    read: dict[str, Any]
+
+
+def make_teacher(
+    plan: dict[str, Any], data: TaskData, head: Head, say: Say, stopped: Callable[[], bool] | None = None
+) -> Made:
+    """Find or make the teacher, read it as the trials will, and check it.
+
+    Args:
+        plan: A plan, or the part of it that `trainables.models.shared_part` makes.
+        head: Through which the trials read it.
+        say, stopped: As in `share`.
+
+    Raises:
+        UserError: It cannot teach and was not allowed to all the same.
+    """
+    rows, folder = share(plan, data, say, stopped)
+    reading = read_teacher(plan, rows, folder, head, say, stopped)
+    store = Store(plan["artifacts"])
+    own, read = store.facts(folder), store.facts(reading)
+    check_teacher(plan, own, read, head, len(data.dev), say)
+    return Made(rows, folder, reading, own, read)
+
+
+def teacher_order(plan: dict[str, Any], data: TaskData) -> TeacherOrder:
+    """How the plan's teacher is made; its key in the store depends on nothing else.
+
+    Args:
+        plan: A plan, or the part of it that `trainables.models.shared_part` makes.
+    """
+    store, teacher = Store(plan["artifacts"]), plan["teacher"]
+    encoder, length = Path(teacher["path"]), teacher["training"]["max_length"]
+    return TeacherOrder(
+        store=str(store.place),
+        encoder=str(encoder),
+        name=teacher["name"],
+        tokens=str(store.path(tokens.KIND, key_of(tokens.identity(data, encoder, length)))),
+        task=plan["task"],
+        mode=teacher["mode"],
+        training=teacher["training"],
+        lr=teacher["lr"],
+        seed=teacher["seed"],
+        keep=teacher["keep"],
+        numerics={**plan["numerics"], "threads": int(plan["cpus"])},
+    )
 
 
 def share(
     plan: dict[str, Any], data: TaskData, say: Say, stopped: Callable[[], bool] | None = None
 ) -> tuple[Path, Path]:
-    """Folders of the tokenised data and of the teacher, built where the store has none.
+    """Folders of the trials' tokenised data and of the teacher, built where the store has none.
+
+    The teacher reads rows of its own where its length is not that of the trials.
 
     Args:
         plan: A plan, or the part of it that `trainables.models.shared_part` makes.
@@ -118,122 +168,104 @@ def share(
     store, teacher = Store(plan["artifacts"]), plan["teacher"]
     encoder = Path(teacher["path"])
     rows = tokens.prepare(store, data, encoder, plan["training"]["max_length"])
-    order = TeacherOrder(
-        store=str(store.place),
-        encoder=str(encoder),
+    tokens.prepare(store, data, encoder, teacher["training"]["max_length"])
+    order = teacher_order(plan, data)
+    if found := find(order):
+        say(f"Teacher: found in the store ({found.name}).")
+        return rows, found
+    say(f"Teacher: {order.words()}.")
+    return rows, _carry_out(order, lambda line: say(f"Teacher: {line}"), stopped)
+
+
+def read_teacher(
+    plan: dict[str, Any], rows: Path, teacher: Path, head: Head, say: Say, stopped: Callable[[], bool] | None = None
+) -> Path:
+    """The artifact with the teacher's dev predictions as the trials read it: its own where that is as it was trained.
+
+    Args:
+        rows: Artifact of the trials' tokenised data.
+        teacher: Artifact of the teacher.
+        head: Through which the trials read it.
+        say, stopped: As in `share`.
+    """
+    training = plan["training"]
+    if head == "own" and training["max_length"] == plan["teacher"]["training"]["max_length"]:
+        return teacher
+    order = ReadingOrder(
+        store=plan["artifacts"],
+        teacher=str(teacher),
         tokens=str(rows),
         task=plan["task"],
-        training=teacher["training"],
-        lr=teacher["lr"],
-        seed=teacher["seed"],
+        head=head,
+        batch=training["evaluation_batch"],
         numerics={**plan["numerics"], "threads": int(plan["cpus"])},
-        progress=str(store.place / f".progress-{os.getpid()}-{time.time_ns()}.jsonl"),
     )
-    return rows, _teacher(order, say, stopped)
+    return find(order) or _carry_out(order, say, stopped)
 
 
-def check_teacher(plan: dict[str, Any], facts: dict[str, Any], dev_rows: int, say: Say) -> dict[str, Any]:
-    """Tell the teacher's dev score and refuse one that cannot teach; its verdict.
+def _carry_out(order: Order, say: Say, stopped: Callable[[], bool] | None) -> Path:
+    """Do the work here, or have it done by a Ray task with all cores while its progress is told."""
+    if stopped is None:
+        return order.carry_out(say)
+    import ray
+
+    work = Remote(order, order.numerics["threads"], int(order.numerics["device"] == "cuda"))
+    try:
+        while True:
+            ready, _ = ray.wait([work.pending], timeout=0.5)
+            for line in work.lines():
+                say(line)
+            if stopped():
+                work.cancel()
+                raise Interrupted
+            if ready:
+                return work.result()
+    finally:
+        work.close()
+
+
+def check_teacher(
+    plan: dict[str, Any], own: dict[str, Any], read: dict[str, Any], head: Head, dev_rows: int, say: Say
+) -> None:
+    """Tell the teacher's dev score as the trials read it, and refuse one that cannot teach.
+
+    Args:
+        own: Facts of the teacher.
+        read: Facts of its reading; the same where the trials read it as it was trained.
+        head: Through which they read it.
 
     Raises:
         UserError: It is no better than chance, or its labels are in another order, and that was not allowed.
     """
-    verdict: dict[str, Any] = facts["verdict"]
+    teacher, verdict = plan["teacher"], read["verdict"]
     low, high = verdict["interval"]
+    how = _otherwise(plan, head)
+    before = f"{own['score']:.3f} as it was fine-tuned and, read as the trials do ({how}), " if how else ""
     say(
-        f"Teacher: {plan['teacher']['name']}, {plan['metric']} {facts['score']:.3f} (95 % interval {low:.3f} to "
-        f"{high:.3f}) on {dev_rows} dev rows, {facts['parameters'] / 1e6:.1f} M parameters."
+        f"Teacher: {teacher['name']}, {plan['metric']} {before}{read['score']:.3f} (95 % interval {low:.3f} to "
+        f"{high:.3f}) on {dev_rows} dev rows, {own['parameters'] / 1e6:.1f} M parameters."
     )
     if not verdict["ok"]:
-        if not plan["teacher"]["allow_weak"]:
+        reason = f"{verdict['reason']}, read as the trials do ({how})" if how else verdict["reason"]
+        if not teacher["allow_weak"]:
+            remedy = "train it longer or otherwise (--teacher-epochs, --teacher-lr)"
+            if teacher["mode"] == "ready":
+                remedy = "fine-tune it here (--finetune-teacher always, with --teacher-epochs and --teacher-lr)"
             raise UserError(
-                f"The teacher cannot teach: {verdict['reason']}; train it longer or otherwise (--teacher-epochs, "
-                "--teacher-lr), name another --teacher, or go on with --allow-weak-teacher."
+                f"The teacher cannot teach: {reason}; {remedy}, name another --teacher, or go on with "
+                "--allow-weak-teacher."
             )
-        say(f"Warning: {verdict['reason']}. Going on, as --allow-weak-teacher asks; the report says so.")
-    return verdict
+        say(f"Warning: {reason}. Going on, as --allow-weak-teacher asks; the report says so.")
 
 
-def _teacher(order: TeacherOrder, say: Say, stopped: Callable[[], bool] | None) -> Path:
-    """Find the teacher in the store, or have it made while its progress is told."""
-    from distill.artifacts import key_of
-    from distill.teacher import finetune
-
-    recipe = finetune.TeacherRecipe(Training(**order.training), order.lr, order.seed)
-    identity = finetune.identity(
-        Path(order.encoder), Path(order.tokens), registry.get(order.task), recipe, Numerics(**order.numerics)
-    )
-    store = Store(order.store)
-    if found := store.get(finetune.KIND, key_of(identity)):
-        say(f"Teacher: found in the store ({found.name}).")
-        return found
-    say(f"Teacher: fine-tuning for {order.training['epochs']} epochs at learning rate {order.lr:g}.")
-    if stopped is None:
-        return make_teacher(order, lambda line: say(line))
-    import ray
-
-    task = ray.remote(
-        num_cpus=order.numerics["threads"], num_gpus=int(order.numerics["device"] == "cuda"), max_retries=2
-    )(_remote_teacher)
-    pending = task.remote(order)
-    progress, told = Path(order.progress), 0
-    try:
-        while True:
-            ready, _ = ray.wait([pending], timeout=0.5)
-            lines = progress.read_text().splitlines() if progress.exists() else []
-            for line in lines[told:]:
-                say(json.loads(line))
-            told = len(lines)
-            if stopped():
-                ray.cancel(pending, force=True)
-                raise Interrupted
-            if ready:
-                return Path(ray.get(pending))
-    except ray.exceptions.RayTaskError as error:
-        # Ray's text is the worker's traceback; what a person can mend is one sentence.
-        if isinstance(error.cause, UserError):
-            raise UserError(str(error.cause)) from None
-        raise
-    finally:
-        progress.unlink(missing_ok=True)
-
-
-def _remote_teacher(order: TeacherOrder) -> str:
-    progress = Path(order.progress)
-    progress.parent.mkdir(parents=True, exist_ok=True)
-
-    def tell(line: str) -> None:
-        with progress.open("a") as stream:
-            stream.write(json.dumps(line) + "\n")
-
-    return str(make_teacher(order, tell))
-
-
-def make_teacher(order: TeacherOrder, say: Say) -> Path:
-    """Fine-tune the teacher in this process."""
-    from distill.teacher import finetune
-    from distill.training.loop import Diverged, Evaluation
-
-    task = registry.get(order.task)
-
-    def tell(evaluation: Evaluation) -> None:
-        say(
-            f"Teacher: epoch {evaluation.epoch:g} of {order.training['epochs']}, {task.metric} {evaluation.value:.3f}, "
-            f"{evaluation.seconds:.0f} s."
-        )
-
-    try:
-        return finetune.finetune(
-            Store(order.store),
-            Path(order.encoder),
-            Path(order.tokens),
-            task,
-            finetune.TeacherRecipe(Training(**order.training), order.lr, order.seed),
-            Numerics(**order.numerics),
-            tell,
-        )
-    except Diverged as error:
-        raise UserError(f"The teacher's training diverged at --teacher-lr {order.lr:g}: {error}; lower it.") from error
+def _otherwise(plan: dict[str, Any], head: Head) -> str:
+    """How the trials read the teacher otherwise than it was trained, in words; empty where they do not."""
+    differences = []
+    if head == "relu":
+        differences.append("through a ReLU before the classifier")
+    if (length := plan["training"]["max_length"]) != plan["teacher"]["training"]["max_length"]:
+        differences.append(f"at most {length} tokens a row")
+    return ", ".join(differences)
 
 
 def _student(plan: dict[str, Any], teacher: Path, task: Task) -> dict[str, Any]:

@@ -26,26 +26,32 @@ def identity(folder: Path, tokens: Path, task: Task) -> dict[str, Any]:
     return {
         # To be raised with any change of how a ready teacher is read.
         "form": 1,
-        "ready": hash_encoder(folder),
+        "mode": "ready",
+        "encoder": hash_encoder(folder),
         "tokens": tokens.name,
         "task": task.name,
     }
 
 
-def adopt(store: Store, folder: Path, tokens: Path, task: Task, numerics: Numerics, batch: int) -> Path:
+def adopt(
+    store: Store, folder: Path, tokens: Path, task: Task, numerics: Numerics, batch: int, name: str | None = None
+) -> Path:
     """The artifact of a ready teacher, in the form of a fine-tuned one: `model/`, dev predictions, facts.
 
     Args:
         folder: A classifier of the task, with tokenizer (see `ready.misfit`).
         tokens: Artifact of the tokenised data.
         batch: Rows per forward pass.
+        name: What people call it; the folder's name where nothing else is said.
 
     Raises:
         UserError: It cannot be loaded.
     """
-    return store.build(
-        KIND, identity(folder, tokens, task), lambda target: _take(target, folder, tokens, task, numerics, batch)
-    )
+
+    def fill(target: Path) -> dict[str, Any]:
+        return {"encoder": name or folder.name, **_take(target, folder, tokens, task, numerics, batch)}
+
+    return store.build(KIND, identity(folder, tokens, task), fill)
 
 
 def _take(target: Path, folder: Path, tokens: Path, task: Task, numerics: Numerics, batch: int) -> dict[str, Any]:

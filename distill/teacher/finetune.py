@@ -60,6 +60,7 @@ def finetune(
     recipe: TeacherRecipe,
     numerics: Numerics,
     progress: Callable[[Evaluation], None] = lambda evaluation: None,
+    name: str | None = None,
 ) -> Path:
     """The artifact of a fine-tuned teacher: `model/` (Hugging Face form), dev predictions, facts.
 
@@ -67,16 +68,20 @@ def finetune(
         encoder: Folder of the pre-trained encoder, with tokenizer.
         tokens: Artifact of the tokenised data (`train.npz`, `dev.npz`).
         progress: Called after each evaluation.
+        name: What people call the encoder; its folder's name where nothing else is said.
 
     Raises:
         UserError: The encoder cannot be loaded.
         Diverged: Its loss is not finite.
     """
-    return store.build(
-        KIND,
-        identity(encoder, tokens, task, recipe, numerics),
-        lambda folder: _train(folder, encoder, tokens, task, recipe, numerics, progress),
-    )
+
+    def fill(folder: Path) -> dict[str, Any]:
+        return {
+            "encoder": name or encoder.name,
+            **_train(folder, encoder, tokens, task, recipe, numerics, progress),
+        }
+
+    return store.build(KIND, identity(encoder, tokens, task, recipe, numerics), fill)
 
 
 def _train(

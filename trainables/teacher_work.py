@@ -1,0 +1,217 @@
+"""Teachers being made or read, in this process or in Ray tasks that tell how far they are."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from distill.artifacts import Store, key_of
+from distill.errors import UserError
+from distill.tasks import registry
+from distill.training.settings import Numerics, Training
+
+Say = Callable[[str], None]
+Head = Literal["own", "relu"]
+
+
+class TeacherDiverged(UserError):
+    """A teacher's loss is no longer finite."""
+
+
+@dataclass(frozen=True)
+class TeacherOrder:
+    """Everything a worker needs to fine-tune a teacher, or to take one as it is.
+
+    Attributes:
+        name: What people call it.
+        tokens: Artifact of the rows it reads.
+        mode: "ready" takes it as it is; training, rate and seed then play no part but for the batch of evaluation.
+    """
+
+    store: str
+    encoder: str
+    name: str
+    tokens: str
+    task: str
+    mode: Literal["finetune", "ready"]
+    training: dict[str, Any]
+    lr: float
+    seed: int
+    keep: Literal["best", "last"]
+    numerics: dict[str, Any]
+
+    def key(self) -> tuple[str, str]:
+        """Kind and key of the artifact in the store."""
+        from distill.teacher import adopt, finetune
+
+        task, encoder, tokens = registry.get(self.task), Path(self.encoder), Path(self.tokens)
+        if self.mode == "ready":
+            return adopt.KIND, key_of(adopt.identity(encoder, tokens, task))
+        identity = finetune.identity(encoder, tokens, task, self._recipe(), Numerics(**self.numerics))
+        return finetune.KIND, key_of(identity)
+
+    def words(self) -> str:
+        """What is done, for people."""
+        if self.mode == "ready":
+            return "taken as it is, nothing is trained"
+        return f"fine-tuning for {self.training['epochs']} epochs at learning rate {self.lr:g}"
+
+    def carry_out(self, say: Say) -> Path:
+        """Make the teacher in this process, one line per evaluation.
+
+        Raises:
+            TeacherDiverged: Its loss is not finite.
+            UserError: The encoder cannot be loaded.
+        """
+        from distill.teacher import adopt, finetune
+        from distill.training.loop import Diverged, Evaluation
+
+        task = registry.get(self.task)
+
+        def tell(evaluation: Evaluation) -> None:
+            say(
+                f"epoch {evaluation.epoch:g} of {self.training['epochs']}, {task.metric} {evaluation.value:.3f}, "
+                f"{evaluation.seconds:.0f} s."
+            )
+
+        store, numerics = Store(self.store), Numerics(**self.numerics)
+        paths = Path(self.encoder), Path(self.tokens)
+        if self.mode == "ready":
+            return adopt.adopt(store, *paths, task, numerics, self.training["evaluation_batch"], self.name)
+        try:
+            return finetune.finetune(store, *paths, task, self._recipe(), numerics, tell, self.name)
+        except Diverged as error:
+            raise TeacherDiverged(
+                f"The teacher's training diverged at --teacher-lr {self.lr:g}: {error}; lower it."
+            ) from error
+
+    def _recipe(self) -> Any:
+        from distill.teacher.finetune import TeacherRecipe
+
+        return TeacherRecipe(Training(**self.training), self.lr, self.seed, self.keep)
+
+
+@dataclass(frozen=True)
+class ReadingOrder:
+    """Everything a worker needs to read a teacher as the trials will.
+
+    Attributes:
+        teacher: Artifact of the teacher.
+        tokens: Artifact of the rows that the trials read.
+        head: Through which they read it.
+        batch: Rows per forward pass.
+    """
+
+    store: str
+    teacher: str
+    tokens: str
+    task: str
+    head: Head
+    batch: int
+    numerics: dict[str, Any]
+
+    def key(self) -> tuple[str, str]:
+        """Kind and key of the artifact in the store."""
+        from distill.teacher import examine
+
+        content = Store(self.store).facts(Path(self.teacher))["content"]
+        return examine.KIND, key_of(examine.identity(content, Path(self.tokens), registry.get(self.task), self.head))
+
+    def carry_out(self, say: Say) -> Path:
+        """Read the teacher in this process."""
+        from distill.teacher import examine
+
+        return examine.examine(
+            Store(self.store),
+            Path(self.teacher),
+            Path(self.tokens),
+            registry.get(self.task),
+            self.head,
+            Numerics(**self.numerics),
+            self.batch,
+        )
+
+
+Order = TeacherOrder | ReadingOrder
+
+
+def find(order: Order) -> Path | None:
+    """The artifact, if the store has it."""
+    return Store(order.store).get(*order.key())
+
+
+class Remote:
+    """An order that a Ray task carries out; what it says comes through a file in the store.
+
+    Args:
+        cpus, gpus: What the task takes of the machine.
+    """
+
+    def __init__(self, order: Order, cpus: float, gpus: float) -> None:
+        import ray
+
+        place = Path(order.store)
+        place.mkdir(parents=True, exist_ok=True)
+        self._progress = place / f".progress-{os.getpid()}-{uuid.uuid4().hex}.jsonl"
+        self._told = 0
+        task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=2)(_carry_out)
+        self.pending = task.remote(order, str(self._progress))
+
+    def lines(self) -> list[str]:
+        """What it said since the last call."""
+        lines = self._progress.read_text().splitlines(keepends=True) if self._progress.exists() else []
+        # The last line may still be on its way.
+        whole = [line for line in lines if line.endswith("\n")]
+        new = [str(json.loads(line)) for line in whole[self._told :]]
+        self._told = len(whole)
+        return new
+
+    def result(self) -> Path:
+        """The finished artifact; waits for it.
+
+        Raises:
+            UserError: What a person can mend.
+        """
+        import ray
+
+        try:
+            return Path(ray.get(self.pending))
+        except ray.exceptions.RayTaskError as error:
+            # Ray's text is the worker's traceback; what a person can mend is one sentence.
+            cause = error.cause
+            if isinstance(cause, UserError):
+                raise type(cause)(str(cause)) from None
+            if type(cause).__name__ == "OutOfMemoryError":
+                raise UserError(_too_large("the GPU's memory did not suffice")) from None
+            raise
+        except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError):
+            raise UserError(_too_large("its process was ended three times, most likely for want of memory")) from None
+        finally:
+            self.close()
+
+    def cancel(self) -> None:
+        """End the task; what it has half-built is swept up by the next build of the same artifact."""
+        import ray
+
+        ray.cancel(self.pending, force=True)
+        self.close()
+
+    def close(self) -> None:
+        self._progress.unlink(missing_ok=True)
+
+
+def _too_large(what: str) -> str:
+    return f"The teacher could not be made: {what}; lower --teacher-set batch_size or max_length, or run less at once."
+
+
+def _carry_out(order: Order, progress: str) -> str:
+    def tell(line: str) -> None:
+        with Path(progress).open("a") as stream:
+            stream.write(json.dumps(line) + "\n")
+
+    return str(order.carry_out(tell))
