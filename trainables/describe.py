@@ -16,11 +16,12 @@ def describe(header: dict[str, Any]) -> list[str]:
         f"Sweep: {plan['method_title']} on {plan['task']} ({plan['task_title']}), {plan['layers']} layers, "
         f"recipe {plan['recipe']}.",
         *(f"Note: {notice}" for notice in plan["notices"]),
-        f"Teacher: {teacher['name']}, {teacher['layers']} layers × {teacher['hidden_size']}, fine-tuned for "
-        f"{teacher['training']['epochs']} epochs at {teacher['lr']:g} unless the store has it.",
-        f"Student: {student['name']}, {plan['layers']} layers × {student['hidden_size']}.",
-        f"Data: {plan['data']['train_rows']} training rows, {plan['data']['dev_rows']} dev rows, "
-        f"metric {plan['metric_title']}.",
+        f"Teacher: {teacher['name']}{_place(teacher)}, {teacher['layers']} layers × {teacher['hidden_size']}, "
+        f"{_making(teacher)}.",
+        f"Student: {student['name']}{'' if student['kept'] else _place(student)}, {plan['layers']} layers × "
+        f"{student['hidden_size']}.",
+        f"Data: {plan['data']['source']}, {plan['data']['train_rows']} training rows, {plan['data']['dev_rows']} dev "
+        f"rows, metric {plan['metric_title']}.",
     ]
     if plan["published"]:
         row = plan["published"]
@@ -55,3 +56,16 @@ def describe(header: dict[str, Any]) -> list[str]:
     lines.append(f"Time: about {minutes} min by arithmetic if nothing is stopped early, the teacher included.")
     lines.append(f"Disk: about {estimate['disk_bytes'] / 1e9:.1f} GB at most. Artifacts: {plan['artifacts']}.")
     return lines
+
+
+def _place(encoder: dict[str, Any]) -> str:
+    """Where a teacher or student comes from; the name of the embedded one says it."""
+    if encoder["hub"]:
+        return f" (hub, revision {encoder['hub']['revision'][:8]})"
+    return f" ({encoder['path']})" if encoder["origin"] == "local" else ""
+
+
+def _making(teacher: dict[str, Any]) -> str:
+    if teacher["mode"] == "ready":
+        return "taken as it is"
+    return f"fine-tuned for {teacher['training']['epochs']} epochs at {teacher['lr']:g} unless the store has it"

@@ -86,9 +86,13 @@ def _splits(rows: HubRows, wanted: Wanted, say: Say, patience: float) -> tuple[A
 
 def _cached(rows: HubRows, commit: str | None = None) -> Any:
     """The splits from the cache of `datasets`, of one commit or of the newest; None where it has none."""
+    from datasets import logging
     from datasets.packaged_modules.cache.cache import Cache
 
     version, digest = ("0.0.0", commit) if commit else ("auto", "auto")
+    level = logging.get_verbosity()
+    # It would warn that this is the newest in the cache; the plan names the commit.
+    logging.set_verbosity_error()
     try:
         builder = Cache(
             repo_id=rows.repository,
@@ -100,6 +104,8 @@ def _cached(rows: HubRows, commit: str | None = None) -> Any:
         return builder.as_dataset()
     except (ValueError, OSError):
         return None
+    finally:
+        logging.set_verbosity(level)
 
 
 def _commit(splits: Any) -> str:
