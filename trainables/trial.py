@@ -15,13 +15,13 @@ import numpy as np
 import torch
 
 from distill import methods
-from distill.models.student import load_classifier
+from distill.models.student import Head, load_classifier
 from distill.tasks import registry
 from distill.teacher.source import OnlineTeacher
 from distill.training import checkpoint
 from distill.training.batching import Tokens
 from distill.training.loop import Diverged, Evaluation, Run
-from distill.training.settings import Numerics, Training
+from distill.training.settings import Numerics, Training, split
 from trainables.lock import FolderLock
 from trainables.record import TRIALS, read
 
@@ -71,7 +71,7 @@ def _train(sweep: Path, point: str, recorded: int, report: Callable[[dict[str, A
     try:
         work = _Work(sweep, point)
     except Exception as error:
-        report(_failure(folder, error, 1))
+        report(_failure(folder, error, 1, 0.0))
         return
     for row in work.rows[recorded:]:
         report(row)
@@ -83,7 +83,7 @@ def _train(sweep: Path, point: str, recorded: int, report: Callable[[dict[str, A
             kept = None if evaluation is None else work.keep(evaluation)
         except Exception as error:
             work.release()
-            report(_failure(folder, error, len(work.rows) + 1))
+            report(_failure(folder, error, len(work.rows) + 1, work.rows[-1]["epoch"] if work.rows else 0.0))
             return
         if evaluation is None:
             work.release()
@@ -107,21 +107,24 @@ class _Work:
         method = methods.get(spec["method"])
         torch.set_num_threads(numerics.threads)
         torch.manual_seed(spec["seed"])
+        recipe, head = spec.get("recipe", plan["recipe"]), spec.get("head", "own")
+        params, training = split(spec["params"], Training(**{**plan["training"], **spec.get("training", {})}))
         student = prepared["student"]
-        model = load_classifier(student["path"], task, tuple(student["kept"]) if student["kept"] else None)
+        kept = tuple(student["kept"]) if student["kept"] else None
+        model = load_classifier(student["path"], task, kept, head=head, dropout=training.dropout)
         train, self.dev = tokens(prepared["data"]["path"])
         self.run = Run(
             method=method,
             student=model,
-            params=spec["params"],
-            recipe=plan["recipe"],
+            params=params,
+            recipe=recipe,
             task=task,
             train=train,
             dev=self.dev,
-            training=Training(**plan["training"]),
+            training=training,
             numerics=numerics,
             seed=spec["seed"],
-            source=teacher(prepared["teacher"]["path"], plan["task"], numerics) if method.needs_teacher else None,
+            source=teacher(prepared["teacher"]["path"], plan["task"], numerics, head) if method.needs_teacher else None,
         )
         # The dropout of a fresh run must not depend on what drew numbers before it in this process.
         torch.manual_seed(spec["seed"])
@@ -189,9 +192,9 @@ class _Work:
 
 
 @lru_cache(maxsize=1)
-def teacher(path: str, task: str, numerics: Numerics) -> OnlineTeacher:
-    """The teacher, loaded once per process however many trials it serves."""
-    return OnlineTeacher(load_classifier(path, registry.get(task)), numerics.device, numerics.autocast)
+def teacher(path: str, task: str, numerics: Numerics, head: Head) -> OnlineTeacher:
+    """The teacher read through a head, loaded once per process however many trials it serves."""
+    return OnlineTeacher(load_classifier(path, registry.get(task), head=head), numerics.device, numerics.autocast)
 
 
 @lru_cache(maxsize=1)
@@ -222,12 +225,17 @@ def _keep_first(file: Path, evaluations: int) -> None:
     temporary.replace(file)
 
 
-def _failure(folder: Path, error: Exception, evaluation: int) -> dict[str, Any]:
-    """A report that ends the trial, with the traceback in the trial's folder; on a full disk, the whole sweep."""
+def _failure(folder: Path, error: Exception, evaluation: int, epoch: float) -> dict[str, Any]:
+    """A report that ends the trial, with the traceback in the trial's folder; on a full disk, the whole sweep.
+
+    Args:
+        evaluation: The one that there will not be.
+        epoch: How far the trial had come at the one before.
+    """
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return {
             "evaluation": evaluation,
-            "epoch": float(evaluation),
+            "epoch": epoch,
             "value": WORST,
             "halt": f"{folder} cannot be written ({error.strerror})",
         }
@@ -238,7 +246,7 @@ def _failure(folder: Path, error: Exception, evaluation: int) -> dict[str, Any]:
     text = " ".join(str(error).split())[:300]
     return {
         "evaluation": evaluation,
-        "epoch": float(evaluation),
+        "epoch": epoch,
         "value": WORST,
         "failure": f"{kind}: {text}",
     }
