@@ -11,6 +11,8 @@ from search_spaces.names import SpaceError
 Scalar = float | int | bool | str
 
 GRADES = ("published", "code default", "ours")
+# Of a person's own value, which stands in no file of ours.
+GIVEN = "given"
 RECIPES = ("modern", "published")
 NUMERIC = ("float", "int")
 TYPES = (*NUMERIC, "bool", "choice")
@@ -23,8 +25,8 @@ class Value:
 
     Attributes:
         value: The value, of its axis's type.
-        grade: "published", "code default" (of the reference program) or "ours".
-        source: Where it can be looked up; for "ours", the reason.
+        grade: "published", "code default" (of the reference program), "ours", or "given" by a person.
+        source: Where it can be looked up; for "ours", the reason; may be empty in a person's own file.
     """
 
     value: Scalar
@@ -40,9 +42,10 @@ class Axis:
         name: As the method's declaration and the command line spell it.
         type: "float", "int", "bool" or "choice".
         scale: "log" or "linear" on numeric axes, None on the others.
-        low: Least value ever allowed on a numeric axis. Bounds are wide on purpose: a study's
-            distribution is fixed when it is created and must still admit what is added later.
-        high: Greatest value ever allowed on a numeric axis.
+        low: Least value ever allowed on a numeric axis; None where a person's own file sets no bounds. Bounds are
+            wide on purpose: a study's distribution is fixed when it is created and must still admit what is
+            added later.
+        high: Greatest value ever allowed on a numeric axis; None as `low` is.
         values: The values of the grid.
         recipes: The recipes in which the axis acts. In any other recipe it is inert.
         help: What the hyper-parameter does, for people.

@@ -21,6 +21,7 @@ The format (`schema: 1`), by example::
       - {task: cola, layers: 4, values: {T: 1}, source: "table 2 of the paper, CoLA"}
 
 Every value has a grade (published, code default, ours) and a source. Numbers may be written 2e-5.
+A person's own file may leave much of it out: see `search_spaces.own`.
 """
 
 from __future__ import annotations
@@ -33,13 +34,15 @@ from typing import Any
 
 import yaml
 
-from search_spaces.axes import GRADES, NUMERIC, RECIPES, SCALES, TYPES, Axis, Row, Scalar, Value
+from search_spaces.axes import GIVEN, GRADES, NUMERIC, RECIPES, SCALES, TYPES, Axis, Row, Scalar, Value
 from search_spaces.names import SpaceError, UnknownName, canonical, nearest_name
 
 SCHEMA = 1
 _KEYS = ("schema", "method", "title", "reference", "epochs", "axes", "rows")
 _AXIS_KEYS = ("help", "type", "scale", "bounds", "recipes", "default", "values")
 _NUMERIC_KEYS = ("scale", "bounds")
+# What an axis of a person's own file may lack after `search_spaces.own` completed it.
+_LEFT_OUT = ("help", "bounds", "default")
 
 
 class _Loader(yaml.SafeLoader):
@@ -79,17 +82,19 @@ def read_yaml(path: Path) -> Any:
         raise SpaceError(f"{path}: is not valid YAML{line} ({getattr(error, 'problem', None) or error})") from error
 
 
-def parse(data: Any, where: str) -> dict[str, Any]:
+def parse(data: Any, where: str, own: bool = False) -> dict[str, Any]:
     """Checks the content of a search space's file and turns it into the fields of a `SearchSpace`.
 
     Args:
         data: The content, as YAML or JSON gives it.
         where: Name of the file, put before every sentence.
+        own: It is a person's own file, completed by `search_spaces.own`: values may be "given", sources, helps and
+            bounds may lack, and rows may have values that their axes do not list.
 
     Raises:
         SpaceError: One sentence for each fault.
     """
-    reader = _Reader(where)
+    reader = _Reader(where, own)
     fields = reader.space(data)
     if reader.problems:
         raise SpaceError(*reader.problems)
@@ -99,8 +104,8 @@ def parse(data: Any, where: str) -> dict[str, Any]:
 class _Reader:
     """Collects faults instead of stopping at the first one."""
 
-    def __init__(self, where: str) -> None:
-        self.where = where
+    def __init__(self, where: str, own: bool = False) -> None:
+        self.where, self.own = where, own
         self.problems: list[str] = []
 
     def say(self, key: str, sentence: str) -> None:
@@ -138,7 +143,7 @@ class _Reader:
         return str(data[name])
 
     def space(self, data: Any) -> dict[str, Any]:
-        top = self.mapping(data, "the file", _KEYS)
+        top = self.mapping(data, "the file", _KEYS, ("reference",) if self.own else ())
         if top.get("schema") not in (None, SCHEMA):
             self.say("schema", f"is {top['schema']!r}, but this version reads schema {SCHEMA}")
         axes = self.axes(top.get("axes"))
@@ -152,7 +157,7 @@ class _Reader:
         }
 
     def reference(self, data: Any) -> dict[str, str]:
-        if data is None:
+        if data is None or (self.own and data == {}):
             return {}
         if not isinstance(data, Mapping) or not data:
             self.say("reference", "takes a mapping from words such as paper or repository to texts")
@@ -166,11 +171,12 @@ class _Reader:
 
     def value(self, data: Any, key: str, axis: Axis | None) -> Value | None:
         """A graded value; None when the value itself is missing or wrong."""
-        entry = self.mapping(data, key, ("value", "grade", "source"))
-        grade, source = (
-            self.one_of(entry, "grade", f"{key}.grade", GRADES),
-            self.text(entry, "source", f"{key}.source"),
-        )
+        # A person's own number needs no source; what claims to be looked up does.
+        grade = data.get("grade") if isinstance(data, Mapping) else None
+        useless = ("source",) if self.own and grade not in ("published", "code default") else ()
+        entry = self.mapping(data, key, ("value", "grade", "source"), useless)
+        grade = self.one_of(entry, "grade", f"{key}.grade", (*GRADES, GIVEN) if self.own else GRADES)
+        source = "" if useless and not entry.get("source") else self.text(entry, "source", f"{key}.source")
         if entry.get("value") is None or axis is None:
             return None
         value = self.cast(axis, entry["value"], f"{key}.value")
@@ -195,9 +201,9 @@ class _Reader:
         key = f"axes.{name}"
         kind = data.get("type") if isinstance(data, Mapping) else None
         numeric = kind in NUMERIC
-        useless = () if numeric or kind not in TYPES else _NUMERIC_KEYS
-        entry = self.mapping(data, key, _AXIS_KEYS, useless)
-        for word in useless:
+        meaningless = () if numeric or kind not in TYPES else _NUMERIC_KEYS
+        entry = self.mapping(data, key, _AXIS_KEYS, (*meaningless, *_LEFT_OUT) if self.own else meaningless)
+        for word in meaningless:
             if word in entry:
                 self.say(f"{key}.{word}", f"has no meaning on a {kind} axis")
         axis = Axis(
@@ -208,7 +214,7 @@ class _Reader:
             high=None,
             values=(),
             recipes=self.recipes(entry.get("recipes"), f"{key}.recipes"),
-            help=self.text(entry, "help", f"{key}.help"),
+            help="" if self.own and not entry.get("help") else self.text(entry, "help", f"{key}.help"),
             default=0,
         )
         if numeric:
@@ -216,6 +222,8 @@ class _Reader:
             axis = replace(axis, low=low, high=high)
         axis = replace(axis, values=self.values(entry.get("values"), f"{key}.values", axis))
         default = self.on_axis(axis, entry.get("default"), f"{key}.default")
+        if self.own and axis.values and entry.get("default") is None:
+            default = axis.values[0].value
         return axis if default is None else replace(axis, default=default)
 
     def bounds(self, data: Any, key: str, axis: Axis) -> tuple[Any, Any]:
@@ -266,13 +274,13 @@ class _Reader:
             found.append(value)
         return tuple(found)
 
-    def on_axis(self, axis: Axis, value: Any, key: str) -> Scalar | None:
+    def on_axis(self, axis: Axis, value: Any, key: str, listed: bool = True) -> Scalar | None:
         if value is None or not axis.values:
             return None  # said already, here or at the axis
         cast = self.cast(axis, value, key)
-        if cast is not None and axis.grade(cast) is None:
-            listed = ", ".join(f"{v:g}" if axis.type in NUMERIC else str(v) for v in axis.choices)
-            self.say(key, f"is {value!r}, which is not among the values of axis {axis.name} ({listed})")
+        if listed and cast is not None and axis.grade(cast) is None:
+            values = ", ".join(f"{v:g}" if axis.type in NUMERIC else str(v) for v in axis.choices)
+            self.say(key, f"is {value!r}, which is not among the values of axis {axis.name} ({values})")
         return cast
 
     def rows(self, data: Any, axes: dict[str, Axis]) -> tuple[Row, ...]:
@@ -311,7 +319,7 @@ class _Reader:
                 self.problems.append(str(error))
             elif raw is None:
                 self.say(f"{key}.values.{name}", "has no value")
-            elif (cast := self.on_axis(axes[name], raw, f"{key}.values.{name}")) is not None:
+            elif (cast := self.on_axis(axes[name], raw, f"{key}.values.{name}", not self.own)) is not None:
                 values[name] = cast
         return Row(task, layers, values, source) if task and layers else None
 

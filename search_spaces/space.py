@@ -1,6 +1,7 @@
 """Search spaces: the published settings of a method and the axes that they span, as data.
 
-One file `<method>.yaml` beside this module describes one method; `search_spaces.reading` has the format.
+One file `<method>.yaml` beside this module describes one method; `search_spaces.reading` has the format, and
+`search_spaces.own` what a person's own file may leave out of it.
 
 Example:
     >>> import search_spaces
@@ -18,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from search_spaces.axes import RECIPES, Axis, Row, Scalar, Value
+from search_spaces import own
+from search_spaces.axes import GIVEN, RECIPES, Axis, Row, Scalar, Value
 from search_spaces.names import SpaceError, UnknownName, canonical, nearest_name
 from search_spaces.points import Origin, Point
 from search_spaces.reading import SCHEMA, parse, read_yaml
@@ -47,26 +49,35 @@ class SearchSpace:
     epochs: Value
 
     @classmethod
-    def from_yaml(cls, path: str | Path) -> SearchSpace:
+    def from_yaml(cls, path: str | Path, strict: bool = False) -> SearchSpace:
         """Reads a file and checks all of it.
+
+        Args:
+            path: The file.
+            strict: Nothing may be left out, as in the files that ship.
 
         Raises:
             SpaceError: One sentence for each fault, naming the file and the key.
         """
-        return cls.from_dict(read_yaml(Path(path)), where=str(path))
+        return cls.from_dict(read_yaml(Path(path)), where=str(path), strict=strict)
 
     @classmethod
-    def from_dict(cls, data: Any, where: str = "search space") -> SearchSpace:
+    def from_dict(cls, data: Any, where: str = "search space", strict: bool = False) -> SearchSpace:
         """Builds a space from the content of a file; the inverse of `to_dict`.
 
         Args:
             data: The content, as YAML or JSON gives it.
             where: Named in the sentences of errors.
+            strict: Nothing may be left out, as in the files that ship.
 
         Raises:
             SpaceError: One sentence for each fault.
         """
-        return cls(**parse(data, where))
+        if strict:
+            return cls(**parse(data, where))
+        method = data.get("method") if isinstance(data, Mapping) else None
+        shipped = load(method) if method in methods() else None
+        return cls(**parse(own.complete(data, shipped), where, own=True))
 
     def to_dict(self) -> dict[str, Any]:
         """The content of a file that describes this space: lists, mappings and scalars only."""
@@ -145,7 +156,7 @@ class SearchSpace:
         """The sentence to show when `published` gives None."""
         start = f"{self.title} has no published row for task {canonical(task)} with {layers} layers"
         if not self.rows:
-            return f"{self.title} has no published rows; the points come from its axes alone"
+            return f"The search space of {self.title} has no published rows; the points come from its axes alone"
         near = self.nearest_row(task, layers)
         hint = f" (nearest: {near.task} with {near.layers})" if near else f" (tasks: {', '.join(self.tasks)})"
         return f"{start}{hint}; the points come from its axes alone"
@@ -167,7 +178,7 @@ class SearchSpace:
         if row is None:
             return None
         params = {a.name: row.values.get(a.name, a.default) for a in active}
-        grades = {a.name: "published" if a.name in row.values else a.grade(a.default) or "given" for a in active}
+        grades = {a.name: "published" if a.name in row.values else a.grade(a.default) or GIVEN for a in active}
         return Point(params, "published", grades)
 
     def point(self, values: Mapping[str, Any] | None = None, recipe: str = "modern") -> Point:
@@ -231,15 +242,53 @@ class SearchSpace:
             return rest
         return [first, *(point for point in rest if point.id != first.id)]
 
+    def ray(self, task: str, layers: int, recipe: str = "modern") -> dict[str, Any]:
+        """A parameter space for a `ray.tune.Tuner` of one's own.
+
+        Axes with several values become `{"grid_search": [...]}`, which is what `ray.tune.grid_search` returns; the
+        others are constants. The published row's value comes first where its axis does not list it. Ray runs the
+        product of all axes, in its own order; `points` gives the same settings as dicts, the published one first,
+        and only these where the row lies off the axes.
+
+        Args:
+            task: Name of the task, in any spelling.
+            layers: Layers of the student.
+            recipe: "modern" or "published"; axes that it leaves inert are left out.
+
+        Returns:
+            Axis name to a constant or a grid.
+
+        Raises:
+            UnknownName: There is no such recipe.
+
+        Example:
+            >>> import search_spaces
+            >>> search_spaces.load("ft").ray("cola", 4)
+            {'lr': {'grid_search': [5e-05, 0.0001]}}
+        """
+        row = self.row(task, layers)
+        space: dict[str, Any] = {}
+        for axis in self.active(recipe):
+            published = [row.values[axis.name]] if row and axis.name in row.values else []
+            values = list(dict.fromkeys([*(v for v in published if v not in axis.choices), *axis.choices]))
+            space[axis.name] = {"grid_search": values} if len(values) > 1 else values[0]
+        return space
+
     def _point(self, params: dict[str, Scalar], recipe: str) -> Point:
         grades = {axis.name: axis.grade(params[axis.name]) for axis in self.active(recipe)}
-        origin: Origin = "given" if None in grades.values() else "grid"
-        return Point(params, origin, {name: grade or "given" for name, grade in grades.items()})
+        graded = {name: grade or GIVEN for name, grade in grades.items()}
+        origin: Origin = "given" if GIVEN in graded.values() else "grid"
+        return Point(params, origin, graded)
 
 
 def methods() -> list[str]:
     """The methods that have a search space, in alphabetical order."""
     return sorted(path.stem for path in _FOLDER.glob("*.yaml"))
+
+
+def file_of(method: str) -> Path:
+    """The file that ships with a method."""
+    return _FOLDER / f"{method}.yaml"
 
 
 def load(method: str) -> SearchSpace:
@@ -252,11 +301,29 @@ def load(method: str) -> SearchSpace:
     known = methods()
     if method not in known:
         raise UnknownName.of("method", method, known)
-    path = _FOLDER / f"{method}.yaml"
-    space = SearchSpace.from_yaml(path)
+    path = file_of(method)
+    space = SearchSpace.from_yaml(path, strict=True)
     if space.method != method:
         raise SpaceError(f"{path}: method is {space.method!r}, but the file's name says {method!r}")
     return space
+
+
+def from_file(path: str | Path, method: str | None = None) -> SearchSpace:
+    """A person's own search space; `search_spaces.own` says what the file may leave out.
+
+    Args:
+        path: The file.
+        method: The method that the space must be for.
+
+    Raises:
+        SpaceError: The file is faulty, or of another method.
+    """
+    data = read_yaml(Path(path))
+    found = data.get("method") if isinstance(data, Mapping) else None
+    # First of all: for the wrong method everything else may look faulty too.
+    if method is not None and isinstance(found, str) and found != method:
+        raise SpaceError(f"{path}: method is {found!r}, but a search space of {method!r} is asked for")
+    return SearchSpace.from_dict(data, where=str(path))
 
 
 def _value_dict(value: Value) -> dict[str, Any]:
@@ -264,7 +331,9 @@ def _value_dict(value: Value) -> dict[str, Any]:
 
 
 def _axis_dict(axis: Axis) -> dict[str, Any]:
-    numeric = {} if axis.scale is None else {"scale": axis.scale, "bounds": [axis.low, axis.high]}
+    numeric: dict[str, Any] = {} if axis.scale is None else {"scale": axis.scale}
+    if axis.low is not None:
+        numeric["bounds"] = [axis.low, axis.high]
     return {
         "help": axis.help,
         "type": axis.type,

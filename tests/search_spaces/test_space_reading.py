@@ -169,7 +169,7 @@ FAULTS = [
 @pytest.mark.parametrize(("path", "value", "sentence"), FAULTS, ids=[f"{p}-{v!r}"[:40] for p, v, _ in FAULTS])
 def test_one_fault_one_sentence(path: str, value: Any, sentence: str) -> None:
     with pytest.raises(SpaceError) as error:
-        SearchSpace.from_dict(changed(path, value), where="kd.yaml")
+        SearchSpace.from_dict(changed(path, value), where="kd.yaml", strict=True)
     assert error.value.problems[0] == f"kd.yaml: {sentence}"
     # A value that is gone makes a row that uses it wrong as well; nothing else may be said.
     rest = error.value.problems[1:]
@@ -180,12 +180,12 @@ def test_one_fault_one_sentence(path: str, value: Any, sentence: str) -> None:
 @pytest.mark.parametrize("data", [None, 3, "text", [], ["a"]])
 def test_a_file_of_another_shape(data: Any) -> None:
     with pytest.raises(SpaceError, match=r"^kd.yaml: the file is .*but takes a mapping with schema, method"):
-        SearchSpace.from_dict(data, where="kd.yaml")
+        SearchSpace.from_dict(data, where="kd.yaml", strict=True)
 
 
 def test_an_unknown_type_is_said_once() -> None:
     with pytest.raises(SpaceError) as error:
-        SearchSpace.from_dict(changed("axes.T.type", "double"), where="kd.yaml")
+        SearchSpace.from_dict(changed("axes.T.type", "double"), where="kd.yaml", strict=True)
     assert error.value.problems == ["kd.yaml: axes.T.type is 'double', but takes one of float, int, bool, choice"]
 
 
@@ -194,7 +194,7 @@ def test_all_faults_are_said_at_once() -> None:
     data["axes"]["depth"]["scale"] = "cubic"
     data["rows"][0]["layers"] = -1
     with pytest.raises(SpaceError) as error:
-        SearchSpace.from_dict(data, where="kd.yaml")
+        SearchSpace.from_dict(data, where="kd.yaml", strict=True)
     assert [p.split(": ", 1)[1] for p in error.value.problems] == [
         "axes.T.values[1] has no source",
         "axes.depth.scale is 'cubic', but takes one of log, linear",
