@@ -1,1 +1,33 @@
-"""The science of the sweep in plain PyTorch: losses, methods, models, tasks, training loop, artifacts."""
+"""The science of distillation in plain PyTorch: losses, methods, models, tasks, teachers and the training loop.
+
+`distill.run` trains one student by one method in this process; see docs/python.md.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from distill.api import Distilled, run
+    from distill.errors import UserError
+    from distill.tasks.base import TaskData
+    from distill.training.settings import Training
+
+__all__ = ["Distilled", "TaskData", "Training", "UserError", "run"]
+
+_HOMES = {
+    "Distilled": "distill.api",
+    "TaskData": "distill.tasks.base",
+    "Training": "distill.training.settings",
+    "UserError": "distill.errors",
+    "run": "distill.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Late, because the command answers --help without torch.
+    from importlib import import_module
+
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__} has no attribute {name}")
+    return getattr(import_module(_HOMES[name]), name)

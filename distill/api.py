@@ -1,0 +1,309 @@
+"""`distill.run`: one student, trained by one method, in this process and without Ray."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from distill import methods
+from distill.artifacts import Store
+from distill.errors import UserError
+from distill.inputs import Encoder, Model, find_data, find_model, find_student
+from distill.methods.base import Method, Shape, nearest
+from distill.models.student import Head, parameter_count
+from distill.tasks import tokens
+from distill.tasks.base import Task, TaskData
+from distill.tasks.tokens import load_tokenizer
+from distill.teacher.choose import Chosen, TeacherWish, choose
+from distill.training.assemble import assemble
+from distill.training.batching import Tokens
+from distill.training.loop import Diverged, Evaluation, Run
+from distill.training.machine import decide_numerics, unchanged_torch
+from distill.training.settings import TRAINING_FIELDS, Training, parse, split
+
+Recipe = Literal["modern", "published"]
+RECIPES = ("modern", "published")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Distilled:
+    """What `run` gives back. Scores are those of the best dev evaluation, and so are the student's weights.
+
+    Attributes:
+        score: The task's metric, higher is better.
+        metrics: The metric and those shown beside it, by name.
+        terms: Mean of each named loss term, and of the total, over the steps before the best evaluation.
+        evaluations: All looks at the dev rows, in order; their `logits` are float32 [n, C].
+        best: The one that counts; of equal ones the first.
+        student: A sequence classifier of the transformers library, on the CPU, in eval mode.
+        tokenizer: What splits text into the student's token ids.
+        path: Folder of the student in Hugging Face form, with its tokenizer; None without `out`.
+        teacher_score: The teacher's dev score as the student saw it; None without a teacher.
+        method, task, params, training, seed: What was run, every default resolved.
+    """
+
+    score: float
+    metrics: dict[str, float]
+    terms: dict[str, float]
+    evaluations: tuple[Evaluation, ...]
+    best: Evaluation
+    student: Any
+    tokenizer: Any
+    path: Path | None
+    teacher_score: float | None
+    method: str
+    task: Task
+    params: dict[str, Any]
+    training: Training
+    seed: int
+
+    def __repr__(self) -> str:
+        teacher = "" if self.teacher_score is None else f", teacher {self.teacher_score:.3f}"
+        return (
+            f"<{self.method} on {self.task.name}: {self.task.metric} {self.score:.3f} at epoch {self.best.epoch:g} of "
+            f"{self.training.epochs}{teacher}; {parameter_count(self.student) / 1e6:.1f} M parameters>"
+        )
+
+
+def run(
+    teacher: Model | None,
+    student: int | Sequence[int] | Model,
+    method: str,
+    data: str | TaskData,
+    *,
+    params: Mapping[str, Any] | None = None,
+    recipe: Recipe = "modern",
+    training: Training | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    max_train_rows: int | None = None,
+    tokenizer: Any = None,
+    finetune_teacher: Literal["auto", "always", "never"] = "auto",
+    teacher_settings: Mapping[str, Any] | None = None,
+    allow_weak_teacher: bool = False,
+    seed: int = 0,
+    device: Literal["cpu", "cuda"] | None = None,
+    autocast: Literal["auto", "bfloat16"] | None = "auto",
+    threads: int = 1,
+    artifacts: str | os.PathLike[str] | None = None,
+    out: str | os.PathLike[str] | None = None,
+    progress: Callable[[str], None] | None = None,
+    **numbers: Any,
+) -> Distilled:
+    """Train one student and give back its best state.
+
+    A teacher that is only an encoder is fine-tuned first; it is kept in the store, where later runs and sweeps find it.
+    On a CPU the same arguments give the same values, bit for bit, and those of the same point of a sweep. Models that
+    were handed over loaded are copied, and torch's generator and threads are put back at the end.
+
+    Args:
+        teacher: Folder, hub id (`ID` or `ID@REVISION`), or loaded sequence classifier. None for method "ft".
+        student: How many layers of the teacher's encoder, or which (from 1); or a folder, hub id or loaded model.
+        method: "emd", or "ft" for fine-tuning without a teacher (then a teacher only lends its layers).
+        data: Rows, or the name of a task: generated ("cola-made-up"), below `data_dir`, or from the hub.
+        params: Hyper-parameters of the method; missing ones take its defaults. Training numbers may be among them.
+        recipe: The method as one would train it today, or as it was published.
+        training: All training numbers at once, instead of the recipe's.
+        data_dir: Folder in GLUE's layout.
+        max_train_rows: Train on so many rows, drawn by `seed`.
+        tokenizer: Folder, hub id or tokenizer of loaded models that do not say where they came from.
+        finetune_teacher: "auto" takes a teacher with a classifier of as many labels as it is, "always" trains it all
+            the same, "never" refuses one without.
+        teacher_settings: `lr`, `seed` and training numbers of the teacher's own training.
+        allow_weak_teacher: Go on with a teacher that is no better than chance.
+        seed: Of new weights, dropout and the order of rows.
+        device: "cpu" or "cuda"; None takes a GPU where there is one.
+        autocast: Type of matrix products in training: "auto" is bfloat16 where the device has it, None is float32.
+        threads: Of the student's training on a CPU. With 1 the values are those of a sweep's trial of one core; more
+            are faster and may differ in the last bits.
+        artifacts: Folder of the store; None is the one that sweeps use.
+        out: New or empty folder for the student.
+        progress: Takes one line per evaluation, for instance `print`.
+        **numbers: Training numbers by name, such as `epochs=3` or `batch_size=16` (docs/settings.md lists them).
+
+    Returns:
+        Score, evaluations and the student of the best one.
+
+    Raises:
+        UserError: Anything that a person can mend, as one sentence: an unknown name (with the nearest known one), an
+            illegal value, models or data that cannot be had or do not fit, a teacher that cannot teach, a loss that is
+            no longer finite.
+
+    Example:
+        >>> import distill
+        >>> from distill.models import embedded
+        >>> result = distill.run(embedded.folder(), 3, "emd", "cola-made-up", epochs=4)  # doctest: +SKIP
+        >>> result.score, result.teacher_score  # doctest: +SKIP
+    """
+    say = progress or (lambda line: None)
+    known = methods.get(method)
+    values, training = _settle(known, recipe, params or {}, training, numbers)
+    target = _new_folder(out)
+    numerics = decide_numerics(device, autocast, threads)
+    with ExitStack() as stack:
+        stack.enter_context(unchanged_torch())
+        rows = find_data(data, data_dir, max_train_rows, seed)
+        if rows.task.kind == "regression" and not known.regression:
+            raise UserError(f"{method} is not defined for regression, and {rows.task.name} has real labels.")
+        values = known.resolve(values, recipe, regression=rows.task.kind == "regression")
+        if known.needs_teacher and teacher is None:
+            raise UserError(f"{method} needs a teacher; name a folder, a hub id or a loaded classifier.")
+        taught = None if teacher is None else find_model(teacher, "teacher", tokenizer, stack, say)
+        origin, kept = find_student(student, taught, stack, say, tokenizer)
+        _check_fit(known, values, training, origin, kept, taught)
+        store = Store(None if artifacts is None else Path(artifacts).expanduser())
+        folder = tokens.prepare(store, rows, (taught or origin).path, training.max_length)
+        splits = Tokens.load(folder / "train.npz"), Tokens.load(folder / "dev.npz")
+        head: Head = known.published.head if recipe == "published" and known.published else "own"
+        chosen: Chosen | None = None
+        wish = TeacherWish(teacher_settings or {}, finetune_teacher, allow_weak_teacher)
+        if known.needs_teacher and taught is not None:
+            published = known.published if recipe == "published" else None
+            chosen = choose(
+                store, taught.name, taught.folder, rows, folder, training, wish, published, head, numerics, say
+            )
+        elif wish != TeacherWish():
+            raise UserError(f"{method} has no teacher; leave the arguments about its training out.")
+        # Layers of a teacher that came fine-tuned are all there is of it.
+        start = chosen.model if kept and chosen and not chosen.trained else origin.path
+        made = assemble(
+            known,
+            rows.task,
+            start,
+            kept,
+            splits,
+            params=values,
+            training=training,
+            numerics=numerics,
+            recipe=recipe,
+            head=head,
+            seed=seed,
+            source=chosen.source(rows.task, head, numerics) if chosen else None,
+        )
+        try:
+            evaluations, best = _train(made, say)
+        except Diverged as error:
+            raise UserError(
+                f"{method} on {rows.task.name} diverged: {error}; lower lr (it was {values['lr']:g})."
+            ) from error
+        words = load_tokenizer((taught or origin).path)
+        if target is not None:
+            _save(made.student, words, target)
+    return Distilled(
+        score=best.value,
+        metrics=dict(best.metrics),
+        terms=dict(best.terms),
+        evaluations=tuple(evaluations),
+        best=best,
+        student=made.student,
+        tokenizer=words,
+        path=target,
+        teacher_score=chosen.score if chosen else None,
+        method=method,
+        task=rows.task,
+        params=values,
+        training=training,
+        seed=seed,
+    )
+
+
+def _settle(
+    method: Method, recipe: str, params: Mapping[str, Any], training: Training | None, numbers: Mapping[str, Any]
+) -> tuple[dict[str, Any], Training]:
+    """Hyper-parameters of the method as given, and all training numbers, each name and each number checked.
+
+    Raises:
+        UserError: A name is unknown or given twice, a value illegal, or the recipe not there.
+    """
+    if recipe not in RECIPES:
+        raise UserError(f"recipe {recipe!r} is unknown{nearest(str(recipe), RECIPES)}")
+    if recipe == "published" and method.published is None:
+        raise UserError(f"{method.name} has only the modern recipe here.")
+    for name in numbers:
+        if name not in TRAINING_FIELDS:
+            arguments = [*inspect.signature(run).parameters, *TRAINING_FIELDS]
+            raise UserError(f"distill.run has no argument {name}{nearest(name, arguments)}")
+        if name in params:
+            raise UserError(f"{name} is given twice, in params and by itself; leave one out.")
+    own = [hyper.name for hyper in method.hyperparameters]
+    for name in params:
+        if name not in own and name not in TRAINING_FIELDS:
+            raise UserError(f"{method.name} has no hyper-parameter {name}{nearest(name, [*own, *TRAINING_FIELDS])}")
+    base = training or Training(**(method.published.training if recipe == "published" and method.published else {}))
+    given, base = split({**base.as_dict(), **params, **numbers}, base)
+    return given, Training(**{name: parse(name, value) for name, value in base.as_dict().items()})
+
+
+def _new_folder(out: str | os.PathLike[str] | None) -> Path | None:
+    """The folder for the student, refused before anything is trained where it cannot become one."""
+    if out is None:
+        return None
+    folder = Path(out).expanduser().absolute()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"out {out} is there already and not an empty folder; name a new one.")
+    return folder
+
+
+def _check_fit(
+    method: Method,
+    values: dict[str, Any],
+    training: Training,
+    origin: Encoder,
+    kept: tuple[int, ...] | None,
+    teacher: Encoder | None,
+) -> None:
+    """Raise UserError where rows are too long for an encoder, or the method cannot run on these two networks."""
+    for whose, encoder in (("student", origin), ("teacher", teacher)):
+        if encoder is not None and training.max_length > encoder.folder.positions:
+            raise UserError(
+                f"max_length={training.max_length} exceeds the {encoder.folder.positions} positions of the {whose}; "
+                f"pass max_length={encoder.folder.positions}, or less."
+            )
+    if method.needs_teacher and teacher is not None:
+        own, other = origin.folder, teacher.folder
+        shapes = (
+            Shape(len(kept) if kept else own.layers, own.hidden_size, own.heads),
+            Shape(other.layers, other.hidden_size, other.heads),
+        )
+        if problem := method.misfit(values, *shapes):
+            raise UserError(problem)
+
+
+def _train(made: Run, say: Callable[[str], None]) -> tuple[list[Evaluation], Evaluation]:
+    """Train to the end; all reporting evaluations and the best, whose weights the student then holds, on the CPU."""
+    evaluations: list[Evaluation] = []
+    best: Evaluation | None = None
+    weights: dict[str, Any] = {}
+    for evaluation in made:
+        where = "" if evaluation.reporting else f" of stage {evaluation.stage}"
+        say(
+            f"Student: epoch {evaluation.epoch:g} of {made.training.epochs}{where}, {made.task.metric} "
+            f"{evaluation.value:.3f}, {evaluation.seconds:.0f} s."
+        )
+        if not evaluation.reporting:
+            continue
+        evaluations.append(evaluation)
+        if best is None or evaluation.value > best.value:
+            best = evaluation
+            weights = {name: copy.deepcopy(value.detach()).cpu() for name, value in made.student.state_dict().items()}
+    assert best is not None
+    made.student.cpu().eval().load_state_dict(weights)
+    made.student.requires_grad_(True)
+    return evaluations, best
+
+
+def _save(student: Any, words: Any, target: Path) -> None:
+    """Beside its place first: a kill leaves nothing, or the whole student."""
+    staging = target.with_name(f".{target.name}.{os.getpid()}")
+    shutil.rmtree(staging, ignore_errors=True)
+    student.save_pretrained(staging)
+    words.save_pretrained(staging)
+    if target.exists():
+        target.rmdir()
+    staging.rename(target)

@@ -1,0 +1,66 @@
+"""What the trials of a person's own Tuner share: planned and prepared once, then carried as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from distill.artifacts import key_of
+from distill.errors import UserError
+from distill.tasks import tokens
+from distill.training.settings import TRAINING_FIELDS
+from trainables import plan as planning
+from trainables.config import SweepConfig
+from trainables.prepare import load_data, make_teacher
+
+
+def plan_trials(config: SweepConfig, say: Callable[[str], None]) -> dict[str, Any]:
+    """Find or make data, tokens and teacher in this process; what a trial needs to know of them, as plain data.
+
+    Args:
+        config: What was asked.
+        say: Takes one line of progress at a time.
+
+    Raises:
+        UserError: Anything asked for cannot be had, or the teacher cannot teach.
+    """
+    header = planning.make(config)
+    plan = header["plan"]
+    for notice in plan["notices"]:
+        say(f"Note: {notice}")
+    data = load_data(header["config"], plan)
+    student, teacher = plan["student"], plan["teacher"]
+    if student["path"] and not tokens.same_vocabulary(Path(teacher["path"]), Path(student["path"])):
+        raise UserError(
+            f"student {student['name']} and the teacher split text into different tokens: both must share one "
+            "vocabulary."
+        )
+    point = plan["points"][0]
+    made = make_teacher(plan, data, point["head"], say)
+    names = ("task", "metric", "layers", "recipe", "seed", "numerics", "training")
+    spec = {
+        **{name: plan[name] for name in names},
+        "method": plan["method"],
+        "head": point["head"],
+        # What `settings` fixed of the method, else its defaults, not the first point of a grid.
+        "params": {n: listed[0] for n, listed in config.settings.items() if n not in TRAINING_FIELDS},
+        "gpus": plan["resources"]["gpus_per_trial"],
+        "data": str(made.rows),
+        "teacher": str(made.folder / "model"),
+        "teacher_shape": [teacher[name] for name in ("layers", "hidden_size", "heads")],
+        "student": student["path"] or str(made.folder / "model"),
+        "student_shape": [student[name] for name in ("layers", "hidden_size", "heads")],
+        "kept": student["kept"],
+    }
+    # Where things lie does not decide values, so a moved store may go on with old checkpoints.
+    places = ("data", "teacher", "student", "gpus", "seed", "params", "training")
+    spec["identity"] = key_of(
+        {
+            **{name: value for name, value in spec.items() if name not in places},
+            "rows": made.rows.name,
+            "taught": made.folder.name,
+            "start": header["fingerprint"]["student"],
+        }
+    )
+    return spec
