@@ -18,6 +18,8 @@ Say = Callable[[str], None]
 
 # A hub that did not answer is not asked again at once: a sweep wants a teacher, a student and data from it.
 _REMEMBERED = 60.0
+# What is left to the client, in seconds, to give up by itself and say why.
+_GRACE = 1.0
 _down: dict[str, tuple[float, str]] = {}
 
 
@@ -233,7 +235,7 @@ def _within(seconds: float, call: Callable[[], Any]) -> Any:
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
-    thread.join(seconds + 1)
+    thread.join(seconds + _GRACE)
     if faults:
         raise faults[0]
     if not results:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import socket
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+import pytest
 
 _REVISION = re.compile(r"/api/(models|datasets)/(?P<id>[^/]+/[^/]+?)(/revision/(?P<revision>[^/]+))?")
 _TREE = re.compile(r"/api/(models|datasets)/(?P<id>[^/]+/[^/]+?)/tree/(?P<revision>[^/]+)(/(?P<path>.+))?")
@@ -67,6 +70,7 @@ class Hub:
         log: `METHOD /path` of every request, in order, without the query.
         cut: Given a path: after how many bytes the connection is cut, or None.
         broken: Status that every request is answered with, or None.
+        stop: Takes the server down.
     """
 
     url: str = ""
@@ -74,15 +78,18 @@ class Hub:
     log: list[str] = field(default_factory=list)
     cut: Callable[[str], int | None] = lambda path: None
     broken: int | None = None
+    stop: Callable[[], None] = lambda: None
 
-    def add(self, name: str, folder: Path, without: tuple[str, ...] = (), **more: bytes) -> Repository:
-        """Serve the files of a folder."""
+    def add(
+        self, name: str, folder: Path, without: tuple[str, ...] = (), more: dict[str, bytes] | None = None
+    ) -> Repository:
+        """Serve the files of a folder, but for some, and others beside them."""
         files = {
             str(file.relative_to(folder)): file.read_bytes()
             for file in sorted(folder.rglob("*"))
             if file.is_file() and file.name not in without
         }
-        self.repositories[name] = Repository({**files, **{k.replace("__", "."): v for k, v in more.items()}})
+        self.repositories[name] = Repository({**files, **(more or {})})
         return self.repositories[name]
 
     def downloads(self) -> Counter[str]:
@@ -102,6 +109,26 @@ class Hub:
         }
 
 
+def use(hub: Hub, home: Path, patch: pytest.MonkeyPatch, offline: bool = False) -> None:
+    """Point the hub's libraries, which read their variables once, at this hub and a cache of its own in this process."""
+    import datasets.config
+    from huggingface_hub import constants, file_download
+
+    import distill.hub
+
+    patch.setattr(constants, "ENDPOINT", hub.url)
+    patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.url + "/{repo_id}/resolve/{revision}/{filename}")
+    patch.setattr(constants, "HF_HUB_CACHE", str(home / "hub"))
+    patch.setattr(constants, "HF_HUB_OFFLINE", offline)
+    patch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    patch.setattr(datasets.config, "HF_ENDPOINT", hub.url)
+    patch.setattr(datasets.config, "HF_DATASETS_CACHE", home / "datasets")
+    patch.setattr(datasets.config, "HF_HUB_OFFLINE", offline)
+    # Between the attempts of a download that breaks off.
+    patch.setattr(file_download.time, "sleep", lambda seconds: None)
+    patch.setattr(distill.hub, "_down", {})
+
+
 @contextmanager
 def running() -> Iterator[Hub]:
     """A hub on a free port until the block ends; its log is printed, for pytest to show on failure."""
@@ -110,17 +137,40 @@ def running() -> Iterator[Hub]:
     class Handler(_Handler):
         served = hub
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), Handler)
     hub.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
+
+    def stop() -> None:
+        server.shutdown()
+        server.server_close()
+        for connection in server.connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    hub.stop = stop
     try:
         yield hub
     finally:
-        server.shutdown()
-        server.server_close()
+        stop()
         print("\n".join(["Requests:", *hub.log]))
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.connections: list[socket.socket] = []
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        # Clients keep theirs open, and the threads that serve them outlive the server.
+        self.connections.append(request)
+        super().process_request(request, client_address)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients that go away are nobody's fault."""
 
 
 class _Handler(BaseHTTPRequestHandler):
