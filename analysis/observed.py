@@ -1,65 +1,73 @@
 """Pictures of what a method itself wanted seen: layer weights, flows, gates.
 
-A trial's `seen.jsonl` holds one nested object per evaluation. Nothing here knows a method: a list of numbers
-becomes a map over evaluations, a table of numbers a map at the best evaluation, a single number a line.
+A trial's `seen.jsonl` holds one nested object per evaluation. `PICTURES` has a drawing of its own for some keys;
+a method that records another key adds an entry there. What has none is drawn by its shape: a list of numbers as a
+map over evaluations, a table of numbers as a map at the best evaluation, a single number as a line.
 """
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import plotly.graph_objects as go
 
-from analysis.figures import layout
-from analysis.style import BLUE, GREY
-from trainables.record import Record, Trial
+from analysis.drawing import layout
+from analysis.flows import flows, weights
+from analysis.seen import Picture, Seen, seen
+from analysis.style import BLUE, GREY, SHADES
+from trainables.record import Record
 
-_SCALE = [[0.0, "#f4f8fc"], [0.5, "#6aaed6"], [1.0, "#08306b"]]
-
-
-def observations(trial: Trial) -> list[dict[str, Any]]:
-    """Lines of the trial's `seen.jsonl`, the last of each evaluation; torn lines are passed over."""
-    file = trial.folder / "seen.jsonl"
-    found: dict[int, dict[str, Any]] = {}
-    if not file.exists():
-        return []
-    for line in file.read_text().splitlines():
-        try:
-            row = json.loads(line)
-            found[int(row["evaluation"])] = row
-        except (ValueError, KeyError, TypeError):
-            continue
-    return [found[key] for key in sorted(found)]
+# By the key of what was seen.
+PICTURES: dict[str, Picture] = {
+    "flow": Picture(
+        flows,
+        "Cells are the mean flow between two layers, in per cent of all that flows; the bars at the margins are the "
+        "weights of the layers, which add up to 100 on each side.",
+    ),
+    "layer_weights": Picture(weights, "Lines are the weights of the layers, the first light and the last dark."),
+}
 
 
-def observed(record: Record) -> dict[str, go.Figure]:
-    """Figures by title for the best trial; empty where its method recorded nothing."""
+@dataclass(frozen=True)
+class Observed:
+    """Figures by title, and how to read them."""
+
+    figures: dict[str, go.Figure] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def observed(record: Record) -> Observed:
+    """Figures of the best trial; none where its method recorded nothing."""
     best = record.best_trial()
-    if best is None or best.best is None:
-        return {}
-    rows = observations(best)
-    if not rows:
-        return {}
-    at = [row for row in rows if row["evaluation"] == best.best["evaluation"]] or rows[-1:]
-    layers = {
-        "student": (record.prepared or {}).get("student", {}).get("layers"),
-        "teacher": (record.prepared or {}).get("teacher", {}).get("layers"),
-    }
-    found = {}
-    for path, value in _leaves({key: value for key, value in at[0].items() if key != "evaluation"}):
+    found = None if best is None else seen(record, best)
+    if found is None:
+        return Observed()
+    drawn = Observed()
+    # What has a picture of its own comes first, in the order of their table.
+    for key in sorted(found.at, key=[*PICTURES, *found.at].index):
+        own = PICTURES[key].draw(found) if key in PICTURES else {}
+        drawn.figures.update(own or _by_shape(found, key))
+        if own:
+            drawn.notes.append(PICTURES[key].note)
+    return drawn
+
+
+def _by_shape(found: Seen, key: str) -> dict[str, go.Figure]:
+    drawn = {}
+    for path, value in _leaves(found.at[key], (key,)):
         title = _title(path)
-        steps = [(row["evaluation"], _follow(row, path)) for row in rows]
-        steps = [(evaluation, step) for evaluation, step in steps if _kind(step) == _kind(value)]
+        steps = [(found.epoch(row), _follow(row, path)) for row in found.rows]
+        steps = [(epoch, step) for epoch, step in steps if _kind(step) == _kind(value)]
         if _kind(value) == "matrix":
-            found[f"{title} (evaluation {at[0]['evaluation']})"] = _matrix(value, layers)
+            drawn[f"{title} ({found.when})"] = _matrix(value, found)
         elif _kind(value) == "vector":
-            found[title] = _vector(steps, path[-1])
+            drawn[title] = _vector(steps, path[-1])
         else:
-            found[title] = _line(steps)
-    return found
+            drawn[title] = _line(steps)
+    return drawn
 
 
 def _title(path: tuple[str, ...]) -> str:
@@ -94,21 +102,21 @@ def _kind(value: Any) -> str | None:
     return None
 
 
-def _matrix(value: list[list[float]], layers: dict[str, int | None]) -> go.Figure:
-    meets = (len(value), len(value[0])) == (layers["student"], layers["teacher"])
+def _matrix(value: list[list[float]], found: Seen) -> go.Figure:
+    meets = (len(value), len(value[0])) == (found.layers("student"), found.layers("teacher"))
     names = ("teacher layer", "student layer") if meets else ("column", "row")
     return _map(value, list(range(1, len(value[0]) + 1)), list(range(1, len(value) + 1)), *names)
 
 
-def _vector(steps: list[tuple[int, list[float]]], name: str) -> go.Figure:
+def _vector(steps: list[tuple[float, list[float]]], name: str) -> go.Figure:
     size = max(len(values) for _, values in steps)
     columns = [values + [float("nan")] * (size - len(values)) for _, values in steps]
     rows = [list(row) for row in zip(*columns, strict=True)]
     side = f"{name} layer" if name in ("student", "teacher") else "entry"
-    return _map(rows, [evaluation for evaluation, _ in steps], list(range(1, size + 1)), "evaluation", side)
+    return _map(rows, [epoch for epoch, _ in steps], list(range(1, size + 1)), "epoch", side)
 
 
-def _map(values: list[list[float]], x: list[int], y: list[int], x_title: str, y_title: str) -> go.Figure:
+def _map(values: list[list[float]], x: list[Any], y: list[int], x_title: str, y_title: str) -> go.Figure:
     figure = go.Figure(layout=layout(x_title, y_title, 120 + 28 * min(len(y), 16)))
     words = [[f"{value:.2f}".replace("0.", ".", 1) if value < 1 else f"{value:.2g}" for value in row] for row in values]
     flat = [value for row in values for value in row if not math.isnan(value)]
@@ -116,7 +124,7 @@ def _map(values: list[list[float]], x: list[int], y: list[int], x_title: str, y_
         z=values,
         x=x,
         y=y,
-        colorscale=_SCALE,
+        colorscale=SHADES,
         zmin=min(0.0, *flat),
         zmax=max(flat),
         showscale=False,
@@ -127,19 +135,21 @@ def _map(values: list[list[float]], x: list[int], y: list[int], x_title: str, y_
         textfont={"size": 11},
         hovertemplate=f"{x_title} %{{x}}, {y_title} %{{y}}: %{{z:.4f}}<extra></extra>",
     )
-    figure.update_xaxes(dtick=1 if len(x) <= 16 else None, ticks="")
+    if x == list(range(1, len(x) + 1)) and len(x) <= 16:
+        figure.update_xaxes(dtick=1)
+    figure.update_xaxes(ticks="")
     figure.update_yaxes(dtick=1 if len(y) <= 24 else None, ticks="", autorange="reversed", showgrid=False)
     return figure
 
 
-def _line(steps: list[tuple[int, float]]) -> go.Figure:
-    figure = go.Figure(layout=layout("evaluation", "value", 240))
+def _line(steps: list[tuple[float, float]]) -> go.Figure:
+    figure = go.Figure(layout=layout("epoch", "value", 240))
     figure.add_scatter(
-        x=[evaluation for evaluation, _ in steps],
+        x=[epoch for epoch, _ in steps],
         y=[value for _, value in steps],
         mode="lines+markers",
         line={"color": BLUE},
         marker={"color": BLUE, "line": {"color": GREY}},
-        hovertemplate="evaluation %{x}: %{y:.4g}<extra></extra>",
+        hovertemplate="epoch %{x:.4g}: %{y:.4g}<extra></extra>",
     )
     return figure

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -18,12 +19,15 @@ import jinja2
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from analysis import figures, tables
+from analysis import tables
 from analysis.best import NAME as BEST
 from analysis.best import best_yaml
+from analysis.curves import best_so_far, learning_curves
 from analysis.observed import observed
+from analysis.slices import slices
 from analysis.style import NOTHING, ROLES, interval, number
 from analysis.summary import Line, Summary, sizes, summarise
+from analysis.terms import loss_terms
 from trainables.record import Record, UserError, read
 
 HTML, MARKDOWN, TABLE = "report.html", "report.md", "trials.csv"
@@ -60,12 +64,14 @@ def write(path: Path | str, running: bool | None = None) -> Path:
 
 def html(record: Record, summary: Summary) -> str:
     """The report as one page that loads nothing."""
+    own = observed(record)
     drawn = {
-        "curves": _div("curves", figures.learning_curves(record)),
-        "effects": _divs("effect", figures.effects(record)),
-        "so_far": _div("so-far", figures.best_so_far(record)),
-        "terms": _div("terms", figures.loss_terms(record)),
-        "observed": _divs("observed", observed(record)),
+        "curves": _div("curves", learning_curves(record)),
+        "slices": _divs("slice", slices(record)),
+        "so_far": _div("so-far", best_so_far(record)),
+        "terms": _divs("term", loss_terms(record)),
+        "observed": _divs("observed", own.figures),
+        "notes": own.notes,
     }
     page = _environment().get_template("report.html.j2")
     return page.render(s=summary, record=record, figures=drawn, plotly=get_plotlyjs(), bar=_bar(summary))
@@ -93,9 +99,15 @@ def _environment() -> jinja2.Environment:
         keep_trailing_newline=True,
     )
     found.filters["number"] = number
+    found.filters["flags"] = _flags
     found.filters["cell"] = lambda text: str(text).replace("|", "\\|").replace("\n", " ")
     found.globals |= {"sizes": sizes, "interval": interval, "roles": ROLES, "nothing": NOTHING}
     return found
+
+
+def _flags(text: str) -> str:
+    """Escaped text with a command's flags kept whole where a line is broken: browsers break behind hyphens."""
+    return re.sub(r"(?<!\w)(--?[a-z][\w-]*)", r'<span class="flag">\1</span>', str(text))
 
 
 def _div(name: str, figure: go.Figure | None) -> str | None:

@@ -9,7 +9,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.style import plural
+from analysis.style import BY_HAND, STATE_WORDS, plural, state_words
 from trainables.record import COMPLETE, FAIL, FINISHED, LOCK, PRUNED, RUNNING, Record
 
 try:
@@ -42,11 +42,9 @@ def progress(record: Record, running: bool | None = None) -> Progress:
     """
     trials = list(record.trials.values())
     done = [trial for trial in trials if trial.state in FINISHED]
-    counts = [
-        f"{sum(trial.state == state for trial in trials)} {word}"
-        for state, word in ((COMPLETE, "complete"), (PRUNED, "stopped early"), (FAIL, "failed"))
-        if any(trial.state == state for trial in trials)
-    ]
+    words = [state_words(trial) for trial in done]
+    order = (*(STATE_WORDS[state] for state in (COMPLETE, PRUNED)), BY_HAND, STATE_WORDS[FAIL])
+    counts = [f"{words.count(word)} {word}" for word in order if word in words]
     split = f" ({', '.join(counts)})" if counts else ""
     if len(done) == len(trials):
         return Progress("complete", f"Complete: all {plural(len(trials), 'trial')} are finished{split}.", None)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 from search_spaces import format_params
-from trainables.record import Record, Trial
+from trainables.record import PRUNED, Record, Trial
 
 # Okabe and Ito's palette: told apart with every common colour-vision deficiency.
 BLUE, ORANGE, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 SKY, AMBER, YELLOW = "#56B4E9", "#C28400", "#8C8000"
 INK, GREY, PALE, GRID = "#1f2733", "#5b6573", "#98a3b1", "#e6e9ee"
 SEQUENCE = (BLUE, ORANGE, GREEN, PINK, AMBER, SKY, YELLOW, GREY)
+SHADES = [[0.0, "#f4f8fc"], [0.5, "#6aaed6"], [1.0, "#08306b"]]  # light to dark, for maps
 MINUS, NOTHING = "−", "–"
 
 ROLES = {  # role: colour and the name it has in labels
@@ -29,6 +31,7 @@ STATE_WORDS = {
     "PRUNED": "stopped early",
     "FAIL": "failed",
 }
+BY_HAND = "stopped by hand"  # the cause of a PRUNED trial that no rung stopped
 
 
 def role(record: Record, trial: Trial) -> str:
@@ -41,17 +44,32 @@ def role(record: Record, trial: Trial) -> str:
     return "published" if trial.point["origin"] == "published" else "other"
 
 
+def state_words(trial: Trial) -> str:
+    """The state of a trial for people."""
+    if trial.state == PRUNED and trial.cause == BY_HAND:
+        return BY_HAND
+    return STATE_WORDS.get(trial.state, trial.state)
+
+
 def number(value: float | None, digits: int = 3, signed: bool = False) -> str:
-    """Fixed decimals with a real minus sign; a dash for nothing."""
+    """Fixed decimals with a real minus sign, zero without any; a dash for nothing."""
     if value is None or math.isnan(value):
         return NOTHING
+    if float(f"{value:.{digits}f}") == 0:
+        return f"{0:.{digits}f}"
     text = f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}"
     return text.replace("-", MINUS)
 
 
 def interval(low: float, high: float, signed: bool = False) -> str:
-    """ "0.512 to 0.603" """
-    return f"{number(low, signed=signed)} to {number(high, signed=signed)}"
+    """ "0.512 to 0.603"; an end close to 0 has as many decimals as it takes to see on which side it lies."""
+    ends = []
+    for end in (low, high):
+        digits = 3
+        while signed and end != 0 and digits < 9 and float(f"{end:.{digits}f}") == 0:
+            digits += 1
+        ends.append(number(end, digits, signed))
+    return " to ".join(ends)
 
 
 def apart(low: float, high: float) -> tuple[str, str]:
@@ -60,6 +78,14 @@ def apart(low: float, high: float) -> tuple[str, str]:
         if number(low, digits) != number(high, digits):
             break
     return number(low, digits), number(high, digits)
+
+
+def short(value: Any) -> str:
+    """One value for the tick of an axis: 2e-05 → "2e-5"."""
+    words = parameter(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return words
+    return re.sub(r"e([+-])0*", r"e\1", words).replace("e+", "e").replace("-", MINUS)
 
 
 def parameter(value: Any) -> str:

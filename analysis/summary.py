@@ -7,15 +7,28 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from analysis import tables
-from analysis.state import Progress, moment, progress
-from analysis.style import NOTHING, STATE_WORDS, apart, count, duration, interval, number, parameter, plural, role
+from analysis.facts import facts
+from analysis.failures import Failure, failures
+from analysis.seeds import repeated, seeds_differ
+from analysis.state import Progress, progress
+from analysis.style import (
+    BY_HAND,
+    NOTHING,
+    STATE_WORDS,
+    apart,
+    count,
+    duration,
+    interval,
+    number,
+    parameter,
+    role,
+    state_words,
+)
 from analysis.verdict import Network, Verdict, caveats, judge, networks
-from trainables.record import FAIL, Record, Trial
+from trainables.record import FAIL, PRUNED, Record, Trial
 from trainables.statistics import Interval, trial_interval
 
 STUDENT = "student"
-# Where things lie on one machine tells a reader nothing; sweep.json has it.
-_PLACES = ("path",)
 
 
 @dataclass(frozen=True)
@@ -32,7 +45,6 @@ class Line:
     epochs: str
     stopped: str
     time: str
-    cause: str | None
     number: float | None
     spread: Interval | None
 
@@ -44,8 +56,13 @@ class Summary:
     Attributes:
         beside: Rows (hyper-parameter, best here, published, grade of the value here); empty where nothing
             is published, and `beside_note` says why.
-        names: Hyper-parameters that vary.
+        recipe: Which recipe trained the points, as a sentence.
+        names: Hyper-parameters that vary, and the seed where it does: the columns of `Line.values`.
         grades: Where the values of each come from, such as "published: 1, 3 · ours: 7".
+        recipes: Points that another recipe trained than the plan's, as a sentence; or empty.
+        seeds: Rows (point, values, seeds that ran all epochs, mean ± deviation, scores) of points with two at least.
+        terms: Rows (loss term, best trial, undistilled student), each as first → last value.
+        legend: How to read the learning curves.
         student: Folder of the exported best student, relative to the sweep's; None before there is one.
         facts: How to reproduce: heading and text.
     """
@@ -55,6 +72,7 @@ class Summary:
     verdict: Verdict
     networks: list[Network]
     progress: Progress
+    recipe: str
     weak: str | None
     notices: list[str]
     faults: list[str]
@@ -63,8 +81,12 @@ class Summary:
     names: list[str]
     grades: dict[str, str]
     fixed: str
+    recipes: str
     lines: list[Line]
-    failures: list[tuple[str, str, str]]
+    seeds: list[tuple[str, str, str, str, str]]
+    terms: list[tuple[str, str, str]]
+    failures: list[Failure]
+    legend: str
     caveats: list[str]
     command: str
     student: str | None
@@ -81,7 +103,8 @@ def summarise(record: Record, running: bool | None = None) -> Summary:
     plan = record.plan
     state = progress(record, running)
     teacher = (record.prepared or {}).get("teacher") or {}
-    names = tables.varying(record)
+    varying = tables.varying(record)
+    names = [*varying, "seed"] if seeds_differ(record) else varying
     lines = [_line(record, trial, names) for trial in record.trials.values()]
     fixed = " · ".join(f"{name} {parameter(value)}" for name, value in tables.fixed(record).items())
     return Summary(
@@ -90,6 +113,7 @@ def summarise(record: Record, running: bool | None = None) -> Summary:
         verdict=judge(record, finished=state.word == "complete"),
         networks=networks(record),
         progress=state,
+        recipe=_recipe(plan["recipe"]),
         weak=_weak(teacher),
         notices=list(plan.get("notices") or []),
         faults=_faults(record),
@@ -98,12 +122,16 @@ def summarise(record: Record, running: bool | None = None) -> Summary:
         names=names,
         grades=_grades(record),
         fixed=fixed,
+        recipes=_recipes(record),
         lines=sorted(lines, key=lambda line: (line.number is None, -(line.number or 0.0))),
-        failures=[_failure(trial) for trial in record.trials.values() if trial.state == FAIL],
+        seeds=_seeds(record, varying),
+        terms=_terms(record),
+        failures=failures(record),
+        legend=_legend(record),
         caveats=caveats(record),
         command=command(record),
         student=STUDENT if (record.path / STUDENT).is_dir() else None,
-        facts=_facts(record),
+        facts=facts(record),
     )
 
 
@@ -122,28 +150,85 @@ def _line(record: Record, trial: Trial, names: list[str]) -> Line:
             (number(None), number(stop["cutoff"])) if at["value"] is None else apart(at["value"], stop["cutoff"])
         )
         stopped = f"rung {stop['rung']:g}: {value} < {cutoff}"
+    values = trial.params | {"seed": trial.point.get("seed")}
     return Line(
         id=trial.id,
         role=role(record, trial),
-        state=STATE_WORDS.get(trial.state, trial.state),
-        values=[parameter(trial.params.get(name)) for name in names],
+        state=state_words(trial),
+        values=[parameter(values.get(name)) for name in names],
         score=number(trial.score),
         interval=NOTHING if spread is None else interval(spread.low, spread.high),
         best_epoch=NOTHING if best is None else f"{best['epoch']:g}",
         epochs=f"{0 if last is None else last['epoch']:g} of {record.plan['epochs']:g}",
         stopped=stopped,
         time=duration(trial.seconds) if trial.evaluations else NOTHING,
-        cause=trial.cause,
         number=trial.score,
         spread=spread,
     )
 
 
-def _failure(trial: Trial) -> tuple[str, str, str]:
-    """Id, cause and the end of the traceback."""
-    file = trial.folder / "failure.txt"
-    text = file.read_text(errors="replace") if file.exists() else ""
-    return trial.id, trial.cause or "no cause was recorded", "\n".join(text.strip().splitlines()[-30:])
+def _recipe(name: str) -> str:
+    words = {
+        "published": "Published recipe: trained the way the method's reference program trains.",
+        "modern": "Modern recipe: today's optimizer and schedule, not the reference program's.",
+    }
+    return words.get(name, f"Recipe: {name}.")
+
+
+def _recipes(record: Record) -> str:
+    own = record.plan["recipe"]
+    others: dict[str, list[str]] = {}
+    for trial in record.trials.values():
+        name = trial.point.get("recipe") or own
+        if name != own:
+            others.setdefault(name, []).append(trial.id)
+    return " ".join(
+        f"Trained with the {name} recipe's optimizer, not the {own} one's: {', '.join(ids)}."
+        for name, ids in others.items()
+    )
+
+
+def _legend(record: Record) -> str:
+    """How to read the learning curves; names only what is drawn."""
+    found = []
+    rungs = [f"{rung:g}" for rung in record.plan["scheduler"].get("rungs") or []]
+    states = {state_words(trial) for trial in record.trials.values() if trial.score is not None}
+    if rungs:
+        at = " and ".join(filter(None, (", ".join(rungs[:-1]), rungs[-1])))
+        found.append(f"Dotted lines are the rungs, at {'epoch' if len(rungs) == 1 else 'epochs'} {at}.")
+    signs = {STATE_WORDS[PRUNED]: "×", BY_HAND: "■", STATE_WORDS[FAIL]: "▼"}
+    ends = [f"{sign} {word}" for word, sign in signs.items() if word in states]
+    if ends:
+        found.append(f"Ends of trials: {', '.join(ends)}; point at one to see why.")
+    if record.prepared is not None:
+        found.append("The green band is the teacher's 95 % interval.")
+    return " ".join(found)
+
+
+def _seeds(record: Record, varying: list[str]) -> list[tuple[str, str, str, str, str]]:
+    found = []
+    for group in repeated(record):
+        params = group.trials[0].params
+        values = " · ".join(f"{name} {parameter(params[name])}" for name in varying if name in params)
+        ran = f"{len(group.scores)} of {len(group.trials)}"
+        spread = f"{number(group.mean)} ± {number(group.deviation)}"
+        name = f"{group.id} (undistilled)" if group.trials[0].is_baseline else group.id
+        found.append((name, values or NOTHING, ran, spread, ", ".join(number(score) for score in group.scores)))
+    return found
+
+
+def _terms(record: Record) -> list[tuple[str, str, str]]:
+    sides = [_course(record.best_trial()), _course(record.best_trial(baseline=True))]
+    names = list(dict.fromkeys(name for side in sides for name in side))
+    return [(name, sides[0].get(name, NOTHING), sides[1].get(name, NOTHING)) for name in names]
+
+
+def _course(trial: Trial | None) -> dict[str, str]:
+    """First and last mean of every loss term of a trial."""
+    steps = [] if trial is None else [row["terms"] for _, row in sorted(trial.evaluations.items()) if row.get("terms")]
+    names = dict.fromkeys(name for terms in steps for name in terms)
+    found = {name: [terms[name] for terms in steps if terms.get(name) is not None] for name in names}
+    return {name: f"{values[0]:.4g} → {values[-1]:.4g}" for name, values in found.items() if values}
 
 
 def _weak(teacher: dict[str, Any]) -> str | None:
@@ -171,7 +256,12 @@ def _beside(record: Record) -> list[tuple[str, str, str, str]]:
     names = [name for name in best.params if name in shown]
     names += [name for name in values if name not in best.params]
     return [
-        (name, parameter(best.params.get(name)), parameter(values.get(name)), grades.get(name, "inert here"))
+        (
+            name,
+            parameter(best.params.get(name)),
+            parameter(values.get(name)),
+            grades.get(name, NOTHING if name in best.params else "inert here"),
+        )
         for name in names
     ]
 
@@ -199,59 +289,6 @@ def _grades(record: Record) -> dict[str, str]:
             by_grade.setdefault(value["grade"], []).append(parameter(value["value"]))
         found[axis["name"]] = " · ".join(f"{grade}: {', '.join(values)}" for grade, values in by_grade.items())
     return found
-
-
-def _facts(record: Record) -> list[tuple[str, str]]:
-    plan, header, prepared = record.plan, record.header, record.prepared or {}
-    teacher, data = prepared.get("teacher") or {}, prepared.get("data") or {}
-    best = record.best_trial()
-    scheduler = plan["scheduler"]
-    rungs = ", ".join(f"{rung:g}" for rung in scheduler.get("rungs") or [])
-    asha = f"ASHA, reduction factor {scheduler.get('reduction_factor')}, rungs at epochs {rungs or 'none'}"
-    times = [moment(row["time"]) for row in record.rows]
-    work = sum(trial.seconds for trial in record.trials.values())
-    found = [
-        ("tool", f"{header.get('tool')}, record schema {header['schema']}"),
-        ("started", moment(header["created"]) + (f", last event {times[-1]}" if times else "")),
-        ("sessions", f"{record.sessions}" if record.sessions > 1 else ""),
-        ("time in trials", duration(work) if work else ""),
-        ("method", f"{plan['method_title']} ({plan['method']}), recipe {plan['recipe']}"),
-        ("epochs", f"{plan['epochs']:g}, {plural(plan['evaluations_per_epoch'], 'evaluation')} each"),
-        ("scheduler", asha if scheduler["name"] == "asha" else "none: every trial runs all its epochs"),
-        ("seed", str(plan["seed"])),
-        (
-            "data",
-            _pairs(plan["data"] | ({"fingerprint": data["fingerprint"]} if "fingerprint" in data else {})),
-        ),
-        (
-            "majority class",
-            f"{number(data['majority'])} of the dev rows" if data.get("majority") is not None else "",
-        ),
-        ("teacher", _pairs(plan["teacher"])),
-        ("teacher key", " ".join(filter(None, (teacher.get("key"), f"content {teacher.get('content')}"))))
-        if teacher
-        else ("teacher key", ""),
-        ("teacher's dev curve", " → ".join(number(score) for score in teacher.get("curve") or [])),
-        ("student", _pairs(plan["student"])),
-        ("training", _pairs(plan["training"])),
-        ("numerics", _pairs(plan["numerics"])),
-        ("resources", _pairs(plan["resources"])),
-        ("hash of the best point", f"{best.id}: {best.point.get('hash')}" if best else ""),
-        ("fingerprint", _pairs(header.get("fingerprint") or {})),
-        ("versions", _pairs(header.get("versions") or {})),
-    ]
-    return [(heading, text) for heading, text in found if text]
-
-
-def _pairs(values: dict[str, Any]) -> str:
-    values = {key: value for key, value in values.items() if key not in _PLACES}
-    return " · ".join(f"{key.replace('_', ' ')} {_plain(value)}" for key, value in values.items() if value is not None)
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, dict):
-        return "(" + _pairs(value) + ")"
-    return parameter(value) if isinstance(value, (bool, float, list, tuple)) else str(value)
 
 
 def sizes(network: Network) -> tuple[str, str, str]:

@@ -9,7 +9,7 @@ import pandas as pd
 from trainables.record import Record, Trial
 from trainables.statistics import trial_interval
 
-_FRONT = ["id", "origin", "method", "state"]
+_FRONT = ["id", "origin", "method", "recipe", "seed", "state"]
 _BACK = [
     "score",
     "low",
@@ -45,10 +45,10 @@ def fixed(record: Record) -> dict[str, Any]:
 def trials(record: Record, intervals: bool = True) -> pd.DataFrame:
     """One row per trial, in the order of the plan.
 
-    Columns: id, origin, method, state, one per hyper-parameter, then `score` (best dev evaluation) with `low`
-    and `high` (95 % bootstrap interval over the dev rows), `best_epoch`, `last` (its value at the end),
-    `epochs_run`, `stopped_at` (rung, in epochs) with its `cutoff`, `seconds` (training and evaluation) and
-    `cause` of a failure. Only `seconds` depends on the machine's speed.
+    Columns: id, origin, method, recipe, seed, state, one per hyper-parameter, then `score` (best dev
+    evaluation) with `low` and `high` (95 % bootstrap interval over the dev rows), `best_epoch`, `last` (its
+    value at the end), `epochs_run`, `stopped_at` (rung, in epochs) with its `cutoff`, `seconds` (training and
+    evaluation) and `cause` of a failure or of a stop by hand. Only `seconds` depends on the machine's speed.
 
     Args:
         record: The sweep.
@@ -88,6 +88,8 @@ def _row(record: Record, trial: Trial, names: list[str], intervals: bool) -> dic
         "id": trial.id,
         "origin": trial.point["origin"],
         "method": trial.point["method"],
+        "recipe": trial.point.get("recipe") or record.plan["recipe"],
+        "seed": trial.point.get("seed"),
         "state": trial.state,
         **{name: trial.params.get(name) for name in names},
         "score": trial.score,

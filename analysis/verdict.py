@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from dataclasses import dataclass
+from typing import Any
 
-from analysis.style import count, interval, number, plural
-from trainables.record import COMPLETE, FAIL, PRUNED, RUNNING, Record, Trial
-from trainables.statistics import Difference, Interval, paired, teacher_interval, trial_interval
+from analysis.claims import Claim, against_teacher, chosen_among, compare, ended, tied
+from analysis.seeds import seeds_differ
+from analysis.style import BY_HAND, count, interval, number, plural
+from trainables.record import COMPLETE, FAIL, PRUNED, Record, Trial
+from trainables.statistics import Difference, Interval, teacher_interval, trial_interval
 
 
 @dataclass(frozen=True)
@@ -18,8 +20,10 @@ class Verdict:
     Attributes:
         best: The best configuration and its score.
         against: Best against the undistilled student.
+        published: Best against the published setting, where it ran.
         teacher: Share of the teacher's score, and size.
-        tone: "ahead", "behind" or "even" (the interval of the difference includes 0, or there is none).
+        tone: Of `against`: "ahead", "behind" or "even" (nothing is shown).
+        difference: Best minus undistilled student.
     """
 
     best: str
@@ -27,6 +31,7 @@ class Verdict:
     teacher: str | None
     tone: str
     difference: Difference | None = None
+    published: str | None = None
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,9 @@ def judge(record: Record, finished: bool) -> Verdict:
     if best is None:
         return Verdict(_nothing(record), None, None, "even")
     against, tone, difference = _against(record, best)
-    return Verdict(_best(record, best, finished), against, _teacher(record, best), tone, difference)
+    return Verdict(
+        _best(record, best, finished), against, _teacher(record, best), tone, difference, _published(record, best)
+    )
 
 
 def networks(record: Record) -> list[Network]:
@@ -64,9 +71,9 @@ def networks(record: Record) -> list[Network]:
     teacher = teacher_interval(record)
     if teacher is not None:
         sizes = prepared["teacher"]
-        found.append(
-            Network("teacher", "teacher", *_sizes(sizes), teacher.value, teacher, 1.0 if teacher.value else None)
-        )
+        own = sizes.get("own_score")
+        name = "teacher" if own is None else f"teacher as it teaches here ({number(own)} as it was fine-tuned)"
+        found.append(Network(name, "teacher", *_sizes(sizes), teacher.value, teacher, 1.0 if teacher.value else None))
     for trial, name, role in (
         (record.best_trial(baseline=True), "undistilled student", "baseline"),
         (record.best_trial(), f"best student by {record.plan['method_title']}", "best"),
@@ -82,8 +89,7 @@ def networks(record: Record) -> list[Network]:
 def share_of_teacher(record: Record, trial: Trial) -> float | None:
     """Score as a share of the teacher's; None where that says nothing (weak, or not above 0)."""
     teacher = teacher_interval(record)
-    weak = ((record.prepared or {}).get("teacher") or {}).get("weak")
-    if teacher is None or trial.score is None or weak or not teacher.value > 0:
+    if teacher is None or trial.score is None or _facts(record).get("weak") or not teacher.value > 0:
         return None
     return trial.score / teacher.value
 
@@ -94,11 +100,12 @@ def caveats(record: Record) -> list[str]:
     distilled = [trial for trial in record.trials.values() if not trial.is_baseline and trial.score is not None]
     if not distilled:
         return []
+    baselines = sum(trial.is_baseline and trial.score is not None for trial in record.trials.values())
     found = []
     if len(distilled) > 1:
         flatters = (
-            "which flatters it against the single undistilled student"
-            if record.best_trial(baseline=True)
+            f"which flatters it against the {'single ' if baselines == 1 else ''}undistilled student"
+            if baselines
             else "so its score is optimistic"
         )
         full = [trial.score for trial in distilled if trial.state == COMPLETE and trial.score is not None]
@@ -108,9 +115,10 @@ def caveats(record: Record) -> list[str]:
             else ""
         )
         found.append(
-            f"The best of {len(distilled)} configurations was chosen on the same dev rows that score it, "
+            f"The best of {len(distilled)} {_noun(record)} was chosen on the same dev rows that score it, "
             f"{flatters}.{typical}"
         )
+        found += _ties(record)
     if plan["evaluations"] > 1:
         found.append(
             f"Every student's score is the best of up to {plan['evaluations']} evaluations on dev, the "
@@ -118,7 +126,7 @@ def caveats(record: Record) -> list[str]:
         )
     found.append(
         "Intervals are 95 % bootstrap intervals over the dev rows. They do not cover what another seed would "
-        "change: every configuration ran with one seed."
+        + ("change; the table of seeds shows that." if seeds_differ(record) else "change: all ran with one seed.")
     )
     stopped = [trial for trial in distilled if trial.state == PRUNED]
     if stopped:
@@ -126,10 +134,27 @@ def caveats(record: Record) -> list[str]:
             f"{plural(len(stopped), 'trial')} stopped early: such a score comes from fewer epochs than the "
             "others', and hollow marks show it in the figures."
         )
-    weak = (record.prepared or {}).get("teacher", {})
-    if weak.get("weak"):
+    if _facts(record).get("weak"):
         found.append("The teacher is weak, so no share of its score is given and little can be learnt from it.")
     return found
+
+
+def _facts(record: Record) -> dict[str, Any]:
+    """What is known of the teacher."""
+    return (record.prepared or {}).get("teacher") or {}
+
+
+def _ties(record: Record) -> list[str]:
+    best = record.best_trial()
+    same, others = ([], 0) if best is None else tied(record, best)
+    if not same:
+        return []
+    names = ", ".join(trial.id for trial in same[:8]) + (", …" if len(same) > 8 else "")
+    verb = "is" if len(same) == 1 else "are"
+    return [
+        f"{len(same)} of the {others} other points' scored trials {verb} not told apart from the best one by these dev "
+        f"rows: {names}."
+    ]
 
 
 def _sizes(sizes: dict[str, int]) -> tuple[int | None, int | None, int | None]:
@@ -152,25 +177,34 @@ def _nothing(record: Record) -> str:
 
 def _best(record: Record, best: Trial, finished: bool) -> str:
     plan = record.plan
-    scored = [trial for trial in record.trials.values() if not trial.is_baseline and trial.score is not None]
-    found = trial_interval(record, best)
+    scored, found = chosen_among(record), trial_interval(record, best)
     spread = f" (95 % interval {interval(found.low, found.high)})" if found else " (no predictions, no interval)"
     so_far = "" if finished else " so far"
-    which = f"Best of {len(scored)} scored configurations{so_far}" if len(scored) > 1 else f"One configuration{so_far}"
+    which = f"Best of {scored} scored {_noun(record)}{so_far}" if scored > 1 else f"One configuration{so_far}"
     assert best.best is not None
-    remark = {COMPLETE: "", PRUNED: "stopped early, ", FAIL: "failed later, "}.get(best.state, "still running, ")
+    stopped = f"{BY_HAND}, " if best.cause == BY_HAND else "stopped early, "
+    remark = {COMPLETE: "", PRUNED: stopped, FAIL: "failed later, "}.get(best.state, "still running, ")
+    made_up = " on made-up data" if plan["data"].get("origin") == "embedded" else ""
     return (
         f"{which}: {best.point['label']} ({best.id}, {remark}epoch {best.best['epoch']:g}) with "
-        f"{plan['metric_title']} {number(best.score)}{spread}." + _chance(record, best)
+        f"{plan['metric_title']} {number(best.score)}{spread}{made_up}." + _chance(record, best)
     )
 
 
+def _noun(record: Record) -> str:
+    return "trials" if seeds_differ(record) else "configurations"
+
+
 def _chance(record: Record, trial: Trial) -> str:
-    """A warning where a student does no better than one answer to every row."""
-    chance = ((record.prepared or {}).get("teacher") or {}).get("chance")
-    if chance is None or trial.score is None or trial.score > chance:
+    """A warning where a student is not shown to do better than one answer to every row."""
+    chance, found = _facts(record).get("chance"), trial_interval(record, trial)
+    if chance is None or trial.score is None:
         return ""
-    return " That is no better than giving every row the same answer."
+    if trial.score <= chance:
+        return " That is no better than giving every row the same answer."
+    if found is not None and found.low <= chance:
+        return f" It is not shown to be better than giving every row the same answer ({number(chance)})."
+    return ""
 
 
 def _against(record: Record, best: Trial) -> tuple[str, str, Difference | None]:
@@ -180,47 +214,50 @@ def _against(record: Record, best: Trial) -> tuple[str, str, Difference | None]:
         if not planned:
             return "No undistilled student was trained, so whether distillation helped is open.", "even", None
         state = planned[0].state
-        why = f"failed ({planned[0].cause})" if state == FAIL else "has no score yet"
+        why = "has no score yet"
+        if state == FAIL:
+            why = f"failed ({planned[0].cause})"
+        elif state == PRUNED:
+            why = f"was {BY_HAND} before it had a score"
         return f"The undistilled student {why}, so whether distillation helped is open.", "even", None
-    if RUNNING in (best.state, base.state) and best.last and base.last:
-        return (
-            f"Undistilled student so far: {number(base.score)}, after {base.last['epoch']:g} epochs beside "
-            f"{best.last['epoch']:g}; no verdict before both have ended.",
-            "even",
-            None,
-        )
-    difference = paired(record, best, base)
+    if not ended(best, base):
+        return f"Undistilled student so far: {number(base.score)}, {_unequal(best, base)}.", "even", None
     epochs = "" if base.last is None or base.state == COMPLETE else f" after {base.last['epoch']:g} epochs"
-    gap = number(best.score - base.score, signed=True)
-    lead = f"Undistilled student{epochs}: {number(base.score)}. Difference {gap}"
-    if difference is None or math.isnan(difference.low):
-        return (
-            f"{lead}, without an interval, because predictions are missing: nothing is shown.",
-            "even",
-            None,
-        )
-    spread = f"{lead}, 95 % interval {interval(difference.low, difference.high, signed=True)}"
-    noise = f"outside the noise of {difference.n} dev rows"
-    if difference.low > 0:
-        rivals = sum(not t.is_baseline and t.score is not None for t in record.trials.values())
-        chosen = f" (as the best of {rivals} chosen on these rows, see below)" if rivals > 1 else ""
-        return f"{spread}: distilled is ahead, {noise}{chosen}.", "ahead", difference
-    if difference.high < 0:
-        return (
-            f"{spread}: distilled is behind, {noise}.",
-            "behind",
-            difference,
-        )
-    return f"{spread}: it includes 0, so this sweep does not show that distilling helped.", "even", difference
+    found = compare(record, best, base, "distilled", "this sweep does not show that distilling helped")
+    if found.tone != "even" and _facts(record).get("weak"):
+        remark = "but with a weak teacher this says nothing about distilling"
+        found = Claim("even", f"{found.words}, {remark}", found.difference, found.widened)
+    return f"Undistilled student{epochs}: {number(base.score)}. {found.words}.", found.tone, found.difference
+
+
+def _published(record: Record, best: Trial) -> str | None:
+    here = [t for t in record.trials.values() if t.point["origin"] == "published" and t.score is not None]
+    if not here:
+        return None
+    if best.point["origin"] == "published":
+        return "The best is the published setting itself."
+    there = max(here, key=lambda trial: trial.score or 0.0)
+    lead = f"Published setting ({there.id}): {number(there.score)}"
+    if not ended(best, there):
+        return f"{lead} so far, {_unequal(best, there)}."
+    found = compare(record, best, there, "the best", "no setting is shown to be better than the published one")
+    return f"{lead}. {found.words}."
+
+
+def _unequal(best: Trial, other: Trial) -> str:
+    assert best.last is not None
+    assert other.last is not None
+    return f"after {other.last['epoch']:g} epochs beside {best.last['epoch']:g}; no verdict before both have ended"
 
 
 def _teacher(record: Record, best: Trial) -> str | None:
-    prepared = record.prepared or {}
-    teacher, student = prepared.get("teacher") or {}, prepared.get("student") or {}
+    teacher, student = _facts(record), (record.prepared or {}).get("student") or {}
     parts = []
     share = share_of_teacher(record, best)
     if share is not None:
-        parts.append(f"{100 * share:.0f} % of the teacher's {number(teacher['score'])}")
+        claim = against_teacher(record, best)
+        words = f" ({claim.words})" if claim is not None and ended(best) else ""
+        parts.append(f"{100 * share:.0f} % of the teacher's {number(teacher['score'])}{words}")
     small, large = student.get("parameters"), teacher.get("parameters")
     if small and large:
         ratio = f" ({large / small:.1f}× smaller)" if large > 1.05 * small else ""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.study import check_study
+from analysis.style import BY_HAND
 from trainables.record import COMPLETE, FAIL, FINISHED, PRUNED, RUNNING, WAITING, Record, UserError, read
 from trainables.rungs import Ladder, milestones
 from trainables.statistics import recomputed
@@ -188,16 +189,19 @@ def _states(record: Record) -> Iterator[str | None]:
 def _state_fault(row: dict[str, Any], before: str, done: int, stopped: bool, record: Record) -> str | None:
     new, what = row["state"], f"Row {row['seq']} sets {row['point']} to {row['state']}"
     needed = record.plan["evaluations"]
+    by_hand = new == PRUNED and row.get("cause") == BY_HAND
     if before in FINISHED:
         return f"{what}, but it was already {before}."
-    if new in (COMPLETE, PRUNED) and before != RUNNING:
+    if new in (COMPLETE, PRUNED) and before != RUNNING and not by_hand:
         return f"{what}, but it never ran."
     if new == COMPLETE and done < needed:
         return f"{what} after {done} of {needed} evaluations."
     if new == COMPLETE and stopped:
         return f"{what}, but a rung had stopped it."
-    if new == PRUNED and not stopped:
-        return f"{what}, but no rung stopped it."
+    if new == PRUNED and not stopped and not by_hand:
+        return f"{what}, but no rung stopped it and it was not {BY_HAND}."
+    if by_hand and stopped:
+        return f"{what} as {BY_HAND}, but a rung had stopped it."
     if new == FAIL and not row.get("cause"):
         return f"{what} without a cause."
     return f"{what}, a state that does not exist." if new not in (RUNNING, *FINISHED) else None

@@ -1,0 +1,91 @@
+"""How to reproduce a sweep: where everything came from, as headings and texts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from analysis import tables
+from analysis.state import moment
+from analysis.style import duration, number, parameter, plural
+from trainables.record import Record
+
+# Where things lie on one machine tells a reader nothing; sweep.json has it.
+_PLACES = ("path",)
+_SHORT = 12
+
+
+def facts(record: Record) -> list[tuple[str, str]]:
+    """Heading and text of all that decided the numbers, in the order of the page."""
+    plan, header, prepared = record.plan, record.header, record.prepared or {}
+    teacher, data = prepared.get("teacher") or {}, prepared.get("data") or {}
+    best = record.best_trial()
+    scheduler = plan["scheduler"]
+    rungs = ", ".join(f"{rung:g}" for rung in scheduler.get("rungs") or [])
+    asha = f"ASHA, reduction factor {scheduler.get('reduction_factor')}, rungs at epochs {rungs or 'none'}"
+    times = [moment(row["time"]) for row in record.rows]
+    work = sum(trial.seconds for trial in record.trials.values())
+    found = [
+        ("tool", f"{header.get('tool')}, record schema {header['schema']}"),
+        ("started", moment(header["created"]) + (f", last event {times[-1]}" if times else "")),
+        ("sessions", f"{record.sessions}" if record.sessions > 1 else ""),
+        ("time in trials", duration(work) if work else ""),
+        ("method", f"{plan['method_title']} ({plan['method']}), recipe {plan['recipe']}"),
+        ("epochs", f"{plan['epochs']:g}, {plural(plan['evaluations_per_epoch'], 'evaluation')} each"),
+        ("scheduler", asha if scheduler["name"] == "asha" else "none: every trial runs all its epochs"),
+        ("seed", str(plan["seed"])),
+        (
+            "data",
+            _pairs(plan["data"] | ({"fingerprint": data["fingerprint"]} if "fingerprint" in data else {})),
+        ),
+        (
+            "majority class",
+            f"{number(data['majority'])} of the dev rows" if data.get("majority") is not None else "",
+        ),
+        ("teacher", _teacher(plan["teacher"])),
+        ("teacher key", " ".join(filter(None, (teacher.get("key"), f"content {teacher.get('content')}"))))
+        if teacher
+        else ("teacher key", ""),
+        ("teacher's score", _scores(teacher)),
+        ("teacher's dev curve", " → ".join(number(score) for score in teacher.get("curve") or [])),
+        ("student", _pairs(plan["student"])),
+        ("training", _pairs(_shared(record))),
+        ("numerics", _pairs(plan["numerics"])),
+        ("resources", _pairs(plan["resources"])),
+        ("hash of the best point", f"{best.id}: {best.point.get('hash')}" if best else ""),
+        ("fingerprint", _pairs(header.get("fingerprint") or {})),
+        ("versions", _pairs(header.get("versions") or {})),
+    ]
+    return [(heading, text) for heading, text in found if text]
+
+
+def _teacher(plan: dict[str, Any]) -> str:
+    """What the plan says of the teacher; of a hub's revision only so much as names it."""
+    hub = plan.get("hub") or {}
+    rest = {key: value for key, value in plan.items() if key != "hub"}
+    if not hub:
+        return _pairs(rest)
+    revision = str(hub.get("revision") or "")[:_SHORT]
+    return _pairs({"hub id": hub.get("id"), "revision": revision or "not recorded", **rest})
+
+
+def _scores(teacher: dict[str, Any]) -> str:
+    if teacher.get("own_score") is None:
+        return ""
+    return f"{number(teacher.get('score'))} as it teaches here · {number(teacher['own_score'])} as it was fine-tuned"
+
+
+def _shared(record: Record) -> dict[str, Any]:
+    """Training values that no point sets for itself."""
+    own = tables.parameter_names(record)
+    return {name: value for name, value in record.plan["training"].items() if name not in own}
+
+
+def _pairs(values: dict[str, Any]) -> str:
+    values = {key: value for key, value in values.items() if key not in _PLACES}
+    return " · ".join(f"{key.replace('_', ' ')} {_plain(value)}" for key, value in values.items() if value is not None)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return "(" + _pairs(value) + ")"
+    return parameter(value) if isinstance(value, (bool, float, list, tuple)) else str(value)
