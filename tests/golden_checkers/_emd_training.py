@@ -1,4 +1,8 @@
-"""Whole training steps of BERT-EMD with our losses and optimizer, on networks built from the file's weights.
+"""Whole training steps of BERT-EMD through the run that trains a published point.
+
+Loop, objective, captured states, padded batches, optimizer and schedule are those of the program, under the published
+recipe's own numbers. Only what the file gives is put in their place: weights of student, teacher and projection, the
+order of its rows, and the update rule of the layer weights, which was the current one.
 
 The reference used its rounding solver here: flows carry errors of 1e-6, which pass into losses, weights and
 gradients. The optimizer divides each gradient by its own size, so a relative error of a gradient becomes the
@@ -11,177 +15,205 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
+from unittest import mock
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from distill.losses.distances import hidden_mean_square
-from distill.losses.layer_transport import LayerTransport
-from distill.losses.logits import prediction_loss
-from distill.training.bert_adam import BertAdam
+from distill.methods.emd import METHOD
+from distill.methods.objective import Objective, Setting
+from distill.models.relu_head import BertReluHeadConfig, BertReluHeadForSequenceClassification
+from distill.tasks import registry
+from distill.teacher.source import OnlineTeacher
+from distill.training import loop
+from distill.training.batching import Tokens
+from distill.training.loop import Evaluation, Run
+from distill.training.settings import Numerics, Training
 from tests.golden_checkers._arrays import Arrays
 
 Weights = dict[str, Tensor]
-
-
-@dataclass
-class _Output:
-    states: Tensor  # [layers + 1, B, S, d]
-    scores: Tensor  # [layers, B, h, S, S]
-    logits: Tensor  # [B, C]
+# The file's name of the projection, and of projections that the reference carries along and never trains.
+_PROJECTION, _IDLE = "share_fit_dense.", "fit_denses."
 
 
 def check(arrays: Arrays, *, double: bool) -> None:
-    dtype = torch.float64 if double else torch.float32
-    options = json.loads(str(arrays["opts"]))
-    assert options["schedule"] == "none", f"unknown schedule {options['schedule']}"
-    heads = _heads(arrays, options, dtype)
-    steps = len(arrays["loss__att_loss"])
-    teacher, student = _weights(arrays, "teacher__", dtype), _weights(arrays, "student__", dtype)
-    for weight in student.values():
-        weight.requires_grad_()
-    optimizer = _optimizer(student, options)
-    transport = LayerTransport(_layers(student), _layers(teacher), reduction="padded")
-    assert steps > 0
-    for step in range(steps):
-        batch = _batch(arrays, options["batch"], step)
-        losses, total = _losses(transport, student, teacher, batch, heads, options)
-        for name, value in losses.items():
-            arrays.compare(f"loss__{name}", value, index=step, rtol=1e-5, atol=1e-5)
-        optimizer.zero_grad()
-        total.backward()
-        if step == 0:
-            _check_first_gradients(arrays, student)
-        optimizer.step()
-        seen = transport.observation()
-        for term, short in (("attention", "att"), ("hidden", "rep")):
-            arrays.compare(f"loss__{short}_sw", seen[term]["student"], index=step, atol=1e-5)
-            arrays.compare(f"loss__{short}_tw", seen[term]["teacher"], index=step, atol=1e-5)
-        prefix = f"step{step + 1}__"
-        stored = {key.removeprefix(prefix) for key in arrays.named(prefix)}
-        assert stored == set(student), f"parameters of {prefix} are others than the student's"
-        for name, weight in student.items():
-            arrays.compare(prefix + name, weight, atol=1e-3 * options["learning_rate"])
+    golden = _Golden.read(arrays, torch.float64 if double else torch.float32)
+    learning_rate = golden.options["learning_rate"]
+    run = golden.run(golden.heads())
+    with golden.fixed_order():
+        for step, evaluation in enumerate(run):
+            golden.check_losses(evaluation, step)
+            assert (evaluation.steps, evaluation.lr) == (1, learning_rate)
+            for term, short in (("attention", "att"), ("hidden", "rep")):
+                weights = evaluation.seen["layer_weights"][term]
+                arrays.compare(f"loss__{short}_sw", weights["student"], index=step, atol=1e-5)
+                arrays.compare(f"loss__{short}_tw", weights["teacher"], index=step, atol=1e-5)
+            trained = golden.trained(run)
+            if step == 0:
+                # BertAdam leaves gradients as they were.
+                assert {key.removeprefix("grad0__") for key in arrays.named("grad0__")} == set(trained)
+                for name, parameter in trained.items():
+                    arrays.compare(f"grad0__{name}", parameter.grad, rtol=1e-5, atol=1e-7)
+            prefix = f"step{step + 1}__"
+            weights = {**golden.student, **{name: p.detach() for name, p in trained.items()}}
+            assert {key.removeprefix(prefix) for key in arrays.named(prefix)} == set(weights)
+            for name, weight in weights.items():
+                arrays.compare(prefix + name, weight, atol=1e-3 * learning_rate)
+    assert step + 1 == golden.steps
 
 
-def _check_first_gradients(arrays: Arrays, student: Weights) -> None:
-    stored = {key.removeprefix("grad0__") for key in arrays.named("grad0__")}
-    trained = {name for name, weight in student.items() if weight.grad is not None}
-    assert stored == trained, f"gradients differ for {sorted(stored ^ trained)}"
-    for name in stored:
-        arrays.compare(f"grad0__{name}", student[name].grad, rtol=1e-5, atol=1e-7)
+@dataclass
+class _Golden:
+    """What the file holds, and the program's own parts built from it."""
 
+    arrays: Arrays
+    options: dict[str, Any]
+    dtype: torch.dtype
+    student: Weights
+    teacher: Weights
+    tokens: Tokens
 
-def _losses(
-    transport: LayerTransport,
-    student: Weights,
-    teacher: Weights,
-    batch: dict[str, Tensor],
-    heads: int,
-    options: dict[str, Any],
-) -> tuple[dict[str, Tensor], Tensor]:
-    ours = _forward(student, batch, heads)
-    with torch.no_grad():
-        theirs = _forward(teacher, batch, heads)
-    states = F.linear(ours.states, student["share_fit_dense.weight"], student["share_fit_dense.bias"])
-    mask = batch["input_mask"]
-    layers = transport(hidden=(states[1:], theirs.states[1:]), attention=(ours.scores, theirs.scores), mask=mask)
-    embedding = hidden_mean_square(states[0], theirs.states[0], mask, "padded")
-    alpha = options["alpha"]
-    terms = prediction_loss(
-        ours.logits,
-        theirs.logits,
-        batch["label_id"],
-        alpha=alpha,
-        temperature=options["T"],
-        form="published",
-        regression=ours.logits.shape[1] == 1,
-    )
-    prediction = alpha * terms["soft"] + (1 - alpha) * terms["hard"]
-    transfer = options["theta"] * (layers["hidden"] + layers["attention"]) + embedding
-    named = {
-        "att_loss": layers["attention"],
-        "rep_loss": layers["hidden"],
-        "kd_total": prediction,
-        "kd_soft": terms["soft"],
-        "kd_hard": terms["hard"],
-    }
-    return named, options["beta"] * transfer + prediction
-
-
-def _forward(weights: Weights, batch: dict[str, Tensor], heads: int) -> _Output:
-    """BERT with pre-softmax scores, additive mask included, and ReLU between pooler and classifier."""
-
-    def linear(x: Tensor, name: str) -> Tensor:
-        return F.linear(x, weights[f"{name}.weight"], weights[f"{name}.bias"])
-
-    def norm(x: Tensor, name: str) -> Tensor:
-        return F.layer_norm(x, x.shape[-1:], weights[f"{name}.weight"], weights[f"{name}.bias"], eps=1e-12)
-
-    ids = batch["input_ids"]
-    tables = "bert.embeddings."
-    x = F.embedding(ids, weights[tables + "word_embeddings.weight"], padding_idx=0)
-    x = x + weights[tables + "position_embeddings.weight"][: ids.shape[1]]
-    x = x + weights[tables + "token_type_embeddings.weight"][batch["segment_ids"]]
-    states, scores = [norm(x, tables + "LayerNorm")], []
-    additive = (1 - batch["input_mask"].to(x.dtype))[:, None, None, :] * -10000.0
-    for layer in range(_layers(weights)):
-        x, base = states[-1], f"bert.encoder.layer.{layer}."
-        query, key, value = (
-            linear(x, f"{base}attention.self.{name}").unflatten(-1, (heads, -1)).transpose(1, 2)
-            for name in ("query", "key", "value")
+    @classmethod
+    def read(cls, arrays: Arrays, dtype: torch.dtype) -> _Golden:
+        options = json.loads(str(arrays["opts"]))
+        assert options["schedule"] == "none", f"unknown schedule {options['schedule']}"
+        student, teacher = (
+            {key.removeprefix(prefix): arrays.tensor(key).to(dtype) for key in arrays.named(prefix)}
+            for prefix in ("student__", "teacher__")
         )
-        scores.append(query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1]) + additive)
-        context = (scores[-1].softmax(-1) @ value).transpose(1, 2).flatten(2)
-        x = norm(x + linear(context, base + "attention.output.dense"), base + "attention.output.LayerNorm")
-        inner = F.gelu(linear(x, base + "intermediate.dense"))
-        states.append(norm(x + linear(inner, base + "output.dense"), base + "output.LayerNorm"))
-    pooled = torch.tanh(linear(states[-1][:, 0], "bert.pooler.dense"))
-    return _Output(torch.stack(states), torch.stack(scores), linear(pooled.relu(), "classifier"))
+        return cls(arrays, options, dtype, student, teacher, _tokens(arrays))
+
+    @property
+    def steps(self) -> int:
+        return len(self.arrays["loss__att_loss"])
+
+    def run(self, heads: int) -> Run:
+        options, labels = self.options, len(self.student["classifier.bias"])
+        regression = labels == 1
+        known = registry.get("stsb" if regression else "sst2")
+        task = known if regression else replace(known, labels=tuple(map(str, range(labels))))
+        assert METHOD.published is not None
+        published = Training(**METHOD.published.training)
+        training = replace(
+            published,
+            batch_size=options["batch"],
+            weight_decay=options["weight_decay"],
+            clip=options["max_grad_norm_per_tensor"],
+            max_length=self.arrays["data__input_ids"].shape[1],
+            evaluation_steps=1,
+        )
+        training = replace(training, epochs=self.steps // training.steps_per_epoch(len(self.tokens)))
+        params = {name: options[name] for name in ("alpha", "beta", "theta", "T")}
+        params |= {"lr": options["learning_rate"], "update": "current"}
+        return Run(
+            method=replace(METHOD, stages=(replace(METHOD.stages[0], objective=self._objective),)),
+            student=self._model(self.student, heads),
+            params=METHOD.resolve(params, "published", regression),
+            recipe="published",
+            task=task,
+            train=self.tokens,
+            dev=self.tokens,
+            training=training,
+            numerics=Numerics(),
+            seed=0,
+            source=OnlineTeacher(self._model(self.teacher, heads)),
+        )
+
+    def _objective(self, setting: Setting) -> Objective:
+        objective = METHOD.stages[0].objective(setting).to(self.dtype)
+        parts = {f"projection.{name.removeprefix(_PROJECTION)}": w for name, w in self.student.items() if _own(name)}
+        objective.load_state_dict({**objective.state_dict(), **parts})
+        return objective
+
+    def _model(self, weights: Weights, heads: int) -> BertReluHeadForSequenceClassification:
+        table = "bert.embeddings."
+        config = BertReluHeadConfig(
+            vocab_size=len(weights[table + "word_embeddings.weight"]),
+            hidden_size=len(weights[table + "LayerNorm.bias"]),
+            num_hidden_layers=len({name.split(".")[3] for name in weights if name.startswith("bert.encoder.layer.")}),
+            num_attention_heads=heads,
+            intermediate_size=len(weights["bert.encoder.layer.0.intermediate.dense.bias"]),
+            max_position_embeddings=len(weights[table + "position_embeddings.weight"]),
+            type_vocab_size=len(weights[table + "token_type_embeddings.weight"]),
+            num_labels=len(weights["classifier.bias"]),
+            hidden_dropout_prob=self.options["hidden_dropout"],
+            attention_probs_dropout_prob=0.0,
+        )
+        model = BertReluHeadForSequenceClassification(config).to(self.dtype)
+        # Copies: the run trains its student in place.
+        model.load_state_dict({n: w.clone() for n, w in weights.items() if n.startswith(("bert.", "classifier."))})
+        return model
+
+    def heads(self) -> int:
+        """The number of heads, which the file does not hold: the common divisor that gives its first losses."""
+        name = "bert.embeddings.LayerNorm.bias"
+        common = math.gcd(len(self.teacher[name]), len(self.student[name]))
+        errors = {}
+        for heads in (h for h in range(1, common + 1) if common % h == 0):
+            with self.fixed_order():
+                losses = self.losses(next(iter(self.run(heads))))
+            errors[heads] = max(abs(value - float(self.arrays[key][0])) for key, value in losses.items())
+        return min(errors, key=errors.__getitem__)
+
+    def losses(self, evaluation: Evaluation) -> dict[str, float]:
+        terms, alpha = evaluation.terms, self.options["alpha"]
+        return {
+            "loss__att_loss": terms["attention"],
+            "loss__rep_loss": terms["hidden"],
+            "loss__kd_soft": terms["soft"],
+            "loss__kd_hard": terms["hard"],
+            "loss__kd_total": alpha * terms["soft"] + (1 - alpha) * terms["hard"],
+        }
+
+    def check_losses(self, evaluation: Evaluation, step: int) -> None:
+        found = self.losses(evaluation)
+        for key, value in found.items():
+            self.arrays.compare(key, value, index=step, rtol=1e-5, atol=1e-5)
+        transfer = self.options["theta"] * (found["loss__rep_loss"] + found["loss__att_loss"])
+        total = self.options["beta"] * (transfer + evaluation.terms["embedding"]) + found["loss__kd_total"]
+        assert abs(evaluation.terms["total"] - total) < 1e-5
+
+    def trained(self, run: Run) -> Weights:
+        """Parameters under the file's names."""
+        projection = run._parts["objective"].projection.named_parameters()
+        return {**dict(run.student.named_parameters()), **{_PROJECTION + name: p for name, p in projection}}
+
+    @staticmethod
+    def fixed_order() -> Any:
+        """The file's rows in their order, in place of the shuffled ones; only whole batches, as the recipe has it."""
+
+        def order(
+            lengths: np.ndarray, size: int, seed: int, epoch: int, *, by_length: bool, drop_last: bool
+        ) -> Iterator[np.ndarray]:
+            assert drop_last
+            assert not by_length
+            yield from np.arange(len(lengths) // size * size).reshape(-1, size)
+
+        return mock.patch.object(loop, "training_order", order)
 
 
-def _optimizer(student: Weights, options: dict[str, Any]) -> BertAdam:
-    free = [name for name in student if name.endswith(".bias") or "LayerNorm" in name]
-    groups: list[dict[str, Any]] = [
-        {"params": [student[name] for name in student if name not in free]},
-        {"params": [student[name] for name in free], "weight_decay": 0.0},
-    ]
-    return BertAdam(
-        groups,
-        lr=options["learning_rate"],
-        weight_decay=options["weight_decay"],
-        max_grad_norm=options["max_grad_norm_per_tensor"],
+def _own(name: str) -> bool:
+    """Whether a weight of the file is the projection's; fails on one that has no place here."""
+    assert name.startswith(("bert.", "classifier.", _PROJECTION, _IDLE)), f"unknown weight {name}"
+    return name.startswith(_PROJECTION)
+
+
+def _tokens(arrays: Arrays) -> Tokens:
+    """Rows without their padding, which the batches of the program must put back as it was."""
+    ids, mask = arrays["data__input_ids"], arrays["data__input_mask"].astype(bool)
+    lengths = mask.sum(1)
+    tokens = Tokens(
+        ids=ids[mask].astype(np.int32),
+        types=arrays["data__segment_ids"][mask].astype(np.int8),
+        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        labels=arrays["data__label_id"],
+        pad=0,
     )
-
-
-def _batch(arrays: Arrays, size: int, step: int) -> dict[str, Tensor]:
-    """The step's batch in fixed order; the reference skips the incomplete last batch of an epoch."""
-    per_epoch = len(arrays["data__input_ids"]) // size
-    start = (step % per_epoch) * size
-    names = ("input_ids", "input_mask", "segment_ids", "label_id")
-    return {name: arrays.tensor(f"data__{name}")[start : start + size] for name in names}
-
-
-def _heads(arrays: Arrays, options: dict[str, Any], dtype: torch.dtype) -> int:
-    """The number of heads, which the file does not hold: the common divisor that gives its first losses."""
-    teacher, student = _weights(arrays, "teacher__", dtype), _weights(arrays, "student__", dtype)
-    name = "bert.embeddings.LayerNorm.bias"
-    common = math.gcd(len(teacher[name]), len(student[name]))
-    batch = _batch(arrays, options["batch"], 0)
-    errors = {}
-    for heads in (h for h in range(1, common + 1) if common % h == 0):
-        transport = LayerTransport(_layers(student), _layers(teacher), reduction="padded")
-        losses, _ = _losses(transport, student, teacher, batch, heads, options)
-        errors[heads] = max(abs(value.item() - float(arrays[f"loss__{name}"][0])) for name, value in losses.items())
-    return min(errors, key=errors.__getitem__)
-
-
-def _weights(arrays: Arrays, prefix: str, dtype: torch.dtype) -> Weights:
-    return {key.removeprefix(prefix): arrays.tensor(key).to(dtype) for key in arrays.named(prefix)}
-
-
-def _layers(weights: Weights) -> int:
-    return len({name.split(".")[3] for name in weights if name.startswith("bert.encoder.layer.")})
+    batch = tokens.batch(np.arange(len(tokens)), length=ids.shape[1])
+    for key, name in (("input_ids", "input_ids"), ("input_mask", "attention_mask"), ("segment_ids", "token_type_ids")):
+        arrays.compare(f"data__{key}", batch[name])
+    return tokens
