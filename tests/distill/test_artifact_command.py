@@ -192,6 +192,15 @@ def test_what_another_process_uses_stays(
     assert there(store) == set()
 
 
+def test_a_size_is_reached_without_what_is_used(
+    store: Store, full: dict[str, str], user: subprocess.Popen[str]
+) -> None:
+    """Were the teacher counted as removed, the next one in line would be spared."""
+    os.utime(store.place / artifact_use.MARKS / full["teacher"], (0, 0))
+    assert run(store, "gc", "--yes", "--max-size", "6000") == 0
+    assert there(store) == {full["teacher"], full["other"]}
+
+
 def test_what_is_being_built_stays(store: Store, full: dict[str, str]) -> None:
     """The lock alone protects it: to the time of change and the process's number it could be dead."""
     staging: list[Path] = []
@@ -253,7 +262,7 @@ def test_folders_of_others_are_not_touched(store: Store, tmp_path: Path) -> None
     (store.place / "other-0123456789abcdef").symlink_to(outside)
     for name in ("photos", "my-thesis", ".git", ".cache.host.12"):
         (store.place / name).mkdir()
-    assert run(store, "gc", "--yes", "--max-size", "0") == 0
+    assert run(store, "gc", "--yes", "--older-than", "0d") == 0
     assert there(store) == {"other-0123456789abcdef", "photos", "my-thesis", ".git", ".cache.host.12"}
     assert outside.is_dir()
 
