@@ -34,17 +34,20 @@ def command(
     when: Callable[[list[str]], bool] | None = None,
     send: int = signal.SIGKILL,
     group: bool = True,
+    environment: dict[str, str] | None = None,
 ) -> Done:
     """Run `python -m module` in a session of its own.
 
     Args:
         when: Asked after every printed line; when it says so, `send` is sent, once.
         group: Send to the whole process group, else to the driver alone.
+        environment: Variables beside those of this process.
     """
-    environment = {
+    variables = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))),
         "HF_HUB_OFFLINE": "1",
+        **(environment or {}),
     }
     process = subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
@@ -52,7 +55,7 @@ def command(
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
-        env=environment,
+        env=variables,
     )
     watchdog = threading.Timer(PATIENCE, lambda: os.killpg(process.pid, signal.SIGKILL))
     watchdog.start()

@@ -204,7 +204,9 @@ def test_a_download_that_breaks_off(
 ) -> None:
     repository = hub.add(NAME, encoder)
     hub.cut = lambda path: 700 if path.endswith(file) else None
-    with pytest.raises(UserError, match=r"--teacher somebody/tiny did not arrive whole .* run the command again") as cut:
+    with pytest.raises(
+        UserError, match=r"--teacher somebody/tiny did not arrive whole .* run the command again"
+    ) as cut:
         fetch(NAME, None, "--teacher")
     assert not isinstance(cut.value, HubUnreachable), "the hub is there; nothing may stand in"
     cache = tmp_path / "home" / "hub"
