@@ -196,7 +196,7 @@ def test_a_size_is_reached_without_what_is_used(
     store: Store, full: dict[str, str], user: subprocess.Popen[str]
 ) -> None:
     """Were the teacher counted as removed, the next one in line would be spared."""
-    os.utime(store.place / artifact_use.MARKS / full["teacher"], (0, 0))
+    os.utime(store.place / artifact_use.MARKS / full["teacher"], (5, 5))
     assert run(store, "gc", "--yes", "--max-size", "6000") == 0
     assert there(store) == {full["teacher"], full["other"]}
 
