@@ -11,8 +11,8 @@ import plotly.graph_objects as go
 from analysis.drawing import End, baseline_line, epochs, layout, name_ends, safe, teacher_line
 from analysis.marks import marks
 from analysis.seeds import seeds_differ
-from analysis.style import BY_HAND, GREY, INK, PALE, ROLES, apart, number, role
-from trainables.record import FAIL, FINISHED, PRUNED, Record, Trial
+from analysis.style import GREY, INK, PALE, ROLES, apart, number, role
+from trainables.record import BY_HAND, FAIL, FINISHED, PRUNED, Record, Trial
 
 _HEIGHT = 460
 # Up to so many lines all are named; among more only those that play a role, and the rest answer the pointer.
@@ -97,7 +97,7 @@ def stop_words(trial: Trial) -> str:
     stop, last = trial.stop, trial.last
     if trial.state == FAIL:
         return f"failed: {trial.cause}"
-    if trial.state == PRUNED and trial.cause == BY_HAND and last is not None:
+    if trial.by_hand and last is not None:
         return f"{BY_HAND} after epoch {last['epoch']:g}"
     if stop is None:
         return ""
@@ -151,7 +151,7 @@ def _stops(figure: go.Figure, record: Record, drawn: list[Trial]) -> None:
         y=[row["value"] for row in spots],
         mode="markers",
         marker={
-            "symbol": ["square" if trial.cause == BY_HAND else shapes[trial.state] for trial, _ in ended],
+            "symbol": ["square" if trial.by_hand else shapes[trial.state] for trial, _ in ended],
             "size": 9,
             "color": [PALE if len(drawn) > _NAMED and role(record, trial) == "other" else INK for trial, _ in ended],
             "line": {"width": 1, "color": "white"},

@@ -6,7 +6,7 @@ from typing import Any
 
 from analysis import tables
 from analysis.state import moment
-from analysis.style import duration, number, parameter, plural
+from analysis.style import duration, number, own_score, parameter, plural
 from trainables.record import Record
 
 # Where things lie on one machine tells a reader nothing; sweep.json has it.
@@ -35,19 +35,19 @@ def facts(record: Record) -> list[tuple[str, str]]:
         ("seed", str(plan["seed"])),
         (
             "data",
-            _pairs(plan["data"] | ({"fingerprint": data["fingerprint"]} if "fingerprint" in data else {})),
+            _origin(plan["data"] | ({"fingerprint": data["fingerprint"]} if "fingerprint" in data else {})),
         ),
         (
             "majority class",
             f"{number(data['majority'])} of the dev rows" if data.get("majority") is not None else "",
         ),
-        ("teacher", _teacher(plan["teacher"])),
+        ("teacher", _origin(plan["teacher"])),
         ("teacher key", " ".join(filter(None, (teacher.get("key"), f"content {teacher.get('content')}"))))
         if teacher
         else ("teacher key", ""),
         ("teacher's score", _scores(teacher)),
         ("teacher's dev curve", " → ".join(number(score) for score in teacher.get("curve") or [])),
-        ("student", _pairs(plan["student"])),
+        ("student", _origin(plan["student"])),
         ("training", _pairs(_shared(record))),
         ("numerics", _pairs(plan["numerics"])),
         ("resources", _pairs(plan["resources"])),
@@ -58,10 +58,10 @@ def facts(record: Record) -> list[tuple[str, str]]:
     return [(heading, text) for heading, text in found if text]
 
 
-def _teacher(plan: dict[str, Any]) -> str:
-    """What the plan says of the teacher; of a hub's revision only so much as names it."""
-    hub = plan.get("hub") or {}
-    rest = {key: value for key, value in plan.items() if key != "hub"}
+def _origin(part: dict[str, Any]) -> str:
+    """What the plan says of teacher, student or data; of a hub's revision only so much as names it."""
+    hub = part.get("hub") or {}
+    rest = {key: value for key, value in part.items() if key != "hub"}
     if not hub:
         return _pairs(rest)
     revision = str(hub.get("revision") or "")[:_SHORT]
@@ -69,9 +69,10 @@ def _teacher(plan: dict[str, Any]) -> str:
 
 
 def _scores(teacher: dict[str, Any]) -> str:
-    if teacher.get("own_score") is None:
+    own = own_score(teacher)
+    if own is None:
         return ""
-    return f"{number(teacher.get('score'))} as it teaches here · {number(teacher['own_score'])} as it was fine-tuned"
+    return f"{number(teacher.get('score'))} as it teaches here · {number(own)} as it was fine-tuned"
 
 
 def _shared(record: Record) -> dict[str, Any]:

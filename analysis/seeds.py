@@ -47,7 +47,8 @@ def groups(record: Record) -> list[Group]:
     found: dict[str, list[Trial]] = {}
     for trial in record.trials.values():
         point = trial.point
-        key = json.dumps([point["method"], point.get("recipe"), point["params"]], sort_keys=True)
+        parts = [point["params"], *(point.get(name) for name in ("method", "recipe", "head", "training"))]
+        key = json.dumps(parts, sort_keys=True)
         found.setdefault(key, []).append(trial)
     return [
         Group(mine, [t.score for t in mine if t.state == COMPLETE and t.score is not None]) for mine in found.values()

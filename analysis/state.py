@@ -9,8 +9,8 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.style import BY_HAND, STATE_WORDS, plural, state_words
-from trainables.record import COMPLETE, FAIL, FINISHED, LOCK, PRUNED, RUNNING, Record
+from analysis.style import STATE_WORDS, plural, state_words
+from trainables.record import BY_HAND, COMPLETE, FAIL, FINISHED, LOCK, PRUNED, RUNNING, Record
 
 try:
     import fcntl

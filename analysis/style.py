@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from search_spaces import format_params
-from trainables.record import PRUNED, Record, Trial
+from trainables.record import BY_HAND, Record, Trial
 
 # Okabe and Ito's palette: told apart with every common colour-vision deficiency.
 BLUE, ORANGE, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
@@ -31,7 +31,6 @@ STATE_WORDS = {
     "PRUNED": "stopped early",
     "FAIL": "failed",
 }
-BY_HAND = "stopped by hand"  # the cause of a PRUNED trial that no rung stopped
 
 
 def role(record: Record, trial: Trial) -> str:
@@ -46,7 +45,7 @@ def role(record: Record, trial: Trial) -> str:
 
 def state_words(trial: Trial) -> str:
     """The state of a trial for people."""
-    if trial.state == PRUNED and trial.cause == BY_HAND:
+    if trial.by_hand:
         return BY_HAND
     return STATE_WORDS.get(trial.state, trial.state)
 
@@ -103,6 +102,12 @@ def count(value: float | None) -> str:
         if value >= size:
             return f"{value / size:.3g} {unit}"
     return f"{value:g}"
+
+
+def own_score(teacher: dict[str, Any]) -> float | None:
+    """The teacher's score read as it was fine-tuned, where it teaches read in another way; else None."""
+    own, score = teacher.get("own_score"), teacher.get("score")
+    return None if own is None or own == score else float(own)
 
 
 def duration(seconds: float) -> str:

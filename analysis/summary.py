@@ -12,7 +12,6 @@ from analysis.failures import Failure, failures
 from analysis.seeds import repeated, seeds_differ
 from analysis.state import Progress, progress
 from analysis.style import (
-    BY_HAND,
     NOTHING,
     STATE_WORDS,
     apart,
@@ -25,7 +24,7 @@ from analysis.style import (
     state_words,
 )
 from analysis.verdict import Network, Verdict, caveats, judge, networks
-from trainables.record import FAIL, PRUNED, Record, Trial
+from trainables.record import BY_HAND, FAIL, PRUNED, Record, Trial
 from trainables.statistics import Interval, trial_interval
 
 STUDENT = "student"
@@ -181,7 +180,8 @@ def _recipes(record: Record) -> str:
     for trial in record.trials.values():
         name = trial.point.get("recipe") or own
         if name != own:
-            others.setdefault(name, []).append(trial.id)
+            values = " · ".join(f"{key} {parameter(value)}" for key, value in trial.point.get("training", {}).items())
+            others.setdefault(name, []).append(f"{trial.id} ({values})" if values else trial.id)
     return " ".join(
         f"Trained with the {name} recipe's optimizer, not the {own} one's: {', '.join(ids)}."
         for name, ids in others.items()

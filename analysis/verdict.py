@@ -8,8 +8,8 @@ from typing import Any
 
 from analysis.claims import Claim, against_teacher, chosen_among, compare, ended, tied
 from analysis.seeds import seeds_differ
-from analysis.style import BY_HAND, count, interval, number, plural
-from trainables.record import COMPLETE, FAIL, PRUNED, Record, Trial
+from analysis.style import count, interval, number, own_score, plural
+from trainables.record import BY_HAND, COMPLETE, FAIL, PRUNED, Record, Trial
 from trainables.statistics import Difference, Interval, teacher_interval, trial_interval
 
 
@@ -71,7 +71,7 @@ def networks(record: Record) -> list[Network]:
     teacher = teacher_interval(record)
     if teacher is not None:
         sizes = prepared["teacher"]
-        own = sizes.get("own_score")
+        own = own_score(sizes)
         name = "teacher" if own is None else f"teacher as it teaches here ({number(own)} as it was fine-tuned)"
         found.append(Network(name, "teacher", *_sizes(sizes), teacher.value, teacher, 1.0 if teacher.value else None))
     for trial, name, role in (
@@ -182,7 +182,7 @@ def _best(record: Record, best: Trial, finished: bool) -> str:
     so_far = "" if finished else " so far"
     which = f"Best of {scored} scored {_noun(record)}{so_far}" if scored > 1 else f"One configuration{so_far}"
     assert best.best is not None
-    stopped = f"{BY_HAND}, " if best.cause == BY_HAND else "stopped early, "
+    stopped = f"{BY_HAND}, " if best.by_hand else "stopped early, "
     remark = {COMPLETE: "", PRUNED: stopped, FAIL: "failed later, "}.get(best.state, "still running, ")
     made_up = " on made-up data" if plan["data"].get("origin") == "embedded" else ""
     return (

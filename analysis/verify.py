@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.study import check_study
-from analysis.style import BY_HAND
-from trainables.record import COMPLETE, FAIL, FINISHED, PRUNED, RUNNING, WAITING, Record, UserError, read
+from trainables.record import BY_HAND, COMPLETE, FAIL, FINISHED, PRUNED, RUNNING, WAITING, Record, UserError, read
 from trainables.rungs import Ladder, milestones
 from trainables.statistics import recomputed
 

@@ -256,6 +256,8 @@ def test_better_than_the_teacher_by_choice_alone(pose: Pose) -> None:
 
 def test_the_teacher_read_in_two_ways(pose: Pose) -> None:
     pose.trial("p00", CLEAR)
+    pose.teacher(0.70, 0.67, 0.73, own_score=0.70)
+    assert verdict.networks(pose.record)[0].name == "teacher"
     pose.teacher(0.70, 0.67, 0.73, own_score=0.75)
     assert verdict.networks(pose.record)[0].name == "teacher as it teaches here (0.750 as it was fine-tuned)"
 

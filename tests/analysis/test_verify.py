@@ -51,6 +51,9 @@ def renumber(rows: list[Row]) -> None:
         {"events": 17, "journal": True},
         {"events": 0},
         {"baseline": False},
+        {"hand": ("p03", "ft"), "journal": True},
+        {"epochs": 2, "evaluations_per_epoch": 4, "journal": True},
+        {"seeds": {"p03": 3, "ft": 2}, "extended": True, "journal": True},
         {"predictions": False},
         {"prepared": False, "events": 0},
     ],
@@ -111,6 +114,20 @@ EDITS: dict[str, tuple[Callable[[list[Row]], None], str]] = {
     "number": (lambda rows: first(rows, kind="evaluation", point="p01").update(evaluation=2), "evaluations"),
     "complete too early": (lambda rows: first(rows, state="PRUNED").update(state="COMPLETE"), "states"),
     "pruned without a stop": (lambda rows: first(rows, state="COMPLETE").update(state="PRUNED"), "states"),
+    "pruned for another cause": (
+        lambda rows: first(rows, state="COMPLETE").update(state="PRUNED", cause="out of patience"),
+        "states",
+    ),
+    "by hand what a rung had stopped": (
+        lambda rows: first(rows, state="PRUNED").update(cause="stopped by hand"),
+        "states",
+    ),
+    "complete by hand without having run": (
+        lambda rows: rows.append(
+            {**first(rows, state="COMPLETE"), "seq": len(rows), "point": "p02", "cause": "stopped by hand"}
+        ),
+        "states",
+    ),
     "failed without a cause": (lambda rows: first(rows, state="FAIL").update(cause=None), "states"),
     "unknown state": (lambda rows: first(rows, state="FAIL").update(state="GONE"), "states"),
     "row after the end": (
@@ -142,6 +159,15 @@ def test_tampering_is_named(sweep: Build, name: str, capsys: pytest.CaptureFixtu
     assert verify.main([str(folder)]) == 1
     printed = capsys.readouterr().out
     assert next(iter(found.values()))[0] in printed
+
+
+def test_a_waiting_trial_may_be_stopped_by_hand(sweep: Build) -> None:
+    folder = sweep(events=0)
+    rows = [json.loads(line) for line in (folder / "rows.jsonl").read_text().splitlines()]
+    row = {"kind": "state", "point": "p05", "state": "PRUNED", "cause": "stopped by hand", "attempt": 0}
+    rows.append({"seq": len(rows), "time": rows[-1]["time"], **row})
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert faults(folder) == {}
 
 
 def test_order_decides_the_cutoff(sweep: Build) -> None:
