@@ -1,16 +1,11 @@
-"""Ray Tune's part: one searcher, one scheduler pair and one callback, all speaking to the recorder."""
+"""Ray Tune's part: one searcher, one scheduler pair and the callbacks, all speaking to the recorder."""
 
 from __future__ import annotations
 
 import logging
 import os
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from types import FrameType
+from collections.abc import Callable
 from typing import Any
 
 from ray import tune
@@ -18,11 +13,15 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialSch
 from ray.tune.search import Searcher
 
 from distill.errors import UserError
+from trainables import stop
+from trainables.callbacks import PointCallback, StopCallback
+from trainables.interrupt import catch_signals, halt, halted, stop_requested, writing
 from trainables.lock import holder
 from trainables.record import FINISHED, Trial
 from trainables.recorder import Recorder
 from trainables.resources import detect
 from trainables.rungs import milestones
+from trainables.tensorboard import CurveCallback
 
 # A killed worker or a lost node is worth another try; errors of the program are not (see trial.py).
 RETRIES = 2
@@ -37,6 +36,8 @@ class PointSearcher(Searcher):
         self._waiting = [trial.id for trial in recorder.record.unfinished()]
 
     def suggest(self, trial_id: str) -> Any:
+        # A person may have stopped one while it waited.
+        self._waiting = [point for point in self._waiting if self._recorder.record.trials[point].state not in FINISHED]
         if not self._waiting:
             return Searcher.FINISHED
         trial = self._recorder.record.trials[self._waiting.pop(0)]
@@ -57,18 +58,9 @@ class PointSearcher(Searcher):
         """Nothing to restore."""
 
 
-@contextmanager
-def _writing() -> Iterator[None]:
-    """A record that can't be written (a full disk) ends the sweep; Tune would blame the trial and train it again."""
-    try:
-        yield
-    except OSError as error:
-        halt(f"the record cannot be written ({error.strerror})")
-
-
 def _record(recorder: Recorder, trial: Any, result: dict[str, Any]) -> str:
     """Write a result down; what the record says of the point decides."""
-    with _writing():
+    with writing():
         return _decide(recorder, trial, result)
     return TrialScheduler.STOP
 
@@ -88,7 +80,14 @@ def _decide(recorder: Recorder, trial: Any, result: dict[str, Any]) -> str:
         name: {key.partition("/")[2]: value for key, value in result.items() if key.startswith(f"{name}/")}
         for name in ("metrics", "terms")
     }
-    return TrialScheduler.STOP if recorder.evaluation(point, {**result, **nested}) else TrialScheduler.CONTINUE
+    # One that is told again may be behind the trial's files, so that no trial can end there.
+    again = result["evaluation"] in recorder.record.trials[point].evaluations
+    if recorder.evaluation(point, {**result, **nested}):
+        return TrialScheduler.STOP
+    if not again and point in stop.asked(recorder.path):
+        recorder.stopped(point)
+        return TrialScheduler.STOP
+    return TrialScheduler.CONTINUE
 
 
 class PointASHA(AsyncHyperBandScheduler):
@@ -128,78 +127,12 @@ class PointFIFO(FIFOScheduler):
         return _record(self._recorder, trial, result)
 
 
-class PointCallback(tune.Callback):
-    """Starts and errors of trials, which schedulers do not hear of."""
-
-    def __init__(self, recorder: Recorder) -> None:
-        self._recorder = recorder
-
-    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        with _writing():
-            self._recorder.started(trial.config["point"], attempt=trial.num_failures + 1)
-
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        point = trial.config["point"]
-        if stop_requested():
-            # Workers may be ended together with the sweep; that is no fault of the point.
-            return
-        file = Path(trial.local_path or ".") / "error.txt"
-        text = file.read_text().strip().splitlines()[-1] if file.exists() else "the worker died"
-        with _writing():
-            self._recorder.failed(point, f"process died {trial.num_failures} times: {text[:300]}")
-
-    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """A trial that ended by itself without all its evaluations must not stay open."""
-        record = self._recorder.record.trials[trial.config["point"]]
-        if record.state not in FINISHED and not stop_requested():
-            with _writing():
-                self._recorder.failed(record.id, f"ended after {len(record.evaluations)} evaluations without a reason")
-
-
-@dataclass
-class _Stop:
-    requested: bool = False
-    reason: str | None = None
-
-
-_STOP = _Stop()
-
-
-def stop_requested() -> bool:
-    """Whether Ctrl-C, a termination signal or `halt` asked the sweep to end."""
-    return _STOP.requested
-
-
-def halt(reason: str) -> None:
-    """End the sweep as Ctrl-C does, because going on would only make every trial fail."""
-    _STOP.requested, _STOP.reason = True, _STOP.reason or reason
-
-
-def halted() -> str | None:
-    """Why the sweep had to end, if it had to."""
-    return _STOP.reason
-
-
 class _Stopper(tune.Stopper):
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False
 
     def stop_all(self) -> bool:
-        return _STOP.requested
-
-
-def catch_signals(say: Callable[[str], None]) -> None:
-    """First Ctrl-C or SIGTERM: stop gracefully. Second: leave at once; the record is whole at any time."""
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if _STOP.requested:
-            os._exit(130)
-        _STOP.requested = True
-        say("Stopping: running trials end at their last evaluation; press Ctrl-C again to leave at once.")
-
-    _STOP.requested, _STOP.reason = False, None
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, handle)
+        return stop_requested()
 
 
 def start_ray(plan: dict[str, Any], dashboard: bool = True) -> str | None:
@@ -253,8 +186,13 @@ def run(recorder: Recorder, function: Callable[[dict[str, Any]], None]) -> None:
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
     os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
+    # A trial that ends without a word fails alone (PointCallback says so), instead of ending the sweep.
+    os.environ["TUNE_DISABLE_STRICT_METRIC_CHECKING"] = "1"
+    # A worker's death stands in the record, with its cause; Ray would print it as an error of the program.
+    os.environ["TUNE_PRINT_ALL_TRIAL_ERRORS"] = "0"
     os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "1")
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
+    logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)
     plan = recorder.record.plan
     waiting = recorder.record.unfinished()
     if not waiting:
@@ -292,7 +230,7 @@ def run(recorder: Recorder, function: Callable[[dict[str, Any]], None]) -> None:
             name=f"session-{recorder.record.sessions:03d}",
             storage_path=str(recorder.path / "ray"),
             failure_config=tune.FailureConfig(max_failures=RETRIES),
-            callbacks=[PointCallback(recorder)],
+            callbacks=[PointCallback(recorder), StopCallback(recorder), CurveCallback(recorder)],
             stop=_Stopper(),
             verbose=0,
             # Ray's stand-in for stdout has no isatty, which transformers asks for; failures go to failure.txt.
@@ -314,10 +252,11 @@ def trial_name(trial: Any) -> str:
 
 __all__ = [
     "PointASHA",
-    "PointCallback",
     "PointFIFO",
     "PointSearcher",
     "catch_signals",
+    "halted",
     "run",
     "start_ray",
+    "stop_requested",
 ]

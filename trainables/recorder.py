@@ -262,6 +262,8 @@ class Recorder:
         for trial in finished:
             for state in trial.folder.glob("state-*"):
                 state.unlink(missing_ok=True)
+            # Of a worker that was ended while it wrote.
+            shutil.rmtree(trial.folder / ".student", ignore_errors=True)
             if trial.id in losers:
                 shutil.rmtree(trial.folder / "student", ignore_errors=True)
 

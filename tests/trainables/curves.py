@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tests.trainables.sweeps import result
 from trainables.lock import FolderLock
 from trainables.record import TRIALS
@@ -54,6 +56,12 @@ def curve(config: dict[str, Any]) -> None:
             if kind == "slow":
                 time.sleep(at)
             row = result(point, number)
+            if number == at and kind == "ahead":
+                # As if the worker had been killed between the files of an evaluation and its row.
+                row["value"] = row["metrics"]["mcc"] = 1.0
+                np.savez(folder / "predictions-last.npz", logits=[[1.0, 0.0], [0.0, 1.0]], labels=[0, 1])
+                state.write_text(json.dumps([*rows, row]))
+                time.sleep(600)
             if number == at and kind == "nan":
                 row["value"] = row["metrics"]["mcc"] = float("nan")
             rows.append(row)

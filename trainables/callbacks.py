@@ -1,0 +1,101 @@
+"""What Ray Tune tells callbacks and not schedulers: starts and errors of trials; and a wish to stop one."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+
+from trainables import stop
+from trainables.interrupt import stop_requested, writing
+from trainables.record import FINISHED
+from trainables.recorder import Recorder
+
+
+class PointCallback(tune.Callback):
+    """Starts and errors of trials, which schedulers do not hear of."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        with writing():
+            self._recorder.started(trial.config["point"], attempt=trial.num_failures + 1)
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        point = trial.config["point"]
+        if stop_requested():
+            # Workers may be ended together with the sweep; that is no fault of the point.
+            return
+        file = Path(trial.local_path or ".") / "error.txt"
+        text = file.read_text().strip().splitlines()[-1] if file.exists() else "the worker died"
+        with writing():
+            self._recorder.failed(point, f"process died {trial.num_failures} times: {text[:300]}")
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A trial that ended by itself without all its evaluations must not stay open."""
+        record = self._recorder.record.trials[trial.config["point"]]
+        if record.state not in FINISHED and not stop_requested():
+            with writing():
+                self._recorder.failed(record.id, f"ended after {len(record.evaluations)} evaluations without a reason")
+
+
+class StopCallback(tune.Callback):
+    """Ends trials that a person wants stopped, not only at their next evaluation.
+
+    Ray's `request_stop_trial` fills a queue that nothing reads, and `stop_trial` may hand the worker, which still
+    trains, to the next trial. So the worker is ended, and the trial with it once its files are found whole; else Ray
+    starts it again, and it ends at the evaluation that it had been writing.
+    """
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._next = 0.0
+        self._ended: set[str] = set()
+
+    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        if time.monotonic() < self._next or stop_requested():
+            return
+        self._next = time.monotonic() + 1
+        with writing():
+            for point in stop.asked(self._recorder.path):
+                self._answer(point, [trial for trial in trials if trial.config["point"] == point])
+        for trial in trials:
+            # Also one that Ray was about to start when it was stopped.
+            if self._recorder.record.trials[trial.config["point"]].by_hand and _kill(trial):
+                trial.max_failures = 0
+
+    def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
+        """Requests for trials that ended since the last look are answered by their end."""
+        for point in stop.asked(self._recorder.path):
+            trial = self._recorder.record.trials.get(point)
+            if trial is None or trial.state in FINISHED:
+                stop.answer(self._recorder.path, point)
+
+    def _answer(self, point: str, ours: list[Any]) -> None:
+        recorder, trial = self._recorder, self._recorder.record.trials.get(point)
+        if trial is not None and trial.state not in FINISHED:
+            if point in self._ended:
+                return
+            self._ended.add(point)
+            killed = [one for one in ours if _kill(one)]
+            if not (stop.released(trial, stop.PATIENCE) and stop.whole(recorder.record, trial)):
+                for one in killed:
+                    # The kill shall not count among the deaths that a trial is granted.
+                    one.max_failures += 1
+                return
+            recorder.stopped(point)
+        stop.answer(recorder.path, point)
+
+
+def _kill(trial: Any) -> bool:
+    """End the worker of a Ray trial; whether it had one."""
+    import ray
+
+    actor = trial.temporary_state.ray_actor
+    if trial.status != "RUNNING" or actor is None:
+        return False
+    ray.kill(actor)
+    return True
