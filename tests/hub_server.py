@@ -110,7 +110,7 @@ class Hub:
 
 
 def use(hub: Hub, home: Path, patch: pytest.MonkeyPatch, offline: bool = False) -> None:
-    """Point the hub's libraries, which read their variables once, at this hub and a cache of its own in this process."""
+    """Point the hub's libraries, which have read their variables, at this hub and a cache of its own."""
     import datasets.config
     from huggingface_hub import constants, file_download
 

@@ -158,6 +158,18 @@ def test_from_the_cache(hub: Hub, encoder: Path, offline: Callable[[], None]) ->
         fetch("a/b", None, "--student")
 
 
+def test_a_cache_that_lost_a_small_file(hub: Hub, encoder: Path) -> None:
+    hub.add(NAME, encoder)
+    folder = fetch(NAME, None, "--teacher")
+    (folder / "tokenizer_config.json").unlink()
+    with pytest.MonkeyPatch.context() as patch:
+        use(hub, folder.parents[3], patch, offline=True)
+        with pytest.raises(HubUnreachable):
+            fetch(NAME, None, "--teacher")
+    assert fetch(NAME, folder.name, "--teacher") == folder
+    assert (folder / "tokenizer_config.json").exists()
+
+
 def test_a_hub_that_is_down(hub: Hub, encoder: Path) -> None:
     hub.add(NAME, encoder)
     folder = fetch(NAME, None, "--teacher")
@@ -199,9 +211,7 @@ def test_a_name_whose_look_up_never_ends(hub: Hub, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("file", ["model.safetensors", "tokenizer.json"])
-def test_a_download_that_breaks_off(
-    hub: Hub, encoder: Path, tmp_path: Path, offline: Callable[[], None], file: str
-) -> None:
+def test_a_download_that_breaks_off(hub: Hub, encoder: Path, tmp_path: Path, file: str) -> None:
     repository = hub.add(NAME, encoder)
     hub.cut = lambda path: 700 if path.endswith(file) else None
     with pytest.raises(
@@ -260,9 +270,7 @@ def test_an_architecture_that_is_not_supported_is_refused_before_its_weights(hub
         (None, 403, "answers with error 403; log in"),
     ],
 )
-def test_repositories_that_are_refused(
-    hub: Hub, encoder: Path, error: str | None, status: int, said: str, offline: Callable[[], None]
-) -> None:
+def test_repositories_that_are_refused(hub: Hub, encoder: Path, error: str | None, status: int, said: str) -> None:
     repository = hub.add(NAME, encoder)
     repository.error, repository.status = error or "SomethingElse", status
     with pytest.raises(UserError) as refused:
@@ -298,5 +306,5 @@ def test_names_that_no_hub_has(hub: Hub, name: str) -> None:
 def test_something_else_than_a_hub(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.hub_server._Handler._json", lambda self, content: self._refuse(200, None))
     hub.repositories[NAME] = hub.add(NAME, Path(__file__).parent)
-    with pytest.raises(UserError, match="does not answer as a hub does .* check HF_ENDPOINT"):
+    with pytest.raises(UserError, match=r"does not answer as a hub does .* check HF_ENDPOINT"):
         fetch(NAME, None, "--teacher")

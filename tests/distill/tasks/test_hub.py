@@ -181,7 +181,7 @@ def test_from_the_cache(hub: Hub, offline: Callable[[], None], capfd: pytest.Cap
         load(registry.get("rte"))
 
 
-def test_a_new_commit_is_taken_and_an_old_one_kept(hub: Hub, offline: Callable[[], None]) -> None:
+def test_a_new_commit_is_taken_and_an_old_one_kept(hub: Hub) -> None:
     task = registry.get("cola")
     old = serve_cola(hub)
     before = load(task)
@@ -192,7 +192,7 @@ def test_a_new_commit_is_taken_and_an_old_one_kept(hub: Hub, offline: Callable[[
     assert load(task, new).train.first[0] == "s"
 
 
-def test_a_download_that_breaks_off(hub: Hub, offline: Callable[[], None]) -> None:
+def test_a_download_that_breaks_off(hub: Hub) -> None:
     task = registry.get("cola")
     serve_cola(hub)
     hub.cut = lambda path: 300 if "cola/train" in path else None
