@@ -12,7 +12,7 @@ from distill.errors import UserError
 from distill.tasks import registry, tokens
 from distill.tasks.base import Task, TaskData
 from trainables import rows as origins
-from trainables.teacher_work import Head, Order, ReadingOrder, Remote, Say, TeacherOrder, find
+from trainables.teacher_work import Head, Order, ReadingOrder, Remote, Say, TeacherOrder, find, wait
 
 
 class Interrupted(Exception):
@@ -207,18 +207,16 @@ def _carry_out(order: Order, say: Say, stopped: Callable[[], bool] | None) -> Pa
     """Do the work here, or have it done by a Ray task with all cores while its progress is told."""
     if stopped is None:
         return order.carry_out(say)
-    import ray
-
     work = Remote(order, order.numerics["threads"], int(order.numerics["device"] == "cuda"))
     try:
         while True:
-            ready, _ = ray.wait([work.pending], timeout=0.5)
+            finished = wait([work], 0.5)
             for line in work.lines():
                 say(line)
             if stopped():
                 work.cancel()
                 raise Interrupted
-            if ready:
+            if finished:
                 return work.result()
     finally:
         work.close()

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from distill.artifacts import Store
 from distill.errors import UserError
 from trainables.progress import say
-from trainables.teacher_work import Remote, TeacherDiverged, TeacherOrder
+from trainables.teacher_work import Remote, TeacherDiverged, TeacherOrder, wait
 
 if TYPE_CHECKING:
     from trainables.teacher import Job
@@ -157,22 +157,21 @@ def _train(job: Job, missing: Sequence[Candidate], done: Callable[[Outcome], Non
     resources = job.resources
     # The longest first, so that the last ones to run are short.
     queue = sorted(missing, key=lambda candidate: -candidate.epochs)
-    running: dict[Any, tuple[Candidate, Remote]] = {}
+    running: dict[Remote, Candidate] = {}
     start_ray({"cpus": job.machine.cpus, "resources": {"gpus": job.machine.gpus}}, dashboard=False)
     before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         while queue or running:
             while queue and len(running) < resources.max_concurrent:
                 candidate = queue.pop(0)
-                work = Remote(candidate.order, resources.cpus_per_trial, resources.gpus_per_trial)
-                running[work.pending] = candidate, work
+                running[Remote(candidate.order, resources.cpus_per_trial, resources.gpus_per_trial)] = candidate
                 say(f"{candidate.label}: started.")
-            ready, _ = ray.wait(list(running), timeout=_POLL)
-            for candidate, work in running.values():
+            finished = wait(list(running), _POLL)
+            for work, candidate in running.items():
                 for line in work.lines():
                     say(f"{candidate.label}: {line}")
-            for pending in ready:
-                candidate, work = running.pop(pending)
+            for work in finished:
+                candidate = running.pop(work)
                 outcome = _finish(candidate, work)
                 done(outcome)
                 told = outcome.reason or f"done, {job.models.task.metric} {outcome.score:.3f}"
@@ -184,7 +183,7 @@ def _train(job: Job, missing: Sequence[Candidate], done: Callable[[Outcome], Non
         for number, handler in before.items():
             signal.signal(number, handler)
         ray.shutdown()
-        for _, work in running.values():
+        for work in running:
             work.close()
 
 
@@ -211,8 +210,8 @@ def _conclude(job: Job, outcomes: list[Outcome]) -> int:
     finished = sum(outcome.folder is not None for outcome in outcomes)
     if finished > 1:
         say(
-            f"Note: the best of {finished} was chosen on the same dev rows that score it, so its score is optimistic; "
-            "compare students with it, not teachers of other searches."
+            f"Note: the best of {finished} was chosen by the same dev rows that score it, so its score is optimistic: "
+            "expect less on new rows."
         )
     made = make_teacher(best.candidate.plan, job.models.data, job.head, say)
     say(f"Folder: {made.folder / 'model'}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -203,6 +203,14 @@ class Remote:
 
     def close(self) -> None:
         self._progress.unlink(missing_ok=True)
+
+
+def wait(works: Sequence[Remote], seconds: float) -> list[Remote]:
+    """Those that are finished, as soon as one is or the time is over."""
+    import ray
+
+    ready, _ = ray.wait([work.pending for work in works], timeout=seconds)
+    return [work for work in works if work.pending in ready]
 
 
 def _too_large(what: str) -> str:
