@@ -64,14 +64,14 @@ def learning_curves(record: Record) -> go.Figure | None:
 
 
 def best_so_far(record: Record) -> go.Figure | None:
-    """Best score after each finished trial, in the order in which they finished."""
+    """Best score after each finished trial, in the order in which they finished; None for fewer than two."""
     order: list[Trial] = []
     for row in record.rows:
         if row["kind"] == "state" and row["state"] in FINISHED:
             trial = record.trials[row["point"]]
             if not trial.is_baseline and trial.score is not None and trial not in order:
                 order.append(trial)
-    if not order:
+    if len(order) < 2:
         return None
     scores = [trial.score or 0.0 for trial in order]
     best = [max(scores[: i + 1]) for i in range(len(scores))]

@@ -54,10 +54,12 @@ def safe(trial: Trial, seed: bool = False) -> str:
 
 def epochs(figure: go.Figure, first: float, last: float, right: int = 104) -> None:
     """Horizontal axis of epochs, which may be fractions, with room for the names at the ends of the lines."""
-    span = (last - first) or 1.0
-    whole = 2 <= last <= 12
-    figure.update_xaxes(range=[first - 0.05 * span, last + 0.02 * span], dtick=1 if whole else None, nticks=8)
     figure.update_layout(margin={"r": right})
+    if last <= first:
+        figure.update_xaxes(range=[first - 0.5, first + 0.5], tickvals=[first])
+        return
+    span, whole = last - first, 2 <= last <= 12
+    figure.update_xaxes(range=[first - 0.05 * span, last + 0.02 * span], dtick=1 if whole else None, nticks=8)
 
 
 def teacher_line(figure: go.Figure, record: Record, place: str = "top left") -> None:

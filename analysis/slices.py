@@ -20,7 +20,7 @@ _TICKS = 8
 def slices(record: Record) -> dict[str, go.Figure]:
     """A figure per hyper-parameter that varies, hollow marks for trials cut short, the published value marked."""
     drawn = [trial for trial in record.trials.values() if not trial.is_baseline and trial.score is not None]
-    if not drawn:
+    if len(drawn) < 2:
         return {}
     return {name: _slice(record, name, drawn) for name in varying(record)}
 

@@ -228,7 +228,8 @@ def _course(trial: Trial | None) -> dict[str, str]:
     steps = [] if trial is None else [row["terms"] for _, row in sorted(trial.evaluations.items()) if row.get("terms")]
     names = dict.fromkeys(name for terms in steps for name in terms)
     found = {name: [terms[name] for terms in steps if terms.get(name) is not None] for name in names}
-    return {name: f"{values[0]:.4g} → {values[-1]:.4g}" for name, values in found.items() if values}
+    ends = {name: [f"{value:.4g}" for value in (values[0], values[-1])] for name, values in found.items() if values}
+    return {name: " → ".join(words if len(found[name]) > 1 else words[:1]) for name, words in ends.items()}
 
 
 def _weak(teacher: dict[str, Any]) -> str | None:

@@ -15,9 +15,14 @@ _WIDE = 20.0
 
 
 def loss_terms(record: Record) -> dict[str, go.Figure]:
-    """A figure per term as the methods name them: best trial solid, undistilled student dashed."""
+    """A figure per term as the methods name them: best trial solid, undistilled student dashed.
+
+    None before the best trial's second evaluation: a single one has no course.
+    """
     sides = [("best", record.best_trial()), ("baseline", record.best_trial(baseline=True))]
     steps = {role: _steps(trial) for role, trial in sides if trial is not None}
+    if len(steps.get("best", [])) < 2:
+        return {}
     names = dict.fromkeys(name for rows in steps.values() for row in rows for name in row["terms"])
     # The weighted sum is what was minimised; it closes the row.
     order = [name for name in names if name != "total"] + [name for name in names if name == "total"]

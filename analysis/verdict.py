@@ -73,7 +73,8 @@ def networks(record: Record) -> list[Network]:
         sizes = prepared["teacher"]
         own = own_score(sizes)
         name = "teacher" if own is None else f"teacher as it teaches here ({number(own)} as it was fine-tuned)"
-        found.append(Network(name, "teacher", *_sizes(sizes), teacher.value, teacher, 1.0 if teacher.value else None))
+        share = 1.0 if teacher.value > 0 and not sizes.get("weak") else None
+        found.append(Network(name, "teacher", *_sizes(sizes), teacher.value, teacher, share))
     for trial, name, role in (
         (record.best_trial(baseline=True), "undistilled student", "baseline"),
         (record.best_trial(), f"best student by {record.plan['method_title']}", "best"),

@@ -219,3 +219,11 @@ def test_a_term_that_falls_far_is_drawn_on_a_log_scale(sweep: Build) -> None:
 @pytest.mark.parametrize("draw", [curves.learning_curves, curves.best_so_far, slices.slices, terms.loss_terms])
 def test_nothing_to_draw(sweep: Build, draw: Any) -> None:
     assert not draw(read(sweep(events=0)))
+    if draw is not curves.learning_curves:
+        # One point makes no course and no comparison.
+        assert not draw(read(sweep(points=1, epochs=1, scheduler="none", fail=())))
+
+
+def test_a_single_evaluation_has_one_tick(sweep: Build) -> None:
+    figure, _ = lines(read(sweep(points=1, epochs=1, scheduler="none")))
+    assert list(figure.layout.xaxis.tickvals) == [1.0]
