@@ -34,17 +34,18 @@ def differences(header: dict[str, Any], data: TaskData) -> tuple[list[str], list
     return fatal, soft
 
 
-def refuse_changed(header: dict[str, Any], data: TaskData, allowed: bool) -> None:
+def refuse_changed(header: dict[str, Any], data: TaskData, allowed: bool, command: str = "--resume") -> None:
     """Raise UserError when going on would mix values of two kinds in one table.
 
     Args:
         allowed: Whether changed code or versions are accepted (`--allow-changed`); other data or models never are.
+        command: What a person wanted, for messages.
     """
     fatal, soft = differences(header, data)
     if fatal:
-        raise UserError(f"--resume: changed since the sweep began: {', '.join(fatal)}; start a new sweep.")
+        raise UserError(f"{command}: changed since the sweep began: {', '.join(fatal)}; start a new sweep.")
     if soft and not allowed:
         raise UserError(
-            f"--resume: changed since the sweep began: {', '.join(soft)}; go back, start a new sweep, "
+            f"{command}: changed since the sweep began: {', '.join(soft)}; go back, start a new sweep, "
             "or accept mixed results with --allow-changed."
         )

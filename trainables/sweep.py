@@ -67,7 +67,7 @@ def _start(values: dict[str, Any], typed: list[str]) -> int:
     existed = out.is_dir()
     recorder = Recorder.create(out, header)
     try:
-        return _drive(recorder, data, typed)
+        return drive(recorder, data, typed)
     except UserError:
         # Refused before any trial began (a teacher that cannot teach): the folder holds nothing worth keeping,
         # and would be in the way of the mended command.
@@ -85,19 +85,33 @@ def _resume(values: dict[str, Any]) -> int:
             f"--resume continues a sweep as it was planned; --{others[0].replace('_', '-')} cannot change it. "
             "Start a new sweep for that."
         )
-    from trainables.changes import refuse_changed
-    from trainables.prepare import load_data
-    from trainables.record import read
     from trainables.recorder import Recorder
 
     path = Path(values["resume"]).expanduser().absolute()
-    header = read(path).header
-    data = load_data(header["config"], header["plan"])
-    refuse_changed(header, data, allowed=bool(values.get("allow_changed")))
+    data = reopened(path, bool(values.get("allow_changed")))
     recorder = Recorder(path)
     done = sum(t.state in ("COMPLETE", "PRUNED", "FAIL") for t in recorder.record.trials.values())
     say(f"Resuming {path}: {done} of {len(recorder.record.trials)} trials are finished.")
-    return _drive(recorder, data, ["--resume", values["resume"]])
+    return drive(recorder, data, ["--resume", values["resume"]])
+
+
+def reopened(path: Path, allow_changed: bool, command: str = "--resume") -> TaskData:
+    """The rows of a sweep that is to go on.
+
+    Args:
+        command: What a person wanted, for messages.
+
+    Raises:
+        UserError: The folder holds no sweep, or what decides its values has changed.
+    """
+    from trainables.changes import refuse_changed
+    from trainables.prepare import load_data
+    from trainables.record import read
+
+    header = read(path).header
+    data = load_data(header["config"], header["plan"])
+    refuse_changed(header, data, allow_changed, command)
+    return data
 
 
 def _new_folder(config: SweepConfig, plan: dict[str, Any]) -> Path:
@@ -105,7 +119,7 @@ def _new_folder(config: SweepConfig, plan: dict[str, Any]) -> Path:
     return Path("sweeps").absolute() / name
 
 
-def _drive(recorder: Recorder, data: TaskData, arguments: list[str]) -> int:
+def drive(recorder: Recorder, data: TaskData, arguments: list[str]) -> int:
     """Prepare, run what is missing, report. Whatever happens, the record stays whole and the folder is released."""
     # Ray copies these to its workers; set before it starts.
     os.environ["TOKENIZERS_PARALLELISM"] = "false"

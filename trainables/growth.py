@@ -1,0 +1,220 @@
+"""Further points for a sweep that exists: more of its grid, more values, more seeds. Imports without torch and Ray."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from typing import Any
+
+import search_spaces
+from distill import methods
+from distill.errors import UserError
+from distill.methods.base import Shape, nearest
+from distill.tasks import registry
+from distill.training.settings import SWEPT_FIELDS, TRAINING_FIELDS, Training, split
+from search_spaces import format_params
+from trainables.config import SweepConfig
+from trainables.plan import point_hash
+from trainables.points import find_space, make_points, split_settings
+from trainables.record import Record
+
+Point = dict[str, Any]
+_LARGEST_SEED = 2**32 - 1
+
+
+def grow(
+    record: Record,
+    trials: int | None = None,
+    settings: dict[str, list[Any]] | None = None,
+    seeds: Sequence[int] = (),
+    only: Sequence[str] = (),
+) -> list[Point]:
+    """Points that are not in the sweep yet, in the order in which they are to be added.
+
+    Args:
+        trials: Points of the grid, in its order, up to so many distilled points in all; further seeds of a point are
+            not counted.
+        settings: More values of hyper-parameters: the points of the sweep, each with these.
+        seeds: The points again with these seeds.
+        only: Ids of the points that get further seeds; all when empty, new ones and the baseline included.
+
+    Raises:
+        UserError: A name is unknown, a value illegal, or nothing is new.
+    """
+    if "head" not in record.plan["points"][0]:
+        raise UserError(
+            f"{record.path} was planned by an earlier version of distill-tune, whose sweeps cannot be extended; "
+            "start a new sweep."
+        )
+    growing = _Growing(record)
+    for name, values in (settings or {}).items():
+        growing.vary(name, values)
+    if trials is not None:
+        growing.fill(trials)
+    for seed in seeds:
+        growing.repeat(seed, only)
+    if not growing.added:
+        raise UserError(f"Nothing is new: {record.path} has all of these points already; name others.")
+    return growing.added
+
+
+class _Growing:
+    """The points of a sweep and those that are to be added."""
+
+    def __init__(self, record: Record) -> None:
+        self.plan, self.fingerprint = record.plan, record.header["fingerprint"]
+        self.path = record.path
+        self.config = recorded_config(record.header["config"])
+        self.method = methods.get(self.plan["method"])
+        self.training = Training(**self.plan["training"])
+        self.points: list[Point] = list(self.plan["points"])
+        self.added: list[Point] = []
+        self._known = {self._identity(point) for point in self.points}
+
+    def _effective(self, point: Point) -> dict[str, Any]:
+        """Everything that acts, so that a number which a point names and one that all share are told equal."""
+        shared = {name: self.plan["training"].get(name) for name in SWEPT_FIELDS}
+        return {**shared, **point["training"], **point["params"]}
+
+    def _identity(self, point: Point) -> tuple[Any, ...]:
+        return point["method"], search_spaces.point_id(self._effective(point)), point["seed"]
+
+    def _add(self, point: Point, id: str, label: str) -> None:
+        """Take a point in, unless it is there."""
+        if self._identity(point) in self._known:
+            return
+        point = {**point, "id": id, "number": len(self.points), "label": label}
+        point["hash"] = point_hash(point, self.plan, self.fingerprint)
+        self._known.add(self._identity(point))
+        self.points.append(point)
+        self.added.append(point)
+
+    def _bases(self) -> list[Point]:
+        """Distilled points with the sweep's own seed."""
+        return [p for p in self.points if p["origin"] != "baseline" and p["seed"] == self.plan["seed"]]
+
+    def _candidates(self, settings: dict[str, list[Any]]) -> list[Point]:
+        """The grid in its order, with `settings` laid over it."""
+        config = replace(self.config, settings={**self.config.settings, **settings}, baseline=False, trials=None)
+        values, _ = split_settings(config, self.method, self.plan["epochs"])
+        points, *_ = make_points(
+            config,
+            self.method,
+            find_space(config, self.method),
+            registry.get(self.plan["task"]),
+            self.plan["layers"],
+            values,
+            self.training,
+            None,
+            self.plan["student"]["hidden_size"],
+        )
+        return points
+
+    def _take(self, points: list[Point], most: int | None = None) -> None:
+        """Number and add distilled points that are new, check that they can run, up to `most` distilled ones in all."""
+        new = [point for point in points if self._identity(point) not in self._known]
+        if most is not None:
+            new = new[: max(0, most - len(self._bases()))]
+        taken = [int(found[1]) for p in self.points if (found := re.fullmatch(r"p(\d+)", p["id"]))]
+        digits = max(2, len(str(max(taken, default=0))))
+        everyone = [*self._bases(), *new]
+        varied = [name for name in _names(new) if len({repr(p["params"].get(name)) for p in everyone}) > 1]
+        for number, point in enumerate(new, max(taken, default=-1) + 1):
+            self._check(point)
+            self._add(point, f"p{number:0{digits}d}", format_params(point["params"], varied or None))
+
+    def _check(self, point: Point) -> None:
+        plan = self.plan
+        own, teacher = (
+            Shape(plan[who]["layers"], plan[who]["hidden_size"], plan[who]["heads"]) for who in ("student", "teacher")
+        )
+        if problem := self.method.misfit(split(point["params"], self.training)[0], own, teacher):
+            raise UserError(problem)
+        _, training = split(point["params"], replace(self.training, **point["training"]))
+        count = len(training.evaluations(plan["data"]["train_rows"]))
+        if count != plan["evaluations"]:
+            raise UserError(
+                f"{format_params(point['params'])} would be evaluated {count} times, the trials of this sweep "
+                f"{plan['evaluations']} times, and could not be compared; start a new sweep for it."
+            )
+
+    def fill(self, trials: int) -> None:
+        """More points of the grid, up to `trials` distilled ones in all."""
+        have = len(self._bases())
+        if trials <= have:
+            raise UserError(
+                f"--trials {trials}: {self.path} has {have} distilled points already; name a larger number."
+            )
+        self._take(self._candidates({}), trials)
+
+    def vary(self, name: str, values: list[Any]) -> None:
+        """Every distilled point with each of `values` for `name`."""
+        if self.method.hyperparameter(name) is None and name not in SWEPT_FIELDS:
+            if name in TRAINING_FIELDS:
+                raise UserError(f"--set {name}: all trials of a sweep share it; start a new sweep for another value.")
+            known = [*(hyper.name for hyper in self.method.hyperparameters), *SWEPT_FIELDS]
+            raise UserError(f"--set {name} is unknown{nearest(name, known)}")
+        bases = self._bases()
+        # Values that an earlier extension brought are on no axis of the grid.
+        brought: dict[str, list[Any]] = {}
+        for point in bases:
+            for other, grade in point["grades"].items():
+                if grade == "given" and other not in {name, *self.config.settings}:
+                    brought.setdefault(other, [])
+        for other in brought:
+            brought[other] = list(dict.fromkeys(self._effective(point)[other] for point in bases))
+        settings = {**brought, name: values}
+        if name in SWEPT_FIELDS:
+            # One value alone would hold for all points, not for some.
+            settings[name] = [self.plan["training"][name], *values]
+        self._take([point for point in self._candidates(settings) if any(self._kin(point, b, name) for b in bases)])
+
+    def _kin(self, point: Point, base: Point, name: str) -> bool:
+        """Whether `point` is `base` but for `name` and what becomes active with it."""
+        mine, theirs = self._effective(point), self._effective(base)
+        usual = {hyper.name: hyper.default for hyper in self.method.hyperparameters}
+        return all(
+            value == theirs[other] if other in theirs else value == usual.get(other)
+            for other, value in mine.items()
+            if other != name
+        )
+
+    def repeat(self, seed: int, only: Sequence[str]) -> None:
+        """The points again with another seed."""
+        base = {point["id"]: point for point in self.points if point["seed"] == self.plan["seed"]}
+        for id in only:
+            if id not in base:
+                raise UserError(f"--points {id} is no point with the sweep's own seed{nearest(id, list(base))}")
+        for id in only or base:
+            self._add({**base[id], "seed": seed}, f"{id}-s{seed}", f"{base[id]['label']} · seed {seed}")
+
+
+def _names(points: list[Point]) -> list[str]:
+    return list(dict.fromkeys(name for point in points for name in point["params"]))
+
+
+def recorded_config(asked: dict[str, Any]) -> SweepConfig:
+    """What a person asked, from a sweep's `sweep.json`."""
+    known = {field.name for field in fields(SweepConfig)} - {"command"}
+    values = {name: value for name, value in asked.items() if name in known}
+    if values.get("student_layers"):
+        values["student_layers"] = tuple(values["student_layers"])
+    return SweepConfig(**values)
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Seeds of `--seeds 1,2`.
+
+    Raises:
+        UserError: One is no whole number that a generator takes.
+    """
+    found = []
+    for part in text.split(","):
+        if not part.strip().isdecimal() or int(part) > _LARGEST_SEED:
+            raise UserError(f"--seeds {text} must be whole numbers from 0 to {_LARGEST_SEED}, such as 1,2.")
+        found.append(int(part))
+    return list(dict.fromkeys(found))
+
+
+__all__ = ["grow", "parse_seeds", "recorded_config"]
