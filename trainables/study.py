@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from pathlib import Path
 from typing import Any
 
-from trainables.record import COMPLETE, FAIL, FINISHED, JOURNAL, PRUNED, RUNNING, TRIALS, Record, Trial
+from trainables.record import BY_HAND, COMPLETE, FAIL, FINISHED, JOURNAL, PRUNED, RUNNING, TRIALS, Record, Trial
 
 SEARCH = "search"
 
@@ -50,8 +51,10 @@ class Study:
                 self._study.set_user_attr(name, plan[name])
             self._study.set_user_attr("versions", self._record.header["versions"])
         states = self._optuna.trial.TrialState
-        known = self._study.get_trials(deepcopy=False)
-        for trial in list(self._record.trials.values())[len(known) :]:
+        known = {frozen.user_attrs.get("id") for frozen in self._study.get_trials(deepcopy=False)}
+        for trial in self._record.trials.values():
+            if trial.id in known:
+                continue
             template = self._optuna.trial.create_trial(
                 state=states.WAITING,
                 params=trial.params,
@@ -62,7 +65,9 @@ class Study:
             )
             self._study.add_trial(template)
         for frozen in self._study.get_trials(deepcopy=False):
-            self._ids[frozen.user_attrs["id"]] = frozen._trial_id
+            # A person may have added a trial of their own.
+            if "id" in frozen.user_attrs:
+                self._ids[frozen.user_attrs["id"]] = frozen._trial_id
         for trial in self._record.trials.values():
             frozen = self._storage.get_trial(self._ids[trial.id])
             if frozen.state.is_finished():
@@ -86,13 +91,16 @@ class Study:
         return distributions.CategoricalDistribution(choices)
 
     def started(self, trial: Trial) -> None:
+        """Let a trial that waits be one that runs."""
         number = self._ids[trial.id]
         if self._storage.get_trial(number).state == self._optuna.trial.TrialState.WAITING:
             self._storage.set_trial_state_values(number, self._optuna.trial.TrialState.RUNNING)
 
     def evaluation(self, trial: Trial, row: dict[str, Any]) -> None:
         value = float("nan") if row["value"] is None else float(row["value"])
-        self._storage.set_trial_intermediate_value(self._ids[trial.id], int(row["evaluation"]), value)
+        # Somebody may have closed the trial in a dashboard; the rows, not the study, say what happens to it.
+        with contextlib.suppress(self._optuna.exceptions.UpdateFinishedTrialError):
+            self._storage.set_trial_intermediate_value(self._ids[trial.id], int(row["evaluation"]), value)
 
     def finished(self, trial: Trial) -> None:
         """Close a trial with its best dev evaluation as value, whether complete or pruned."""
@@ -105,8 +113,8 @@ class Study:
             "last_value": last["value"] if last else None,
             "device_seconds": trial.seconds,
             "attempts": trial.attempts,
-            "failure": trial.cause,
-            "stop": trial.stop,
+            "failure": trial.cause if trial.state == FAIL else None,
+            "stop": BY_HAND if trial.by_hand else trial.stop,
             "student": f"{TRIALS}/{trial.id}/student" if trial.best else None,
         }
         for name, value in attributes.items():

@@ -125,3 +125,33 @@ def test_visualisations(finished: optuna.Study) -> None:
     assert len(curves.data) == 8
     assert visualization.plot_optimization_history(finished).data
     assert visualization.plot_parallel_coordinate(finished).data
+
+
+def test_a_trial_stopped_by_hand(tmp_path: Path) -> None:
+    sweep = create(tmp_path / "s", epochs=4, scheduler="none")
+    run_to_end(sweep, "p00", 2)
+    for point in ("p00", "p01"):
+        sweep.stopped(point)
+    found = by_id(sweep.path)
+    assert [found[p].state.name for p in ("p00", "p01", "p02")] == ["PRUNED", "PRUNED", "WAITING"]
+    assert [found[p].values for p in ("p00", "p01")] == [[result("p00", 2)["value"]], None]
+    assert all(found[p].user_attrs["stop"] == "stopped by hand" for p in ("p00", "p01"))
+    assert "failure" not in found["p00"].user_attrs
+    assert found["p01"].datetime_start is not None
+
+
+def test_what_people_do_in_a_dashboard_ends_no_sweep(tmp_path: Path) -> None:
+    """A running trial failed and a trial added from outside, as optuna-dashboard's buttons and scripts do."""
+    sweep = create(tmp_path / "s", epochs=4, scheduler="none")
+    run_to_end(sweep, "p00", 1)
+    study = load(sweep.path)
+    study._storage.set_trial_state_values(study.trials[0]._trial_id, optuna.trial.TrialState.FAIL)
+    study.enqueue_trial({"lr": 1.0})
+    run_to_end(sweep, "p00")
+    run_to_end(sweep, "p01")
+    sweep.close()
+    again = Recorder(sweep.path)
+    assert [again.record.trials[point].state for point in ("p00", "p01")] == ["COMPLETE", "COMPLETE"]
+    run_to_end(again, "p02")
+    assert load(sweep.path).trials[3].user_attrs["id"] == "p02"
+    assert load(sweep.path).trials[3].state.name == "COMPLETE"
