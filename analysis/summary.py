@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from analysis import tables
@@ -63,6 +65,7 @@ class Summary:
         terms: Rows (loss term, best trial, undistilled student), each as first → last value.
         legend: How to read the learning curves.
         student: Folder of the exported best student, relative to the sweep's; None before there is one.
+        own_code: Whether the student is no stock model, so that its folder carries the code that loads it.
         facts: How to reproduce: heading and text.
     """
 
@@ -89,6 +92,7 @@ class Summary:
     caveats: list[str]
     command: str
     student: str | None
+    own_code: bool
     facts: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -130,6 +134,7 @@ def summarise(record: Record, running: bool | None = None) -> Summary:
         caveats=caveats(record),
         command=command(record),
         student=STUDENT if (record.path / STUDENT).is_dir() else None,
+        own_code=_carries_code(record.path / STUDENT / "config.json"),
         facts=facts(record),
     )
 
@@ -137,6 +142,10 @@ def summarise(record: Record, running: bool | None = None) -> Summary:
 def command(record: Record) -> str:
     """The command line that asked for the sweep, as one would type it."""
     return shlex.join(["python", "-m", "trainables.sweep", *map(str, record.header["command"])])
+
+
+def _carries_code(config: Path) -> bool:
+    return config.is_file() and "auto_map" in json.loads(config.read_text(encoding="utf-8"))
 
 
 def _line(record: Record, trial: Trial, names: list[str]) -> Line:

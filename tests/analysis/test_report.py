@@ -253,6 +253,15 @@ def test_an_exported_student_is_shown(sweep: Build) -> None:
         assert 'AutoModelForSequenceClassification.from_pretrained("student")' in text
 
 
+def test_a_student_with_code_of_its_own_is_shown_with_the_consent_it_needs(sweep: Build) -> None:
+    folder = sweep()
+    (folder / "student").mkdir()
+    (folder / "student" / "config.json").write_text('{"auto_map": {"AutoConfig": "x.Y"}}')
+    for text in written(folder):
+        assert 'from_pretrained("student", trust_remote_code=True)' in text
+        assert "carries the few lines of code" in text
+
+
 def test_no_best_yaml_without_a_score(sweep: Build) -> None:
     folder = sweep(fail_all=True)
     report.write(folder)
