@@ -140,8 +140,7 @@ def _sentence(error: Exception, wanted: Wanted, begun: bool) -> UserError:
             "command again."
         )
     if isinstance(error, errors.RepositoryNotFoundError):
-        nor = "is neither a folder here nor known to" if wanted.kind == "model" else "is not known to"
-        return UserError(f"{wanted} {nor} {endpoint()}: check the name, or `hf auth login` if it is private.")
+        return _unknown(wanted)
     if isinstance(error, errors.RevisionNotFoundError):
         return UserError(f"{wanted} has no revision {wanted.revision or 'main'} at {endpoint()}: name another.")
     if isinstance(error, errors.HFValidationError):
@@ -152,6 +151,8 @@ def _sentence(error: Exception, wanted: Wanted, begun: bool) -> UserError:
         status = error.response.status_code
         if status >= 500 or status in (408, 429):
             return _broken_off(wanted, error) if begun else _unreachable(wanted, f"it answers with error {status}")
+        if status in (401, 404) and not begun:
+            return _unknown(wanted)
         return UserError(
             f"{wanted} cannot be had: {endpoint()} answers with error {status}; log in with `hf auth login`, "
             f"{wanted.instead}, or do without the hub (--source)."
@@ -167,12 +168,23 @@ def _sentence(error: Exception, wanted: Wanted, begun: bool) -> UserError:
         )
     if isinstance(error, OSError) and error.errno is not None:
         return UserError(f"{wanted} cannot be kept in the hub's cache ({words(error)}); HF_HOME moves it.")
+    if begun and isinstance(error, ValueError):
+        return UserError(f"{wanted} cannot be read ({words(error)}): {wanted.instead}.")
     if not begun:
         return UserError(
             f"{wanted} cannot be had: {endpoint()} does not answer as a hub does ({words(error)}); check HF_ENDPOINT, "
             "or do without the hub (--source)."
         )
     return _broken_off(wanted, error)
+
+
+def _unknown(wanted: Wanted) -> UserError:
+    if wanted.kind == "dataset":
+        return UserError(f"{wanted} is not known to {endpoint()}: {wanted.instead}.")
+    return UserError(
+        f"{wanted} is neither a folder here nor known to {endpoint()}: check the name, or log in with `hf auth login` "
+        "if it is private."
+    )
 
 
 def _is_full(error: BaseException | None) -> bool:
@@ -202,9 +214,9 @@ def words(error: object) -> str:
     return (text or type(error).__name__)[:160].rstrip(". ")
 
 
-def megabytes(size: int) -> str:
+def amount(size: int) -> str:
     """A number of bytes for people."""
-    return f"{size / 1e6:.0f} MB" if size >= 1e7 else f"{size / 1e6:.2g} MB"
+    return f"{size / 1e6:.0f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
 
 
 @contextlib.contextmanager

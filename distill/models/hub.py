@@ -11,11 +11,11 @@ from distill.hub import (
     HubUnreachable,
     Say,
     Wanted,
+    amount,
     bars_on_terminals_only,
     endpoint,
     failing,
     listed,
-    megabytes,
     say_line,
 )
 from distill.models.folder import TOKENIZERS, check_configuration
@@ -84,7 +84,7 @@ def fetch(
         ]
         if new:
             count = "1 file" if len(new) == 1 else f"{len(new)} files"
-            size = megabytes(sum(listing.files[file] for file in new))
+            size = amount(sum(listing.files[file] for file in new))
             say(f"Downloading {name} from {endpoint()}: {count}, {size}.")
         folder = Path(snapshot_download(name, revision=revision, cache_dir=cache, allow_patterns=small))
         check_configuration(folder, flag, name)

@@ -16,11 +16,11 @@ from distill.hub import (
     HubUnreachable,
     Say,
     Wanted,
+    amount,
     bars_on_terminals_only,
     endpoint,
     failing,
     listed,
-    megabytes,
     say_line,
 )
 from distill.tasks.base import Examples, HubRows, Task, TaskData
@@ -73,7 +73,7 @@ def _splits(rows: HubRows, wanted: Wanted, say: Say, patience: float) -> tuple[A
     if found := _cached(rows, listing.commit):
         return found, listing.commit
     size = sum(size for file, size in listing.files.items() if file.startswith(f"{rows.config}/"))
-    say(f"Downloading {rows.repository}, {rows.config}, from {endpoint()}: {megabytes(size)}.")
+    say(f"Downloading {rows.repository}, {rows.config}, from {endpoint()}: {amount(size)}.")
     with failing(wanted, begun=True), _quiet():
         from datasets import load_dataset
 

@@ -78,7 +78,7 @@ def test_what_is_needed_and_nothing_else_once(hub: Hub, encoder: Path, capsys: p
     assert all((folder / name).read_bytes() == repository.files[name] for name in names(folder))
     size = sum((folder / name).stat().st_size for name in names(folder))
     said = capsys.readouterr()
-    assert said.out == f"Downloading {NAME} from {hub.url}: 4 files, {size / 1e6:.2g} MB.\n"
+    assert said.out == f"Downloading {NAME} from {hub.url}: 4 files, {size / 1e3:.0f} kB.\n"
     assert said.err == ""
     assert fetch(NAME, None, "--teacher") == folder
     assert capsys.readouterr().out == ""
@@ -267,6 +267,7 @@ def test_an_architecture_that_is_not_supported_is_refused_before_its_weights(hub
         ("GatedRepo", 403, "is gated: accept its conditions at http"),
         ("RepoNotFound", 401, "is neither a folder here nor known to http"),
         ("RepoNotFound", 404, "`hf auth login` if it is private"),
+        (None, 404, "is neither a folder here nor known to http"),
         (None, 403, "answers with error 403; log in"),
     ],
 )
