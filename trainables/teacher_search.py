@@ -200,9 +200,10 @@ def _conclude(job: Job, outcomes: list[Outcome]) -> int:
     """The table, the best candidate and how sweeps find it."""
     from trainables.prepare import make_teacher
 
+    outcomes = ranked(outcomes)
     for line in table(job.models.task.metric, outcomes):
         say(line)
-    best = max(outcomes, key=lambda outcome: outcome.score)
+    best = outcomes[0]
     if best.folder is None:
         if all(outcome.reason == "diverged" for outcome in outcomes):
             raise UserError("Every candidate diverged; try lower rates with --set lr=…")
@@ -220,11 +221,18 @@ def _conclude(job: Job, outcomes: list[Outcome]) -> int:
     return 0
 
 
+def ranked(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """The best first, among equals the one of fewer epochs; whatever came to nothing last.
+
+    The order in which candidates ended plays no part, so that a search that was broken off ends alike.
+    """
+    return sorted(outcomes, key=lambda found: (-found.score, found.candidate.epochs, found.candidate.lr))
+
+
 def table(metric: str, outcomes: Sequence[Outcome]) -> list[str]:
-    """All candidates, the best first; those that came to nothing last, with the reason."""
+    """One line per candidate; without a score, the reason."""
     lines = [f"{'lr':>9}  {'epochs':>6}  {metric:>16}  {'95 % interval':>16}  {'seconds':>7}"]
-    ordered = sorted(outcomes, key=lambda outcome: (-outcome.score, outcome.candidate.lr, outcome.candidate.epochs))
-    for number, outcome in enumerate(ordered):
+    for number, outcome in enumerate(outcomes):
         candidate, facts = outcome.candidate, outcome.facts
         head = f"{_plain(candidate.lr):>9}  {candidate.epochs:>6}  "
         if facts is None:

@@ -249,7 +249,12 @@ def test_rows_from_where_the_plan_took_them(
     from distill.tasks import hub
 
     asked: list[Any] = []
-    monkeypatch.setattr(hub, "load", lambda task, revision: asked.append((task.name, revision)) or data)
+
+    def load(task: Any, revision: str | None) -> Any:
+        asked.append((task.name, revision))
+        return data
+
+    monkeypatch.setattr(hub, "load", load)
     from_hub = {"task": "cola", "data": {"origin": "hub", "hub": {"revision": "abc"}}}
     assert prepare.load_data(local["config"], from_hub) is data
     assert asked == [("cola", "abc")]
