@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import fields, replace
@@ -185,7 +186,8 @@ class _Growing:
         base = {point["id"]: point for point in self.points if point["seed"] == self.plan["seed"]}
         for id in only:
             if id not in base:
-                raise UserError(f"--points {id} is no point with the sweep's own seed{nearest(id, list(base))}")
+                near = difflib.get_close_matches(id, base, n=1, cutoff=0.0)[0]
+                raise UserError(f"--points {id} is no point with the sweep's own seed; did you mean {near}?")
         for id in only or base:
             self._add({**base[id], "seed": seed}, f"{id}-s{seed}", f"{base[id]['label']} · seed {seed}")
 

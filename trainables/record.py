@@ -16,6 +16,7 @@ knows is what any later reader sees.
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
 from collections.abc import Iterator
@@ -139,6 +140,10 @@ class Record:
         """Highest score among the distilled (or the baseline) trials, the earliest in the plan among equals."""
         scored = [t for t in self.trials.values() if t.score is not None and t.is_baseline == baseline]
         return max(scored, key=lambda trial: trial.score or -math.inf, default=None)
+
+    def like(self, id: str) -> str:
+        """The id of a trial that resembles `id` most."""
+        return difflib.get_close_matches(id, self.trials, n=1, cutoff=0.0)[0]
 
     def add(self, points: list[dict[str, Any]]) -> None:
         """Let the plan in memory have further points, after its own.

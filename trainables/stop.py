@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from distill.errors import UserError
-from distill.methods.base import nearest
 from trainables.config import Parser
 from trainables.lock import holder
 from trainables.progress import plural, say
@@ -103,7 +102,7 @@ def _run(folder: Path, points: list[str]) -> int:
     for point in points:
         trial = record.trials.get(point)
         if trial is None:
-            raise UserError(f"{point} is no trial of {folder}{nearest(point, list(record.trials))}")
+            raise UserError(f"{point} is no trial of {folder}; did you mean {record.like(point)}?")
         if trial.state in FINISHED:
             raise UserError(f"{point} {_ended(trial)} already; only trials that run or wait can be stopped.")
     if (driver := holder(folder)) is None:
