@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
+
+import torch
 
 from distill.artifacts import Store
 from distill.errors import UserError
@@ -128,13 +129,13 @@ def choose(
         training: The student's.
         published: The rest of a published recipe; None in the modern one.
         head: Through which the student's loss reads it.
-        numerics: The student's; the teacher is trained with all cores.
+        numerics: The student's; the teacher takes all threads that torch is set to.
 
     Raises:
         UserError: It must not be fine-tuned and is not ready, its training diverged, or it is no better than chance.
     """
     task = data.task
-    everything = replace(numerics, threads=max(numerics.threads, os.cpu_count() or 1))
+    everything = replace(numerics, threads=max(numerics.threads, torch.get_num_threads()))
     read = rows
     if ready.mode(wish.finetune, encoder.path, task, name) == "ready":
         if wish.settings:
