@@ -29,7 +29,7 @@ def load_classifier(
     """A sequence classifier with `task`'s labels from an encoder folder, in float32.
 
     Missing weights (classifier, and pooler where the folder has none) are drawn from torch's generator, so seed
-    it before. Code in the folder is never run.
+    it before; so is a classifier that was trained for another number of labels. Code in the folder is never run.
 
     Args:
         layers: 1-based layers to keep, in this order; all when None.
@@ -53,7 +53,11 @@ def load_classifier(
         config.problem_type = "regression" if task.kind == "regression" else "single_label_classification"
         if dropout is not None:
             config.hidden_dropout_prob = config.attention_probs_dropout_prob = config.classifier_dropout = dropout
-        model = build.from_pretrained(path, config=config, dtype=torch.float32)
+        model, report = build.from_pretrained(
+            path, config=config, dtype=torch.float32, ignore_mismatched_sizes=True, output_loading_info=True
+        )
+        if others := sorted(name for name, *_ in report["mismatched_keys"] if not name.startswith("classifier.")):
+            raise ValueError(f"the sizes of {others[0]} in weights and config.json differ")
     except (OSError, ValueError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"The encoder in {path} cannot be loaded: {reason}") from error

@@ -234,6 +234,18 @@ def test_bad_input(arguments: list[str], capsys: pytest.CaptureFixture[str], giv
     assert error.count("\n") == 1
 
 
+def test_a_head_with_relu_needs_a_bert(
+    arguments: list[str], tiny_encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Said before anything is trained."""
+    folder = shutil.copytree(tiny_encoder, tmp_path / "electra")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "model_type": "electra"}))
+    assert teacher.main([*arguments, "--teacher", str(folder), "--recipe", "published"]) == 2
+    assert "encoders of type electra do not have" in capsys.readouterr().err
+    assert not (tmp_path / "store").exists()
+
+
 def test_several_values_want_a_search(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert teacher.main([*arguments[:6], "--set", "lr=1e-3,2e-3"]) == 2
     assert "--search tries several" in capsys.readouterr().err

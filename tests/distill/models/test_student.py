@@ -103,6 +103,32 @@ def test_layers_that_do_not_exist_are_refused(encoder: Path, layers: tuple[int, 
         load_classifier(encoder, COLA, layers=layers)
 
 
+@pytest.mark.parametrize("kind", ["bert", "roberta"])
+def test_a_classifier_of_another_task_is_drawn_anew(tmp_path: Path, kind: str) -> None:
+    """Three outputs where two are needed: all but the classifier's last layer is as in the folder."""
+    source = tiny.classifier(kind, labels=3)
+    source.save_pretrained(tmp_path)
+    drawn = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        drawn.append(dict(load_classifier(tmp_path, COLA).named_parameters()))
+    last = "classifier.weight" if kind == "bert" else "classifier.out_proj.weight"
+    assert drawn[0][last].shape == (2, 16)
+    assert torch.equal(drawn[0][last], drawn[1][last])
+    assert not torch.equal(drawn[0][last], drawn[2][last])
+    expected = dict(source.named_parameters())
+    changed = {name for name, value in drawn[0].items() if not torch.equal(value, expected[name])}
+    assert changed == {last, last.replace("weight", "bias")}
+
+
+def test_other_sizes_than_the_configuration_says_are_refused(tmp_path: Path) -> None:
+    folder = tiny.encoder_folder(tmp_path / "broken")
+    config = folder / "config.json"
+    config.write_text(config.read_text().replace('"max_position_embeddings": 64', '"max_position_embeddings": 32'))
+    with pytest.raises(UserError, match=r"cannot be loaded: the sizes of .*position_embeddings.* differ"):
+        load_classifier(folder, COLA)
+
+
 def test_damaged_weights_are_refused_in_one_sentence(tmp_path: Path) -> None:
     folder = tiny.encoder_folder(tmp_path / "broken")
     weights = folder / "model.safetensors"

@@ -112,6 +112,23 @@ def test_the_same_recipe_gives_the_same_teacher(
     assert other.facts(twin)["curve"] == store.facts(folder)["curve"]
 
 
+def test_its_own_training_numbers_act(store: Store, cola_tokens: Path, encoder: Path) -> None:
+    """A number that is part of the identity and changes nothing would be a dead one."""
+    base = dataclasses.replace(RECIPE.training, epochs=1)
+    changes: list[dict[str, Any]] = [
+        {}, {"dropout": 0.4}, {"batch_size": 16}, {"accumulation": 2}, {"optimizer": "bertadam"},
+        {"schedule": "constant"}, {"warmup": 0.6}, {"weight_decay": 0.5}, {"clip": 0.01}, {"drop_last": True},
+    ]  # fmt: skip
+    contents = set()
+    for change in changes:
+        # 96 rows: the last batch of an epoch is incomplete.
+        training = dataclasses.replace(base, **{"batch_size": 20, **change})
+        recipe = dataclasses.replace(RECIPE, training=training)
+        made = finetune.finetune(store, encoder, cola_tokens, COLA, recipe, Numerics())
+        contents.add(store.facts(made)["content"])
+    assert len(contents) == len(changes)
+
+
 def test_identity_changes_with_all_that_matters(encoder: Path, tmp_path: Path) -> None:
     tokens = tmp_path / "tokens-abc"
     base: dict[str, Any] = {
