@@ -142,7 +142,7 @@ def test_asha_stops_by_epochs(ray: None, function: Any, place: Path) -> None:
     scheduler = ASHAScheduler(time_attr="epoch", **judged, max_t=3, grace_period=1, reduction_factor=3)
     results = tune.Tuner(
         function,
-        param_space={"lr": tune.grid_search([5e-3, 1e-8, 1e-7]), "seed": 1},
+        param_space={"lr": tune.grid_search([1e-3, 1e-8, 1e-7]), "seed": 1},
         tune_config=tune.TuneConfig(max_concurrent_trials=1, reuse_actors=True, scheduler=scheduler),
         run_config=config(place, "asha"),
     ).fit()
