@@ -36,7 +36,7 @@ def grow(
     Args:
         trials: Points of the grid, in its order, up to so many distilled points in all; further seeds of a point are
             not counted.
-        settings: More values of hyper-parameters: the points of the sweep, each with these.
+        settings: More values of hyper-parameters: the points of the sweep, those just taken in too, each with these.
         seeds: The points again with these seeds.
         only: Ids of the points that get further seeds; all when empty, new ones and the baseline included.
 
@@ -49,10 +49,10 @@ def grow(
             "start a new sweep."
         )
     growing = _Growing(record)
-    for name, values in (settings or {}).items():
-        growing.vary(name, values)
     if trials is not None:
         growing.fill(trials)
+    for name, values in (settings or {}).items():
+        growing.vary(name, values)
     for seed in seeds:
         growing.repeat(seed, only)
     if not growing.added:

@@ -163,12 +163,12 @@ def test_one_extension_builds_on_another(sweep: Any) -> None:
 
 
 def test_all_at_once(sweep: Any) -> None:
-    record = sweep(trials=2).record
-    added = grow(record, trials=5, settings={"lr": ["0.0007"]}, seeds=[1])
-    new = [point for point in added if point["seed"] == 0]
-    assert len(new) == 3
-    assert [p["params"]["lr"] == 7e-4 for p in new].count(True) in (1, 2)
-    assert len(added) == 3 + 6
+    """Two points become four of the grid, all of them get a value, and everything with the baseline gets a seed."""
+    record = sweep(trials=2, set=["lr=0.001"]).record
+    added = grow(record, trials=4, settings={"lr": ["0.0007"]}, seeds=[1])
+    kinds = [(point["seed"], point["params"]["lr"]) for point in added if point["origin"] != "baseline"]
+    assert kinds == [(0, 1e-3)] * 2 + [(0, 7e-4)] * 4 + [(1, 1e-3)] * 4 + [(1, 7e-4)] * 4
+    assert [point["id"] for point in added if point["origin"] == "baseline"] == ["ft-s1"]
 
 
 def test_the_reader_merges_and_the_file_stays(sweep: Any) -> None:
