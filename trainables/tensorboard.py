@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from ray.tune.logger.tensorboardx import TBXLoggerCallback
@@ -150,7 +151,7 @@ class CurveCallback(TBXLoggerCallback):
         self._broken = False
 
     def setup(self, *arguments: Any, **info: Any) -> None:
-        """Trials of earlier sessions whose files are missing get them."""
+        """Finished trials whose files are missing or behind the record get them anew."""
         super().setup(*arguments, **info)
         self._try(self._complete)
 
@@ -166,9 +167,13 @@ class CurveCallback(TBXLoggerCallback):
             self._try(self._trial_writer.pop(trial).end)
 
     def _complete(self) -> None:
-        for trial in self._recorder.record.trials.values():
-            if trial.state in FINISHED and not any((self._recorder.path / TENSORBOARD / trial.id).glob("events.*")):
-                Curve(self._recorder.record, trial).end()
+        record = self._recorder.record
+        # Deleted files, a trial that was closed without Ray, and columns that an extension brought.
+        marks = (experiment(record).SerializeToString(), b"session_end_info")
+        for trial in record.trials.values():
+            files = (record.path / TENSORBOARD / trial.id).glob("events.*")
+            if trial.state in FINISHED and not any(_has(file, marks) for file in files):
+                Curve(record, trial).end()
 
     def _start(self, trial: Any) -> None:
         # A retry goes on with the curve that is open.
@@ -188,3 +193,8 @@ class CurveCallback(TBXLoggerCallback):
                 f"Note: {self._recorder.path / TENSORBOARD} cannot be written ({error.strerror}); the sweep goes on "
                 "without it, and its next session writes the curves anew."
             )
+
+
+def _has(file: Path, marks: tuple[bytes, ...]) -> bool:
+    content = file.read_bytes()
+    return all(mark in content for mark in marks)

@@ -169,17 +169,35 @@ def test_a_retry_goes_on_and_a_new_session_begins_anew(tmp_path: Path) -> None:
     assert len(list((sweep.path / TENSORBOARD / "p00").iterdir())) == 1
 
 
-def test_trials_of_earlier_sessions_get_files_where_they_have_none(tmp_path: Path) -> None:
+def test_finished_trials_whose_files_are_missing_or_behind_get_them(tmp_path: Path) -> None:
     sweep = create(tmp_path / "s", points=3, epochs=2, scheduler="none")
     sweep.session([])
     run_to_end(sweep, "p00")
     run_to_end(sweep, "p01", 1)
+    run_to_end(sweep, "p02", 1)
+    board = sweep.path / TENSORBOARD
     CurveCallback(sweep).setup()
     assert curves(sweep.path, "p00")["value"] == close({n: value("p00", n) for n in (1, 2)})
-    assert not (sweep.path / TENSORBOARD / "p01").exists()
-    before = (sweep.path / TENSORBOARD / "p00").stat().st_mtime_ns
+    assert not (board / "p01").exists()
+    # Nothing is behind: nothing is written.
+    (written,) = (board / "p00").iterdir()
+    before = written.stat().st_ino, written.stat().st_mtime_ns
     CurveCallback(sweep).setup()
-    assert (sweep.path / TENSORBOARD / "p00").stat().st_mtime_ns == before
+    assert (written.stat().st_ino, written.stat().st_mtime_ns) == before
+    # One that was at work in a killed session and was closed without Ray.
+    Curve(sweep.record, sweep.record.trials["p02"])
+    sweep.stopped("p02")
+    # And an extension whose points have a further hyper-parameter.
+    base = sweep.record.plan["points"][0]
+    floats = sweep.record.plan["distributions"]["emd"]
+    floats["batch_size"] = floats["lr"]
+    sweep.extend([{**base, "id": "p04", "params": {**base["params"], "batch_size": 8}}], [])
+    CurveCallback(sweep).setup()
+    assert hparams(sweep.path, "p02")["session_end_info"].session_end_info.status == 1
+    for point in ("p00", "p02"):
+        columns = hparams(sweep.path, point)["experiment"].experiment.hparam_infos
+        assert "batch_size" in {info.name for info in columns}
+    assert curves(sweep.path, "p00")["value"] == close({n: value("p00", n) for n in (1, 2)})
 
 
 @pytest.mark.parametrize("when", ["start", "later"])
