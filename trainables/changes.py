@@ -8,6 +8,7 @@ from typing import Any
 from distill import artifacts
 from distill.errors import UserError
 from distill.tasks.base import TaskData
+from trainables.models import ensure
 from trainables.plan import code_hash, versions
 from trainables.resources import detect
 
@@ -37,10 +38,13 @@ def differences(header: dict[str, Any], data: TaskData) -> tuple[list[str], list
 def refuse_changed(header: dict[str, Any], data: TaskData, allowed: bool, command: str = "--resume") -> None:
     """Raise UserError when going on would mix values of two kinds in one table.
 
+    What came from the hub and the cache has lost is fetched again before.
+
     Args:
         allowed: Whether changed code or versions are accepted (`--allow-changed`); other data or models never are.
         command: What a person wanted, for messages.
     """
+    ensure(header["plan"])
     fatal, soft = differences(header, data)
     if fatal:
         raise UserError(f"{command}: changed since the sweep began: {', '.join(fatal)}; start a new sweep.")

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
-from tests.conftest import sentences
-from tests.distill import tiny
+from tests.conftest import SPECIAL, sentences
 from tests.hub_data import add_glue
 from tests.hub_server import Hub, running
 from tests.trainables.commands import Done, command
 from trainables.config import DATA, TEACHER
+from trainables.record import read
 
 pytestmark = pytest.mark.slow
 
 SWEEP = "trainables.sweep"
-WORDS = ("the", "often", "today", "never", "here")
 
 
 @dataclass(frozen=True)
@@ -37,14 +38,22 @@ class Whole:
 def encoder_of_twelve_layers(folder: Path) -> Path:
     """A random BERT of 12 layers × 32 that knows the words of the tests' sentences."""
     import torch
-    from transformers import BertTokenizer
+    from transformers import BertConfig, BertModel, BertTokenizer
 
-    words = {word for text, _ in sentences(400, 0) for word in text.split()}
-    vocabulary = {word: i for i, word in enumerate((*tiny.SPECIAL, *sorted(words | set(WORDS))))}
+    words = sorted({word for text, _ in sentences(400, 0) for word in text.split()})
+    vocabulary = {word: i for i, word in enumerate((*SPECIAL, *words))}
     state = torch.get_rng_state()
-    tiny.classifier(
-        layers=12, width=32, heads=4, vocab_size=len(vocabulary), max_position_embeddings=128
-    ).base_model.save_pretrained(folder)
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=32,
+        num_hidden_layers=12,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=128,
+        initializer_range=0.1,
+    )
+    BertModel(config).save_pretrained(folder)
     torch.set_rng_state(state)
     BertTokenizer(vocab=vocabulary).save_pretrained(folder)
     return folder
@@ -58,8 +67,8 @@ def cola(count: int, seed: int) -> dict[str, list[str | int]]:
 def arguments(out: Path, store: Path, *more: str) -> list[str]:
     return [
         *("--layers", "4", "--out", str(out), "--artifacts", str(store), "--epochs", "2", "--trials", "2"),
-        *("--set", "lr=1e-3,3e-4", "--set", "batch_size=16", "--teacher-lr", "1e-3", "--teacher-epochs", "2"),
-        *("--allow-weak-teacher", "--scheduler", "none", *more),
+        *("--set", "lr=1e-3,3e-4", "--set", "batch_size=8", "--allow-weak-teacher", "--scheduler", "none"),
+        *("--teacher-lr", "1e-3", "--teacher-epochs", "3", "--teacher-set", "batch_size=8", *more),
     ]
 
 
@@ -74,7 +83,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
             encoder_of_twelve_layers(place / "encoder"),
             more={"tf_model.h5": b"0" * 99, "pytorch_model.bin": b"0" * 99, "README.md": b"# A model"},
         )
-        splits = {"train": cola(96, 1), "validation": cola(48, 2), "test": {**cola(9, 3), "label": [-1] * 9}}
+        splits = {"train": cola(160, 1), "validation": cola(60, 2), "test": {**cola(9, 3), "label": [-1] * 9}}
         add_glue(hub, {"cola": splits}, {"cola": ["unacceptable", "acceptable"]})
 
         def ray_has_started(lines: list[str]) -> bool:
@@ -90,6 +99,12 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
 
 def scores(folder: Path) -> pd.DataFrame:
     return pd.read_csv(folder / "trials.csv").drop(columns="seconds")
+
+
+def losses(folder: Path) -> dict[tuple[str, int], Any]:
+    """The loss terms of every evaluation, which differ where scores happen to agree."""
+    trials = read(folder).trials.values()
+    return {(trial.id, number): row["terms"] for trial in trials for number, row in trial.evaluations.items()}
 
 
 def test_each_file_is_fetched_once_and_by_the_driver(whole: Whole) -> None:
@@ -108,17 +123,29 @@ def test_the_plan_says_where_everything_comes_from(whole: Whole) -> None:
     assert (teacher["origin"], teacher["name"], teacher["mode"]) == ("hub", TEACHER, "finetune")
     assert teacher["hub"] == {"id": TEACHER, "revision": model}
     assert Path(teacher["path"]).name == model
-    assert (data["origin"], data["train_rows"], data["dev_rows"]) == ("hub", 96, 48)
+    assert (data["origin"], data["train_rows"], data["dev_rows"]) == ("hub", 160, 60)
     assert data["hub"] == {"id": DATA, "config": "cola", "revision": rows}
     assert plan["student"]["kept"] == [3, 6, 9, 12]
     for sentence in (
         f"Downloading {TEACHER} from {whole.hub.url}: 4 files, ",
         f"Downloading {DATA}, cola, from {whole.hub.url}: ",
         f"Teacher: {TEACHER} (hub, revision {model[:8]}), 12 layers × 32, ",
-        f"Data: {DATA}, cola, at {rows[:8]} (hub), 96 training rows, 48 dev rows",
+        f"Data: {DATA}, cola, at {rows[:8]} (hub), 160 training rows, 60 dev rows",
     ):
         assert sum(line.startswith(sentence) for line in whole.done.lines) == 1, whole.done.text
     assert "%|" not in whole.done.text, "bars belong on terminals"
+
+
+def test_a_resumed_sweep_fetches_what_the_cache_has_lost(whole: Whole) -> None:
+    encoder = Path(json.loads((whole.folder / "sweep.json").read_text())["plan"]["teacher"]["path"])
+    files = {file.name: file.read_bytes() for file in encoder.iterdir()}
+    before = scores(whole.folder)
+    shutil.rmtree(encoder.parent)
+    shutil.rmtree(encoder.parents[1] / "blobs")
+    done = command(SWEEP, "--resume", str(whole.folder), environment=whole.hub.environment(whole.home))
+    assert done.code == 0, done.text
+    assert {file.name: file.read_bytes() for file in encoder.iterdir()} == files
+    pd.testing.assert_frame_equal(scores(whole.folder), before, check_exact=True)
 
 
 @pytest.fixture
@@ -137,7 +164,11 @@ def test_offline_from_the_cache(whole: Whole, again: Callable[..., tuple[Done, P
     whole.hub.stop()
     done, folder = again(HF_HUB_OFFLINE="1")
     assert done.code == 0, done.text
+    plans = [json.loads((place / "sweep.json").read_text())["plan"] for place in (folder, whole.folder)]
+    assert plans[0]["teacher"]["hub"] == plans[1]["teacher"]["hub"]
+    assert scores(folder)["score"].max() > 0.3, "nothing was learnt that could differ"
     pd.testing.assert_frame_equal(scores(folder), scores(whole.folder), check_exact=True)
+    assert losses(folder) == losses(whole.folder)
 
 
 def test_a_hub_that_is_down_and_an_empty_cache(
