@@ -25,6 +25,10 @@ def best_config(record: Record) -> dict[str, Any] | None:
         return None
     plan, config = record.plan, record.header["config"]
     asked = {key: value for key, value in config.items() if value is not None and key not in _OF_THE_SEARCH}
+    for part in ("teacher", "student"):
+        if found := plan[part].get("hub"):
+            # What the hub calls main may be another model by then.
+            asked[part] = f"{found['id']}@{found['revision']}"
     training = {name: plan["training"][name] for name in config.get("settings", {}) if name in plan["training"]}
     return {
         "schema": record.header["schema"],

@@ -50,10 +50,16 @@ def _slow(stream: Any) -> str:
 
 
 def hash_encoder(folder: Path) -> str:
-    """sha256 over configuration, weights and tokenizer of an encoder folder; other files do not count."""
+    """sha256 over configuration, weights and tokenizer of an encoder folder; other files do not count.
+
+    Where weights lie in both forms, those in safetensors are loaded and the others do not count either: another
+    program may add them to a snapshot of the hub at any time.
+    """
     digest = hashlib.sha256()
-    for file in sorted(folder.iterdir()):
-        if file.suffix in {".safetensors", ".bin"} or file.name in {
+    files = sorted(folder.iterdir())
+    weights = ".safetensors" if any(file.suffix == ".safetensors" for file in files) else ".bin"
+    for file in files:
+        if file.suffix == weights or file.name in {
             "config.json",
             "tokenizer.json",
             "tokenizer_config.json",

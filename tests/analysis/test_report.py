@@ -244,6 +244,13 @@ def test_best_yaml_is_read_back_by_the_command(sweep: Build) -> None:
     assert asked.out is None
 
 
+def test_best_yaml_names_the_commit_of_a_model_from_the_hub(sweep: Build) -> None:
+    folder = sweep(hub=True)
+    report.write(folder)
+    found = read(folder).plan["teacher"]["hub"]
+    assert yaml.safe_load((folder / "best.yaml").read_text())["teacher"] == f"{found['id']}@{found['revision']}"
+
+
 def test_an_exported_student_is_shown(sweep: Build) -> None:
     folder = sweep()
     assert "from_pretrained" not in written(folder)[1]

@@ -241,3 +241,16 @@ def test_facts_keep_an_artifact(store: Store) -> None:
     assert not artifact_use.busy(store.place, folder.name)
     store.facts(folder)
     assert artifact_use.busy(store.place, folder.name)
+
+
+def test_weights_in_an_older_form_beside_safetensors_do_not_count(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "pytorch_model.bin").write_bytes(b"old")
+    alone = hash_encoder(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"new")
+    both = hash_encoder(tmp_path)
+    assert both != alone
+    (tmp_path / "pytorch_model.bin").write_bytes(b"other")
+    assert hash_encoder(tmp_path) == both
+    (tmp_path / "model.safetensors").write_bytes(b"newer")
+    assert hash_encoder(tmp_path) != both
