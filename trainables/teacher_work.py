@@ -59,7 +59,8 @@ class TeacherOrder:
         """What is done, for people."""
         if self.mode == "ready":
             return "taken as it is, nothing is trained"
-        return f"fine-tuning for {self.training['epochs']} epochs at learning rate {self.lr:g}"
+        epochs = self.training["epochs"]
+        return f"fine-tuning for {epochs} epoch{'s' if epochs > 1 else ''} at learning rate {self.lr:g}"
 
     def carry_out(self, say: Say) -> Path:
         """Make the teacher in this process, one line per evaluation.
