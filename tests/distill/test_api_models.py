@@ -121,6 +121,36 @@ def test_a_hub_id_is_fetched_and_a_folder_of_that_name_goes_first(
     assert len(asked) == 1
 
 
+def test_the_published_recipe(encoder: Path, tmp_path: Path) -> None:
+    """Its own numbers and teacher, and a head whose code the student carries."""
+    from transformers import AutoModelForSequenceClassification
+
+    found = distill.run(
+        encoder,
+        2,
+        "emd",
+        tiny.data(),
+        recipe="published",
+        params={"lr": 1e-3},
+        epochs=1,
+        max_length=32,
+        teacher_settings={"epochs": 1, "max_length": 48},
+        allow_weak_teacher=True,
+        device="cpu",
+        artifacts=tmp_path / "store",
+        out=tmp_path / "student",
+    )
+    assert (found.training.optimizer, found.training.padding, found.training.evaluation_steps) == (
+        *("bertadam", "max_length", 50),
+    )
+    assert found.params["update"] == "v2020"
+    assert len(list((tmp_path / "store").glob("tokens-*"))) == 2
+    assert len(list((tmp_path / "store").glob("teacher-reading-*"))) == 1
+    model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "student", trust_remote_code=True)
+    assert model.config.model_type == folder.RELU_HEAD
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), found.student.parameters(), strict=True))
+
+
 def test_made_up_rows_by_the_name_of_the_task(encoder: Path, tmp_path: Path) -> None:
     found = distill.run(
         None,
