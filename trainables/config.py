@@ -205,12 +205,23 @@ def from_namespace(values: dict[str, Any], command: list[str]) -> SweepConfig:
     """
     values = dict(values)
     merged = read_config(values.pop("config")) if "config" in values else {}
-    settings = {**merged.pop("settings", {}), **_assignments("--set", values.pop("set", []))}
+    typed, of_file = _assignments("--set", values.pop("set", [])), merged.pop("settings", {})
+    # One number by two names: what is typed counts, whichever name the file has.
+    if "epochs" in typed:
+        merged.pop("epochs", None)
+    if "epochs" in values:
+        of_file.pop("epochs", None)
+    settings = {**of_file, **typed}
     for name, listed in settings.items():
         if not listed:
             raise UserError(f"--set {name} has no value; write NAME=V1,V2.")
     teacher_settings = dict(merged.pop("teacher_settings", {}))
-    for name, listed in _assignments("--teacher-set", values.pop("teacher_set", [])).items():
+    typed = _assignments("--teacher-set", values.pop("teacher_set", []))
+    if "epochs" in typed:
+        merged.pop("teacher_epochs", None)
+    if "teacher_epochs" in values:
+        teacher_settings.pop("epochs", None)
+    for name, listed in typed.items():
         if len(listed) != 1:
             raise UserError(f"--teacher-set {name} takes one value, not {len(listed)}.")
         teacher_settings[name] = listed[0]

@@ -16,7 +16,7 @@ from distill.tasks import glue, registry
 from distill.tasks import hub as hub_rows
 from distill.tasks.base import Task, TaskData
 from distill.teacher import ready
-from distill.training.settings import TRAINING_FIELDS, Numerics, Training, parse
+from distill.training.settings import TRAINING_FIELDS, Numerics, Training, evaluated, parse
 from trainables.config import TEACHER, SweepConfig
 
 # The embedded encoder comes from sentence similarity and needs larger steps to leave it.
@@ -118,9 +118,18 @@ def _check_source(config: SweepConfig, task: Task) -> None:
             if value:
                 raise UserError(f"--source embedded takes nothing by name; leave out {flag} {value}, or --source.")
     if config.source == "local":
+        if task.made_up:
+            raise UserError(
+                f"--source local: the data of {task.name} is generated, not read from a folder; leave --source out."
+            )
         for flag in ("--teacher", "--data-dir"):
             if not named[flag]:
                 raise UserError(f"--source local needs {flag}, a folder.")
+        if config.recipe == "published" and not (config.student or config.student_layers or config.student_init):
+            raise UserError(
+                "--source local needs --student, a folder, with --recipe published: the student that the method was "
+                "published with lies on the hub."
+            )
     if config.source == "hub":
         if config.data_dir:
             raise UserError(
@@ -164,6 +173,10 @@ def _data(config: SweepConfig, task: Task) -> tuple[Task, TaskData, str, list[st
                 raise
             why = _out_of_reach(error)
     made_up = task if task.made_up else registry.stand_in(task)
+    if made_up is None and config.source == "embedded":
+        raise UserError(
+            f"--source embedded has no data for --task {task.name}; choose --task cola, or leave --source out."
+        )
     if made_up is None:
         raise UserError(
             f"--task {task.name} needs --data-dir, a folder in GLUE's layout; no made-up data stands in{why}."
@@ -198,15 +211,25 @@ def teacher_recipe(config: SweepConfig, models: Models, training: Training, meth
     if config.recipe == "published" and method.published is not None:
         numbers = dict(method.published.teacher)
         lr, keep = numbers.pop("lr", lr), numbers.pop("keep", keep)
+    given: dict[str, Any] = {}
     for name, value in config.teacher_settings.items():
         if name not in TRAINING_FIELDS:
             instead = "; --teacher-lr sets it." if name == "lr" else nearest(name, TRAINING_FIELDS)
             raise UserError(f"--teacher-set has no number {name}{instead}")
         try:
-            numbers[name] = parse(name, value)
+            given[name] = parse(name, value)
         except UserError as error:
             raise UserError(f"--teacher-set {error}") from None
+    try:
+        numbers |= evaluated(given)
+    except UserError as error:
+        raise UserError(f"--teacher-set {error}") from None
     if config.teacher_epochs:
+        if "epochs" in given and given["epochs"] != config.teacher_epochs:
+            raise UserError(
+                f"--teacher-set epochs={given['epochs']} and --teacher-epochs {config.teacher_epochs} disagree; give "
+                "one of them."
+            )
         numbers["epochs"] = config.teacher_epochs
     own = Training(**numbers)
     check_length(own, models.teacher.positions, "teacher", "--teacher-set")

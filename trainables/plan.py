@@ -48,7 +48,7 @@ def make(config: SweepConfig, machine: resources.Machine | None = None) -> dict[
     small = models.data_origin == "embedded"
     usual = EMBEDDED_EPOCHS if small else int(space.epochs.value)
     wanted = config.trials or (EMBEDDED_TRIALS if small else None)
-    values, training = split_settings(config, method, usual)
+    values, training = split_settings(config, method, usual, [axis.name for axis in space.axes])
     check_length(training, models.teacher.positions, "teacher")
     check_length(training, student.pop("positions"), "student")
     points, published, note, told = make_points(
@@ -57,11 +57,7 @@ def make(config: SweepConfig, machine: resources.Machine | None = None) -> dict[
     notices += told
     if config.recipe == "published":
         _check_published(config, method, task, layers, published, models, student)
-        if config.baseline:
-            notices.append(
-                "The undistilled baseline is trained as in the modern recipe (AdamW, warm-up, linear decay, its own "
-                "head), with the published recipe's batches, lengths and evaluations."
-            )
+        notices += _about_baseline(points)
     if small and config.epochs is None and "epochs" not in config.settings:
         notices.append(f"On embedded data a full trial has {EMBEDDED_EPOCHS} epochs; --epochs changes that.")
     evaluations = _evaluations(points, training, len(models.data.train))
@@ -162,6 +158,15 @@ def _check_fit(method: Method, points: list[dict[str, Any]], student: dict[str, 
     for point in points:
         if point["method"] == method.name and (problem := method.misfit(point["params"], own, teacher)):
             raise UserError(problem)
+
+
+def _about_baseline(points: list[dict[str, Any]]) -> list[str]:
+    """What the undistilled student has of its own while the others follow the published recipe."""
+    found = next((point for point in points if point["origin"] == "baseline"), None)
+    if found is None:
+        return []
+    own = "".join(f", {name} {value}" for name, value in found["training"].items())
+    return [f"The undistilled baseline keeps to the modern recipe: its own head{own}; the rest as published."]
 
 
 def _evaluations(points: list[dict[str, Any]], training: Training, rows: int) -> int:

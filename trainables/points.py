@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import search_spaces
@@ -9,7 +10,7 @@ from distill import methods
 from distill.errors import UserError
 from distill.methods.base import Method, nearest
 from distill.tasks.base import Task
-from distill.training.settings import SWEPT_FIELDS, TRAINING_FIELDS, Training, distribution_of, parse, split
+from distill.training.settings import SWEPT_FIELDS, TRAINING_FIELDS, Training, distribution_of, evaluated, parse, split
 from search_spaces import SearchSpace, format_params
 from trainables.config import SweepConfig
 
@@ -47,16 +48,17 @@ def _parse(method: Method, name: str, value: Any, where: str) -> Any:
 
 
 def split_settings(
-    config: SweepConfig, method: Method, epochs: int | None = None
+    config: SweepConfig, method: Method, epochs: int | None = None, axes: Collection[str] = ()
 ) -> tuple[dict[str, list[Any]], Training]:
     """Part `--set` into what the points differ in and the numbers that hold for all of them.
 
     Args:
         epochs: Where neither `--epochs` nor `--set epochs` says anything.
+        axes: Names of the grid's axes, whose values one value replaces too.
 
     Returns:
-        Values by name, of the method's hyper-parameters and of training numbers given more than one value; and the
-        training of every point: the recipe's, with single values laid over it.
+        Values by name, of the method's hyper-parameters and of training numbers that the points differ in; and the
+        training of every point: the recipe's, with the other numbers laid over it.
 
     Raises:
         UserError: A name is unknown, a value illegal, or a number that all trials share was given several.
@@ -68,7 +70,7 @@ def split_settings(
         if name not in known and name not in TRAINING_FIELDS:
             raise UserError(f"--set {name} is unknown{nearest(name, [*known, *TRAINING_FIELDS])}")
         parsed = list(dict.fromkeys(_parse(method, name, value, "--set ") for value in given))
-        if name in known or (len(parsed) > 1 and name in SWEPT_FIELDS):
+        if name in known or (name in SWEPT_FIELDS and (len(parsed) > 1 or name in axes)):
             values[name] = parsed
         elif len(parsed) > 1:
             raise UserError(f"--set {name} takes one value, not {len(parsed)}: all trials of a sweep share it.")
@@ -80,7 +82,10 @@ def split_settings(
     if asked or epochs:
         fixed["epochs"] = asked or epochs
     recipe = method.published.training if config.recipe == "published" and method.published else {}
-    return values, Training(**{**recipe, **fixed})
+    try:
+        return values, Training(**{**recipe, **evaluated(fixed)})
+    except UserError as error:
+        raise UserError(f"--set {error}") from None
 
 
 def make_points(
@@ -139,7 +144,7 @@ def make_points(
             )
     points = list(merged.values())[:wanted]
     if config.baseline:
-        points.insert(1, _baseline(training, width, recipe))
+        points.insert(1, _baseline(training, width, recipe, config.settings))
     digits = max(2, len(str(len(points) - 1)))
     varied = [n for n in points[0]["params"] if len({repr(p["params"].get(n)) for p in merged.values()}) > 1]
     for number, point in enumerate(points):
@@ -163,14 +168,18 @@ def make_points(
     return points, published, note, notices
 
 
-def _baseline(training: Training, width: int, recipe: str) -> dict[str, Any]:
-    """Fine-tuning of the same student without a teacher."""
+def _baseline(training: Training, width: int, recipe: str, asked: Collection[str]) -> dict[str, Any]:
+    """Fine-tuning of the same student without a teacher.
+
+    Args:
+        asked: Names of settings that the person gave; those hold for it whatever the recipe.
+    """
     ft = methods.get("ft")
     # A baseline that cannot learn would flatter every method: narrow encoders get the larger step of its axis.
     rates = search_spaces.load("ft").axis("lr").choices
     params = ft.resolve({"lr": max(rates) if width < _NARROW else min(rates)}, "modern")
     modern = Training()
-    own = {name: getattr(modern, name) for name in _BASELINE} if recipe == "published" else {}
+    own = {n: getattr(modern, n) for n in _BASELINE if n not in asked} if recipe == "published" else {}
     return {
         "method": "ft",
         "params": params,

@@ -170,6 +170,30 @@ def parse(name: str, value: Any) -> Any:
 
 
 def split(params: dict[str, Any], training: Training) -> tuple[dict[str, Any], Training]:
-    """Part a point's flat hyper-parameters into the method's own and `training` with the point's numbers laid over."""
+    """Part a point's flat hyper-parameters into the method's own and `training` with the point's numbers laid over.
+
+    Raises:
+        UserError: As `evaluated`.
+    """
     own = {name: value for name, value in params.items() if name not in _FIELDS}
-    return own, replace(training, **{name: value for name, value in params.items() if name in _FIELDS})
+    numbers = {name: value for name, value in params.items() if name in _FIELDS}
+    changed = {name: value for name, value in numbers.items() if value != getattr(training, name)}
+    return own, replace(training, **{**numbers, **evaluated(changed)})
+
+
+def evaluated(given: dict[str, Any]) -> dict[str, Any]:
+    """Numbers that a person gave, with what they mean for when dev is looked at.
+
+    A number of evaluations per epoch takes the place of steps between them, whoever set these.
+
+    Raises:
+        UserError: Both are given.
+    """
+    if "evaluations_per_epoch" not in given:
+        return given
+    if given.get("evaluation_steps"):
+        raise UserError(
+            f"evaluations_per_epoch={given['evaluations_per_epoch']} and evaluation_steps={given['evaluation_steps']} "
+            "both say when dev is looked at; give one of them."
+        )
+    return {**given, "evaluation_steps": 0}

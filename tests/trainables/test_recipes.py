@@ -75,8 +75,11 @@ def test_the_baseline_of_the_published_recipe_is_trained_as_today(make: Any, tin
     found = baseline(planned)
     assert (found["recipe"], found["head"]) == ("modern", "own")
     assert found["training"] == {"optimizer": "adamw", "schedule": "linear", "warmup": 0.1, "padding": "longest"}
-    assert any("baseline is trained as in the modern recipe" in notice for notice in planned["notices"])
+    assert any("baseline keeps to the modern recipe: its own head, optim" in notice for notice in planned["notices"])
     assert baseline(make())["training"] == {}
+    asked = published(make, tiny_encoder, "--set", "warmup=0.2", "--set", "optimizer=bertadam")
+    assert baseline(asked)["training"] == {"schedule": "linear", "padding": "longest"}
+    assert asked["training"]["warmup"] == 0.2
 
 
 def test_recipes_are_other_points(make: Any, tiny_encoder: Path) -> None:
@@ -144,6 +147,11 @@ def test_points_that_would_be_judged_unequally_often_are_refused(make: Any) -> N
         (("--set", "epochs=3", "--epochs", "4"), "disagree"),
         (("--set", "batch_size=200", "--set", "drop_last=true"), "drop_last"),
         (("--set", "T_emd=x"), "--set T_emd=x is not a number"),
+        (
+            ("--teacher-set", "epochs=3", "--teacher-epochs", "5"),
+            "--teacher-set epochs=3 and --teacher-epochs 5 disagree",
+        ),
+        (("--teacher-set", "lr=3"), "--teacher-lr sets it"),
     ],
 )
 def test_settings_that_are_refused(make: Any, arguments: tuple[str, ...], said: str) -> None:
@@ -151,9 +159,27 @@ def test_settings_that_are_refused(make: Any, arguments: tuple[str, ...], said: 
         make(*arguments)
 
 
-def test_epochs_by_name(make: Any) -> None:
+def test_epochs_by_name(make: Any, tmp_path: Path) -> None:
     assert make(*ONE, "--set", "epochs=3")["epochs"] == 3
     assert make(*ONE, "--set", "epochs=3", "--epochs", "3")["epochs"] == 3
+    file = tmp_path / "c.yaml"
+    for content in ({"epochs": 4, "teacher_epochs": 5}, {"set": {"epochs": 4}, "teacher_set": {"epochs": 5}}):
+        file.write_text(yaml.safe_dump(content))
+        for typed in (("--epochs", "3", "--teacher-epochs", "2"), ("--set", "epochs=3", "--teacher-set", "epochs=2")):
+            planned = make(*ONE, "--config", str(file), *typed)
+            assert (planned["epochs"], planned["teacher"]["training"]["epochs"]) == (3, 2)
+        planned = make(*ONE, "--config", str(file))
+        assert (planned["epochs"], planned["teacher"]["training"]["epochs"]) == (4, 5)
+
+
+def test_evaluations_per_epoch_take_the_place_of_steps(make: Any, tiny_encoder: Path) -> None:
+    planned = published(make, tiny_encoder, "--set", "evaluations_per_epoch=1", "--epochs", "3")
+    assert (planned["training"]["evaluation_steps"], planned["evaluations"]) == (0, 3)
+    planned = make("--teacher-set", "evaluations_per_epoch=2")
+    assert planned["teacher"]["training"]["evaluations_per_epoch"] == 2
+    for flag in ("--set", "--teacher-set"):
+        with pytest.raises(UserError, match=f"{flag} evaluations_per_epoch=2 and evaluation_steps=5 both say"):
+            make(flag, "evaluations_per_epoch=2", flag, "evaluation_steps=5")
 
 
 def space_file(folder: Path, **axes: Any) -> str:
@@ -172,6 +198,10 @@ def test_a_grid_of_ones_own(make: Any, tmp_path: Path) -> None:
     found = {tuple(p["params"][n] for n in ("beta", "lr", "batch_size")) for p in distilled(planned)}
     assert found == {(b, lr, size) for b in (0.1, 0.2) for lr in (1e-3, 2e-3) for size in (8, 16)}
     assert [a["name"] for a in planned["axes"]] == ["beta", "lr", "batch_size"]
+    for size in ("64", "32,64"):
+        replaced = make("--space", file, "--set", f"batch_size={size}")
+        found_sizes = {p["params"]["batch_size"] for p in distilled(replaced)}
+        assert found_sizes == {int(part) for part in size.split(",")}
     fixed = make("--space", file, "--set", "beta=0.3")
     assert {p["params"]["beta"] for p in distilled(fixed)} == {0.3}
     assert len(distilled(fixed)) == 4

@@ -133,6 +133,14 @@ def test_a_points_numbers_are_parted_from_the_methods() -> None:
     assert training == Training(epochs=3, batch_size=8, dropout=0.0)
 
 
+def test_evaluations_per_epoch_of_a_point_take_the_place_of_steps() -> None:
+    base = Training(evaluation_steps=50)
+    assert split({"evaluations_per_epoch": 4}, base)[1] == Training(evaluations_per_epoch=4)
+    assert split({"batch_size": 8}, base)[1] == Training(batch_size=8, evaluation_steps=50)
+    with pytest.raises(UserError, match="give one of them"):
+        split({"evaluations_per_epoch": 4, "evaluation_steps": 7}, base)
+
+
 def test_every_number_is_explained_and_documented() -> None:
     document = DOCUMENT.read_text(encoding="utf-8")
     for field in fields(Training):
