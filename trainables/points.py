@@ -30,6 +30,8 @@ def find_space(config: SweepConfig, method: Method) -> SearchSpace:
     if config.space is None:
         return search_spaces.load(method.name)
     space = search_spaces.from_file(config.space, method.name)
+    if not space.active(config.recipe):
+        raise UserError(f"--space {config.space} has no axis that acts in the {config.recipe} recipe; add one.")
     known = [*(hyper.name for hyper in method.hyperparameters), *SWEPT_FIELDS]
     for axis in space.axes:
         if axis.name not in known:

@@ -212,6 +212,7 @@ def test_a_grid_of_ones_own(make: Any, tmp_path: Path) -> None:
     [
         ({"betta": axis(0.1)}, "has no axis betta; did you mean beta"),
         ({"max_length": axis(32, 64, kind="int")}, "has no axis max_length"),
+        ({"T_emd": axis(1, 5)}, "has no axis that acts in the modern recipe"),
         ({"alpha": axis(0.1, 1.5)}, r"alpha\S* is 1.5, outside the bounds"),
         ({"warmup": axis(0.1, 2.0)}, "warmup=2.0 must be a number from 0 to 1"),
     ],
