@@ -10,13 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from distill import methods
 from distill.artifacts import Store
 from distill.errors import UserError
-from distill.inputs import Encoder, Model, find_data, find_model, find_student
+from distill.inputs import Encoder, Model, find_data, find_model, find_student, folder_of, mapping, whole_number
 from distill.methods.base import Method, Shape, nearest
+from distill.models.folder import check_head
 from distill.models.student import Head, parameter_count
 from distill.tasks import tokens
 from distill.tasks.base import Task, TaskData
@@ -142,8 +143,10 @@ def run(
         >>> result.score, result.teacher_score  # doctest: +SKIP
     """
     say = progress or (lambda line: None)
-    known = methods.get(method)
-    values, training = _settle(known, recipe, params or {}, training, numbers)
+    known = methods.get(method) if isinstance(method, str) else _unnamed(method)
+    values, training = _settle(known, recipe, mapping("params", params), training, numbers)
+    wish = TeacherWish(mapping("teacher_settings", teacher_settings), finetune_teacher, allow_weak_teacher)
+    whole_number("seed", seed, 0)
     target = _new_folder(out)
     numerics = decide_numerics(device, autocast, threads)
     with ExitStack() as stack:
@@ -156,13 +159,14 @@ def run(
             raise UserError(f"{method} needs a teacher; name a folder, a hub id or a loaded classifier.")
         taught = None if teacher is None else find_model(teacher, "teacher", tokenizer, stack, say)
         origin, kept = find_student(student, taught, stack, say, tokenizer)
-        _check_fit(known, values, training, origin, kept, taught)
-        store = Store(None if artifacts is None else Path(artifacts).expanduser())
+        head: Head = known.published.head if recipe == "published" and known.published else "own"
+        _check_fit(known, values, training, head, origin, kept, taught)
+        # Before hours go into a teacher of a student that would not be trained.
+        training.steps_per_epoch(len(rows.train))
+        store = Store(folder_of("artifacts", artifacts))
         folder = tokens.prepare(store, rows, (taught or origin).path, training.max_length)
         splits = Tokens.load(folder / "train.npz"), Tokens.load(folder / "dev.npz")
-        head: Head = known.published.head if recipe == "published" and known.published else "own"
         chosen: Chosen | None = None
-        wish = TeacherWish(teacher_settings or {}, finetune_teacher, allow_weak_teacher)
         if known.needs_teacher and taught is not None:
             published = known.published if recipe == "published" else None
             chosen = choose(
@@ -235,16 +239,25 @@ def _settle(
     for name in params:
         if name not in own and name not in TRAINING_FIELDS:
             raise UserError(f"{method.name} has no hyper-parameter {name}{nearest(name, [*own, *TRAINING_FIELDS])}")
+    if training is not None and not isinstance(training, Training):
+        raise UserError(
+            f"training is a {type(training).__name__}; give a distill.Training, or its numbers by name (epochs=3)."
+        )
     base = training or Training(**(method.published.training if recipe == "published" and method.published else {}))
     given, base = split({**base.as_dict(), **params, **numbers}, base)
     return given, Training(**{name: parse(name, value) for name, value in base.as_dict().items()})
 
 
+def _unnamed(method: object) -> NoReturn:
+    raise UserError(f"method is {method!r}; name one of {', '.join(methods.names())}.")
+
+
 def _new_folder(out: str | os.PathLike[str] | None) -> Path | None:
     """The folder for the student, refused before anything is trained where it cannot become one."""
-    if out is None:
+    named = folder_of("out", out)
+    if named is None:
         return None
-    folder = Path(out).expanduser().absolute()
+    folder = named.absolute()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"out {out} is there already and not an empty folder; name a new one.")
     return folder
@@ -254,17 +267,20 @@ def _check_fit(
     method: Method,
     values: dict[str, Any],
     training: Training,
+    head: Head,
     origin: Encoder,
     kept: tuple[int, ...] | None,
     teacher: Encoder | None,
 ) -> None:
-    """Raise UserError where rows are too long for an encoder, or the method cannot run on these two networks."""
+    """Raise UserError where rows are too long for an encoder, or it has no such head, or the networks do not fit."""
     for whose, encoder in (("student", origin), ("teacher", teacher)):
         if encoder is not None and training.max_length > encoder.folder.positions:
             raise UserError(
                 f"max_length={training.max_length} exceeds the {encoder.folder.positions} positions of the {whose}; "
                 f"pass max_length={encoder.folder.positions}, or less."
             )
+        if encoder is not None:
+            check_head(head, encoder.folder.model_type, whose)
     if method.needs_teacher and teacher is not None:
         own, other = origin.folder, teacher.folder
         shapes = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 from torch import nn
 
 from distill.errors import UserError
+from distill.models import embedded
 from distill.models.folder import EncoderFolder, hub_id, inspect
 from distill.models.layers import evenly
 from distill.tasks import glue, registry
@@ -39,6 +40,43 @@ class Encoder:
         return self.folder.path
 
 
+def whole_number(name: str, value: Any, low: int, high: int = 2**32 - 1) -> int:
+    """`value`, if it is a whole number from `low` to `high`.
+
+    Raises:
+        UserError: It is something else.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise UserError(f"{name}={value!r} must be a whole number from {low} to {high}.")
+    return value
+
+
+def mapping(name: str, value: Any) -> dict[str, Any]:
+    """`value` as a dictionary by name; None is an empty one.
+
+    Raises:
+        UserError: It is something else.
+    """
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise UserError(f"{name} is {value!r}, expected values by name, such as {{'lr': 1e-4}}.")
+    return dict(value)
+
+
+def folder_of(name: str, value: Any) -> Path | None:
+    """A folder that a person named; None where none was.
+
+    Raises:
+        UserError: It is no path.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, (str, os.PathLike)):
+        raise UserError(f"{name} is {value!r}, expected a folder.")
+    return Path(value).expanduser()
+
+
 def find_model(given: Model, what: str, tokenizer: Any, stack: ExitStack, say: Callable[[str], None]) -> Encoder:
     """Folder of a model that a person named or has in memory.
 
@@ -60,6 +98,8 @@ def find_model(given: Model, what: str, tokenizer: Any, stack: ExitStack, say: C
         raise UserError(f"{what} is a {type(given).__name__}; give a folder, a hub id or a loaded model.")
     path = _place(given, what, say)
     name = str(given) if isinstance(given, str) and hub_id(given) else path.name
+    if embedded.PACKAGE in path.parts:
+        name = embedded.NAME
     return Encoder(name, inspect(path, what, str(given)))
 
 
@@ -151,14 +191,14 @@ def find_data(given: str | TaskData, data_dir: str | os.PathLike[str] | None, ro
         raise UserError(f"data is a {type(given).__name__}; give the name of a task or a TaskData.")
     else:
         task = registry.get(given)
-        if data_dir is not None:
-            data = glue.load(task, data_dir)
+        if (place := folder_of("data_dir", data_dir)) is not None:
+            data = glue.load(task, place)
         elif task.made_up:
             data = glue.load_made_up(task)
         else:
             from distill.tasks import hub
 
             data = hub.load(task)
-    if rows is not None and rows < len(data.train):
+    if rows is not None and whole_number("max_train_rows", rows, 2) < len(data.train):
         data = data.limit_train(rows, seed)
     return data

@@ -14,6 +14,7 @@ import torch
 
 from distill import methods
 from distill.errors import UserError
+from distill.inputs import whole_number
 from distill.methods.base import Method, Shape, nearest
 from distill.tasks import registry
 from distill.tasks.tokens import load_tokenizer
@@ -64,9 +65,7 @@ def settle(spec: dict[str, Any], config: dict[str, Any]) -> Point:
             f"max_length={training.max_length} is not that of the tokens, {spec['training']['max_length']}: all trials "
             "share them, so pass it to trainable."
         )
-    seed = config.get("seed", spec["seed"])
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
-        raise UserError(f"seed={seed!r} must be a whole number from 0 to {2**32 - 1}.")
+    seed = whole_number("seed", config.get("seed", spec["seed"]), 0)
     params = method.resolve(values, spec["recipe"], regression=task.kind == "regression")
     if problem := method.misfit(params, Shape(*spec["student_shape"]), Shape(*spec["teacher_shape"])):
         raise UserError(problem)

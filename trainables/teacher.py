@@ -119,7 +119,7 @@ def _run(values: dict[str, Any], typed: list[str]) -> int:
 def _resolve(config: SweepConfig) -> Job:
     """Everything that is looked up before anything is made."""
     from distill import methods
-    from distill.models.folder import RELU_HEAD
+    from distill.models.folder import check_head
     from trainables import resources
     from trainables.models import check_length, resolve_models
     from trainables.points import split_settings
@@ -134,11 +134,7 @@ def _resolve(config: SweepConfig) -> Job:
     head: Head = "own"
     if config.recipe == "published" and method.published is not None:
         head = method.published.head
-    if head == "relu" and models.teacher.model_type not in ("bert", RELU_HEAD):
-        raise UserError(
-            f"--recipe published: {method.title} reads a BERT pooler through a ReLU, which encoders of type "
-            f"{models.teacher.model_type} do not have; name a BERT, or use --recipe modern."
-        )
+    check_head(head, models.teacher.model_type, "--teacher")
     machine = resources.detect()
     allotted = resources.allot(machine, config.cpus_per_trial, config.gpus_per_trial, config.max_concurrent)
     return Job(config, rates, epochs, models, training, head, machine, allotted)

@@ -35,6 +35,20 @@ def unsupported(kind: str) -> str:
     return f"Encoders of type {kind} are not supported; use a BERT-like one (BERT, RoBERTa, ELECTRA)."
 
 
+def check_head(head: str, model_type: str, flag: str) -> None:
+    """Raise UserError where an encoder of this type cannot be read through `head`.
+
+    Args:
+        head: "own", or "relu" as published recipes may ask for.
+        flag: The option or argument that named the encoder, for the message.
+    """
+    if head == "relu" and model_type not in ("bert", RELU_HEAD):
+        raise UserError(
+            f"{flag}: the published recipe reads a BERT pooler through a ReLU, which encoders of type {model_type} do "
+            "not have; name a BERT, or take the modern recipe."
+        )
+
+
 @dataclass(frozen=True)
 class EncoderFolder:
     """A checked folder in Hugging Face form.

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from distill.errors import UserError
+from distill.methods.base import nearest
 from distill.tasks.base import Task
 
 Mode = Literal["finetune", "ready"]
+_ASKED = ("auto", "always", "never")
 _HEAD = "ForSequenceClassification"
 # Where the supported encoders keep the layer that gives the logits, [labels, width].
 OUTPUTS = ("classifier.out_proj.weight", "classifier.weight")
@@ -54,8 +56,10 @@ def mode(asked: str, folder: Path, task: Task, name: str) -> Mode:
         name: What a person calls the teacher.
 
     Raises:
-        UserError: It is not ready and must not be fine-tuned.
+        UserError: It is not ready and must not be fine-tuned, or what was asked is unknown.
     """
+    if asked not in _ASKED:
+        raise UserError(f"finetune_teacher={asked!r} is unknown{nearest(str(asked), _ASKED)}")
     if asked == "always":
         return "finetune"
     problem = misfit(folder, task)

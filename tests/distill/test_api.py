@@ -149,6 +149,21 @@ def test_training_numbers_from_all_sides(encoder: Path, place: Path, result: dis
         ({"finetune_teacher": "never"}, "never"),
         ({"params": {"beta": 0, "prediction": False}}, "switched off"),
         ({"method": "ft"}, "ft has no teacher"),
+        ({"method": None}, "method is None; name one of emd, ft"),
+        ({"seed": -1}, "seed=-1 must be a whole number from 0"),
+        ({"seed": "x"}, "seed='x' must be a whole number"),
+        ({"seed": 1.5}, "seed=1.5 must be a whole number"),
+        ({"seed": 2**32}, "seed=4294967296 must be a whole number"),
+        ({"training": {"epochs": 2}}, "training is a dict; give a distill.Training"),
+        ({"params": ["lr"]}, "params is ['lr'], expected values by name"),
+        ({"params": {1: 2}}, "params is {1: 2}, expected values by name"),
+        ({"teacher_settings": ["lr"]}, "teacher_settings is ['lr'], expected values by name"),
+        ({"max_train_rows": "10"}, "max_train_rows='10' must be a whole number from 2"),
+        ({"max_train_rows": 0}, "max_train_rows=0 must be a whole number from 2"),
+        ({"finetune_teacher": "sometimes"}, "finetune_teacher='sometimes' is unknown"),
+        ({"finetune_teacher": "allways"}, "did you mean always?"),
+        ({"data_dir": 3, "data": "cola"}, "data_dir is 3, expected a folder"),
+        ({"out": 3}, "out is 3, expected a folder"),
         ({"method": "ft", "recipe": "published"}, "only the modern recipe"),
     ],
 )
@@ -157,6 +172,24 @@ def test_what_is_refused_in_one_sentence(encoder: Path, place: Path, how: dict[s
         run(encoder, place, **{**how, **({"params": {}} if how.get("method") == "ft" else {})})
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("whose", ["student", "teacher"])
+def test_a_head_that_an_encoder_lacks_is_refused_before_a_teacher_is_trained(
+    encoder: Path, tmp_path: Path, whose: str
+) -> None:
+    other = tiny.encoder_folder(tmp_path / "electra", kind="electra")
+    models = {"teacher": encoder, "student": encoder, whose: other}
+    with pytest.raises(UserError, match=f"^{whose}: .* encoders of type electra do not have"):
+        run(encoder, tmp_path, **models, recipe="published", progress=lambda line: pytest.fail(line))
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_student_without_a_step_is_refused_before_a_teacher_is_trained(encoder: Path, tmp_path: Path) -> None:
+    rows = len(tiny.data().train)
+    with pytest.raises(UserError, match=f"exceeds the {rows} training rows and drop_last"):
+        run(encoder, tmp_path, batch_size=rows + 1, drop_last=True, progress=lambda line: pytest.fail(line))
+    assert not (tmp_path / "store").exists()
 
 
 def test_an_occupied_folder_is_refused_before_training(encoder: Path, place: Path, tmp_path: Path) -> None:

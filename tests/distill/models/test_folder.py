@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from distill.errors import UserError
-from distill.models.folder import inspect
+from distill.models.folder import SUPPORTED, check_head, inspect
 from tests.distill import tiny
 
 
@@ -69,3 +69,13 @@ def test_configuration_of_something_else(copy: Path, key: str) -> None:
     del config[key]
     (copy / "config.json").write_text(json.dumps(config))
     assert key in _refusal(copy)
+
+
+@pytest.mark.parametrize("kind", SUPPORTED)
+def test_a_relu_reads_only_a_bert(kind: str) -> None:
+    check_head("own", kind, "--teacher")
+    if kind in ("bert", "bert-relu-head"):
+        check_head("relu", kind, "--teacher")
+        return
+    with pytest.raises(UserError, match=f"^--teacher: .*type {kind} do not have; name a BERT"):
+        check_head("relu", kind, "--teacher")
