@@ -19,9 +19,10 @@ from distill.models.student import Head, load_classifier
 from distill.tasks import registry
 from distill.teacher.source import OnlineTeacher
 from distill.training import checkpoint
+from distill.training.assemble import assemble
 from distill.training.batching import Tokens
-from distill.training.loop import Diverged, Evaluation, Run
-from distill.training.settings import Numerics, Training, split
+from distill.training.loop import Diverged, Evaluation
+from distill.training.settings import Numerics, Training
 from trainables.lock import FolderLock
 from trainables.record import TRIALS, read
 
@@ -105,29 +106,24 @@ class _Work:
         task = registry.get(plan["task"])
         numerics = Numerics(**plan["numerics"])
         method = methods.get(spec["method"])
-        torch.set_num_threads(numerics.threads)
-        torch.manual_seed(spec["seed"])
         recipe, head = spec.get("recipe", plan["recipe"]), spec.get("head", "own")
-        params, training = split(spec["params"], Training(**{**plan["training"], **spec.get("training", {})}))
         student = prepared["student"]
-        kept = tuple(student["kept"]) if student["kept"] else None
-        model = load_classifier(student["path"], task, kept, head=head, dropout=training.dropout)
-        train, self.dev = tokens(prepared["data"]["path"])
-        self.run = Run(
-            method=method,
-            student=model,
-            params=params,
-            recipe=recipe,
-            task=task,
-            train=train,
-            dev=self.dev,
-            training=training,
+        splits = tokens(prepared["data"]["path"])
+        self.dev = splits[1]
+        self.run = assemble(
+            method,
+            task,
+            student["path"],
+            tuple(student["kept"]) if student["kept"] else None,
+            splits,
+            params=spec["params"],
+            training=Training(**{**plan["training"], **spec.get("training", {})}),
             numerics=numerics,
+            recipe=recipe,
+            head=head,
             seed=spec["seed"],
             source=teacher(prepared["teacher"]["path"], plan["task"], numerics, head) if method.needs_teacher else None,
         )
-        # The dropout of a fresh run must not depend on what drew numbers before it in this process.
-        torch.manual_seed(spec["seed"])
         state = checkpoint.load(self.folder)
         if state is not None:
             self.run.load_state(state["run"])
