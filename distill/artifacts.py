@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from distill import artifact_use
+from distill.models.folder import TOKENIZER_FILES
 
 SEAL = "artifact.json"
 PLACE = "DISTILL_TUNE_ARTIFACTS"
@@ -59,15 +60,7 @@ def hash_encoder(folder: Path) -> str:
     files = sorted(folder.iterdir())
     weights = ".safetensors" if any(file.suffix == ".safetensors" for file in files) else ".bin"
     for file in files:
-        if file.suffix == weights or file.name in {
-            "config.json",
-            "tokenizer.json",
-            "tokenizer_config.json",
-            "vocab.txt",
-            "vocab.json",
-            "merges.txt",
-            "special_tokens_map.json",
-        }:
+        if file.suffix == weights or file.name in ("config.json", *TOKENIZER_FILES):
             digest.update(f"{file.name}\0{hash_file(file)}\0".encode())
     return digest.hexdigest()
 

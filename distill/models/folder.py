@@ -16,6 +16,15 @@ SUPPORTED = ("bert", "roberta", "xlm-roberta", "camembert", "electra", RELU_HEAD
 
 # One of these is what a fast tokenizer is read from.
 TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json")
+# All that may decide how text is split: fetched from the hub, and part of every hash over an encoder or its tokens.
+TOKENIZER_FILES = (
+    *TOKENIZERS,
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "merges.txt",
+    "sentencepiece.bpe.model",
+)
 _HUB_ID = re.compile(r"(?P<id>[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?)(@(?P<revision>[\w./-]+))?")
 
 

@@ -18,18 +18,10 @@ from distill.hub import (
     listed,
     say_line,
 )
-from distill.models.folder import TOKENIZERS, check_configuration
+from distill.models.folder import TOKENIZER_FILES, TOKENIZERS, check_configuration
 
 # Seconds that a hub may take to answer when it was named.
 PATIENCE = 15.0
-_TOKENIZER = (
-    *TOKENIZERS,
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "merges.txt",
-    "sentencepiece.bpe.model",
-)
 # In order of preference: safetensors whole or in parts, then the form of older repositories.
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -108,7 +100,7 @@ def _chosen(files: dict[str, int], wanted: Wanted) -> tuple[list[str], list[str]
         stem, suffix = first.removesuffix(".index.json").rsplit(".", 1)
         part = re.compile(rf"{stem}-\d+-of-\d+\.{suffix}")
         weights += sorted(file for file in files if part.fullmatch(file))
-    return ["config.json", *(file for file in _TOKENIZER if file in files)], weights
+    return ["config.json", *(file for file in TOKENIZER_FILES if file in files)], weights
 
 
 def _cached(wanted: Wanted, cache: Path | None) -> Path | None:
@@ -123,7 +115,7 @@ def _cached(wanted: Wanted, cache: Path | None) -> Path | None:
                 revision=wanted.revision,
                 cache_dir=cache,
                 local_files_only=True,
-                allow_patterns=["config.json", *_TOKENIZER],
+                allow_patterns=["config.json", *TOKENIZER_FILES],
             )
         )
     except (errors.LocalEntryNotFoundError, errors.HFValidationError):

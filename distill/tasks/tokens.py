@@ -7,11 +7,11 @@ from typing import Any
 
 from distill.artifacts import Store, hash_file
 from distill.errors import UserError
+from distill.models.folder import TOKENIZER_FILES
 from distill.tasks.base import TaskData
 from distill.training.batching import tokenise
 
 KIND = "tokens"
-_VOCABULARY = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt")
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -44,9 +44,10 @@ def identity(data: TaskData, tokenizer: Path, max_length: int) -> dict[str, Any]
     """What determines the tokenised rows: texts, labels, vocabulary, length."""
     return {
         "data": data.fingerprint(),
-        "tokenizer": {name: hash_file(tokenizer / name) for name in _VOCABULARY if (tokenizer / name).exists()},
+        "tokenizer": {name: hash_file(tokenizer / name) for name in TOKENIZER_FILES if (tokenizer / name).exists()},
         "max_length": max_length,
-        "form": 1,
+        # To be raised with any change of how rows are tokenised or of what counts here.
+        "form": 2,
     }
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from distill.artifacts import Store
+from distill.artifacts import Store, hash_encoder, key_of
 from distill.errors import UserError
+from distill.models.folder import TOKENIZER_FILES
 from distill.tasks import tokens
 from distill.training.batching import Tokens
 from tests.distill import tiny
@@ -49,6 +50,24 @@ def test_identity_changes_with_texts_labels_vocabulary_and_length(encoder: Path,
         tokens.identity(data, copied, 32),
     ]
     assert base not in others
+
+
+@pytest.mark.parametrize("name", TOKENIZER_FILES)
+def test_every_file_of_a_tokenizer_counts(tmp_path: Path, name: str) -> None:
+    """What the hub is asked for, and no other file, decides the tokens and is part of the encoder."""
+    data = tiny.data("cola", train=4, dev=4)
+
+    def keys() -> tuple[str, str]:
+        return key_of(tokens.identity(data, tmp_path, 32)), hash_encoder(tmp_path)
+
+    before = keys()
+    (tmp_path / "README.md").write_text("words")
+    assert keys() == before
+    (tmp_path / name).write_text("first")
+    first = keys()
+    (tmp_path / name).write_text("second")
+    assert not set(before) & set(first)
+    assert not set(first) & set(keys())
 
 
 def test_same_vocabulary(encoder: Path, tmp_path: Path) -> None:
