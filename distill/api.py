@@ -8,14 +8,15 @@ import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 from distill import methods
+from distill.arguments import folder_of, mapping, whole_number
 from distill.artifacts import Store
 from distill.errors import UserError
-from distill.inputs import Encoder, Model, find_data, find_model, find_student, folder_of, mapping, whole_number
+from distill.inputs import Encoder, Model, find_data, find_model, find_student
 from distill.methods.base import Method, Shape, nearest
 from distill.models.folder import check_head
 from distill.models.student import Head, parameter_count
@@ -27,7 +28,7 @@ from distill.training.assemble import assemble
 from distill.training.batching import Tokens
 from distill.training.loop import Diverged, Evaluation, Run
 from distill.training.machine import decide_numerics, unchanged_torch
-from distill.training.settings import TRAINING_FIELDS, Training, parse, split
+from distill.training.settings import TRAINING_FIELDS, Training, evaluated, parse
 
 Recipe = Literal["modern", "published"]
 RECIPES = ("modern", "published")
@@ -244,8 +245,10 @@ def _settle(
             f"training is a {type(training).__name__}; give a distill.Training, or its numbers by name (epochs=3)."
         )
     base = training or Training(**(method.published.training if recipe == "published" and method.published else {}))
-    given, base = split({**base.as_dict(), **params, **numbers}, base)
-    return given, Training(**{name: parse(name, value) for name, value in base.as_dict().items()})
+    base = Training(**{name: parse(name, value) for name, value in base.as_dict().items()})
+    given = {**params, **numbers}
+    asked = {name: parse(name, value) for name, value in given.items() if name in TRAINING_FIELDS}
+    return {name: value for name, value in given.items() if name not in asked}, replace(base, **evaluated(asked))
 
 
 def _unnamed(method: object) -> NoReturn:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import nn
 
+from distill.arguments import folder_of, whole_number
 from distill.errors import UserError
 from distill.models import embedded
 from distill.models.folder import EncoderFolder, hub_id, inspect
@@ -19,6 +20,7 @@ from distill.models.layers import evenly
 from distill.tasks import glue, registry
 from distill.tasks.base import TaskData
 from distill.tasks.tokens import load_tokenizer
+from distill.teacher.recipe import origin_of
 
 Model = str | os.PathLike[str] | nn.Module
 
@@ -38,43 +40,6 @@ class Encoder:
     @property
     def path(self) -> Path:
         return self.folder.path
-
-
-def whole_number(name: str, value: Any, low: int, high: int = 2**32 - 1) -> int:
-    """`value`, if it is a whole number from `low` to `high`.
-
-    Raises:
-        UserError: It is something else.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise UserError(f"{name}={value!r} must be a whole number from {low} to {high}.")
-    return value
-
-
-def mapping(name: str, value: Any) -> dict[str, Any]:
-    """`value` as a dictionary by name; None is an empty one.
-
-    Raises:
-        UserError: It is something else.
-    """
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise UserError(f"{name} is {value!r}, expected values by name, such as {{'lr': 1e-4}}.")
-    return dict(value)
-
-
-def folder_of(name: str, value: Any) -> Path | None:
-    """A folder that a person named; None where none was.
-
-    Raises:
-        UserError: It is no path.
-    """
-    if value is None:
-        return None
-    if not isinstance(value, (str, os.PathLike)):
-        raise UserError(f"{name} is {value!r}, expected a folder.")
-    return Path(value).expanduser()
 
 
 def find_model(given: Model, what: str, tokenizer: Any, stack: ExitStack, say: Callable[[str], None]) -> Encoder:
@@ -98,7 +63,7 @@ def find_model(given: Model, what: str, tokenizer: Any, stack: ExitStack, say: C
         raise UserError(f"{what} is a {type(given).__name__}; give a folder, a hub id or a loaded model.")
     path = _place(given, what, say)
     name = str(given) if isinstance(given, str) and hub_id(given) else path.name
-    if embedded.PACKAGE in path.parts:
+    if origin_of(path) == "embedded":
         name = embedded.NAME
     return Encoder(name, inspect(path, what, str(given)))
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from distill import methods
+from distill.arguments import mapping
 from distill.errors import UserError
 from distill.methods.base import nearest
 from distill.training.settings import TRAINING_FIELDS
@@ -141,7 +142,7 @@ def _config(method: str, task: str, layers: int | None, options: dict[str, Any])
     if not methods.get(method).needs_teacher:
         raise UserError(f"method {method} has no teacher; give your Tuner a method that distils.")
     kinds = {entry.name: str(entry.type) for entry in fields(SweepConfig) if entry.name not in _HIDDEN}
-    settings, teacher_settings = (dict(options.pop(name, {})) for name in ("settings", "teacher_settings"))
+    settings, teacher_settings = (mapping(name, options.pop(name, None)) for name in ("settings", "teacher_settings"))
     values: dict[str, Any] = {"method": method, "task": _typed("task", task, "str")}
     if layers is not None:
         values["layers"] = _typed("layers", layers, "int")
@@ -169,7 +170,8 @@ def _config(method: str, task: str, layers: int | None, options: dict[str, Any])
 def _typed(name: str, value: Any, kind: str) -> Any:
     """`value` if it has the option's type; folders may be paths."""
     if name == "student_layers":
-        if isinstance(value, str) or not all(isinstance(layer, int) for layer in value):
+        listed = isinstance(value, Sequence) and not isinstance(value, (str, bytes))
+        if not listed or not all(isinstance(layer, int) and not isinstance(layer, bool) for layer in value):
             raise UserError(f"trainable: student_layers is {value!r}, expected layers such as (3, 6, 9, 12).")
         return tuple(value)
     if kind.startswith("str") and isinstance(value, (str, os.PathLike)):

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 
 from distill import methods
+from distill.arguments import whole_number
 from distill.errors import UserError
-from distill.inputs import whole_number
 from distill.methods.base import Method, Shape, nearest
 from distill.tasks import registry
 from distill.tasks.tokens import load_tokenizer

@@ -16,13 +16,10 @@ from distill.tasks import glue, registry
 from distill.tasks import hub as hub_rows
 from distill.tasks.base import Task, TaskData
 from distill.teacher import ready
+from distill.teacher.recipe import defaults
 from distill.training.settings import TRAINING_FIELDS, Numerics, Training, evaluated, parse
 from trainables.config import TEACHER, SweepConfig
 
-# The embedded encoder comes from sentence similarity and needs larger steps to leave it.
-_LR = {"hub": 5e-5, "local": 5e-5, "embedded": 1e-4}
-# Made-up data has few rows; with fewer passes over them the luck of a seed decides what the teacher learns.
-_EPOCHS = {"hub": 4, "local": 4, "embedded": 8}
 # Seconds that the hub may take to answer where nobody asked for it.
 _PATIENCE = 5.0
 
@@ -205,12 +202,9 @@ def teacher_recipe(config: SweepConfig, models: Models, training: Training, meth
     Raises:
         UserError: A number is unknown or illegal, or rows may be longer than the encoder can read.
     """
-    lr: float = _LR[models.teacher_origin]
-    keep = "best"
-    numbers: dict[str, Any] = {"epochs": _EPOCHS[models.data_origin], "max_length": training.max_length}
-    if config.recipe == "published" and method.published is not None:
-        numbers = dict(method.published.teacher)
-        lr, keep = numbers.pop("lr", lr), numbers.pop("keep", keep)
+    published = method.published if config.recipe == "published" else None
+    numbers = defaults(models.teacher.path, models.teacher_origin, models.task, training.max_length, published)
+    lr, keep = numbers.pop("lr"), numbers.pop("keep")
     given: dict[str, Any] = {}
     for name, value in config.teacher_settings.items():
         if name not in TRAINING_FIELDS:

@@ -12,7 +12,6 @@ import torch
 from distill.artifacts import Store
 from distill.errors import UserError
 from distill.methods.base import Published, nearest
-from distill.models import embedded
 from distill.models.folder import EncoderFolder
 from distill.models.student import Head, load_classifier
 from distill.tasks import tokens
@@ -22,13 +21,10 @@ from distill.teacher.adopt import adopt
 from distill.teacher.examine import examine
 from distill.teacher.facts import MODEL
 from distill.teacher.finetune import TeacherRecipe, finetune
+from distill.teacher.recipe import defaults
 from distill.teacher.source import OnlineTeacher
 from distill.training.loop import Diverged, Evaluation
-from distill.training.settings import TRAINING_FIELDS, Numerics, Training, parse
-
-# The embedded encoder comes from sentence similarity and needs larger steps to leave it; made-up data has few rows.
-LR, LR_EMBEDDED = 5e-5, 1e-4
-EPOCHS, EPOCHS_MADE_UP = 4, 8
+from distill.training.settings import TRAINING_FIELDS, Numerics, Training, evaluated, parse
 
 
 @dataclass(frozen=True)
@@ -76,26 +72,26 @@ def teacher_recipe(
         settings: `lr`, `seed` and training numbers.
 
     Raises:
-        UserError: A name is unknown or a value illegal.
+        UserError: A name is unknown, a value illegal, or rows may be longer than the encoder can read.
     """
-    small = embedded.PACKAGE in encoder.path.parts
-    numbers: dict[str, Any] = {
-        "lr": LR_EMBEDDED if small else LR,
-        "seed": 0,
-        "keep": "best",
-        "epochs": EPOCHS_MADE_UP if task.made_up else EPOCHS,
-        "max_length": training.max_length,
-        **(published.teacher if published else {}),
-    }
+    numbers = {"seed": 0, **defaults(encoder.path, "local", task, training.max_length, published)}
+    given: dict[str, Any] = {}
     for name, value in settings.items():
         if name in TRAINING_FIELDS:
-            numbers[name] = parse(name, value)
+            given[name] = parse(name, value)
         elif name in ("lr", "seed"):
-            numbers[name] = _number(name, value)
+            given[name] = _number(name, value)
         else:
             raise UserError(f"teacher_settings has no {name}{nearest(name, ('lr', 'seed', *TRAINING_FIELDS))}")
+    numbers |= evaluated(given)
     lr, seed, keep = (numbers.pop(name) for name in ("lr", "seed", "keep"))
-    return TeacherRecipe(Training(**numbers), lr, seed, keep)
+    own = Training(**numbers)
+    if own.max_length > encoder.positions:
+        raise UserError(
+            f"max_length={own.max_length} exceeds the {encoder.positions} positions of the teacher; pass "
+            f"teacher_settings={{'max_length': {encoder.positions}}}, or less."
+        )
+    return TeacherRecipe(own, lr, seed, keep)
 
 
 def _number(name: str, value: Any) -> Any:

@@ -119,6 +119,15 @@ def test_training_numbers_from_all_sides(encoder: Path, place: Path, result: dis
         assert [e.terms for e in other.evaluations] == [e.terms for e in result.evaluations]
 
 
+def test_evaluations_per_epoch_replace_the_recipes_steps_between_them(encoder: Path, tmp_path: Path) -> None:
+    """Though 1 is what the recipe has as well: who asks for it wants it."""
+    common = {"recipe": "published", "teacher_settings": {"epochs": 1, "max_length": 32}}
+    found = run(encoder, tmp_path, **common, evaluations_per_epoch=1)
+    assert [evaluation.epoch for evaluation in found.evaluations] == [1, 2]
+    with pytest.raises(UserError, match="both say when dev is looked at"):
+        run(encoder, tmp_path, **common, evaluations_per_epoch=1, evaluation_steps=2)
+
+
 @pytest.mark.parametrize(
     ("how", "sentence"),
     [
@@ -146,6 +155,7 @@ def test_training_numbers_from_all_sides(encoder: Path, place: Path, result: dis
         ({"threads": 0}, "threads=0"),
         ({"teacher_settings": {"lrr": 1}}, "teacher_settings has no lrr; did you mean lr?"),
         ({"teacher_settings": {"lr": 2}}, "lr=2 must lie between 0 and 1"),
+        ({"teacher_settings": {"max_length": 65}}, "pass teacher_settings={'max_length': 64}, or less"),
         ({"finetune_teacher": "never"}, "never"),
         ({"params": {"beta": 0, "prediction": False}}, "switched off"),
         ({"method": "ft"}, "ft has no teacher"),

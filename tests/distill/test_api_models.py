@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import distill
+from distill.artifacts import Store
 from distill.errors import UserError
 from distill.models import embedded, folder, hub
 from distill.models.student import parameter_count
@@ -202,3 +203,38 @@ def test_teachers_are_trained_like_a_sweeps(tmp_path: Path, small: bool, recipe:
     published = methods.get("emd").published if recipe == "published" else None
     ours = choose.teacher_recipe(found, task, training, published, {})
     assert {"training": ours.training.as_dict(), "lr": ours.lr, "seed": ours.seed, "keep": ours.keep} == planned
+
+
+@pytest.mark.parametrize("named", ["embedded", "local"])
+def test_the_embedded_encoder_by_its_path_is_the_embedded_one(tmp_path: Path, named: str) -> None:
+    """A sweep that is given the folder, by a link even, trains it at the rate of one that finds it by itself."""
+    from distill import methods
+    from distill.training.settings import Training
+    from trainables.config import SweepConfig
+
+    (tmp_path / embedded.PACKAGE / "model").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / embedded.PACKAGE / "model")
+    data = tiny.data()
+    for path in (tmp_path / embedded.PACKAGE / "model", tmp_path / "link"):
+        found = folder.EncoderFolder(path, "bert", 6, 384, 12, 30522, 512, 1)
+        models = sweeps.Models(data.task, data, found, named, "encoder", "local", ())
+        planned = sweeps.teacher_recipe(SweepConfig(layers=3), models, Training(), methods.get("emd"))
+        ours = choose.teacher_recipe(found, data.task, Training(), None, {})
+        assert planned["lr"] == ours.lr == 1e-4
+
+
+@pytest.mark.parametrize("how", ["always", "auto"])
+def test_the_store_knows_a_teacher_by_its_name(tmp_path: Path, how: Any) -> None:
+    """Fine-tuned or adopted: a loaded model has no folder of its own to be named by."""
+    distill.run(
+        tiny.classifier(layers=3, seed=1),
+        2,
+        "emd",
+        tiny.data(),
+        tokenizer=tiny.tokenizer(),
+        artifacts=tmp_path,
+        finetune_teacher=how,
+        **({**QUICK, "teacher_settings": {"epochs": 1} if how == "always" else {}}),
+    )
+    (artifact,) = tmp_path.glob("teacher-*")
+    assert Store(tmp_path).facts(artifact)["encoder"] == "BertForSequenceClassification"
