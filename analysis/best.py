@@ -17,14 +17,19 @@ _OF_THE_SEARCH = ("command", "out", "settings", "trials")
 def best_config(record: Record) -> dict[str, Any] | None:
     """What was asked, narrowed to the best point: `set` fixes every hyper-parameter to one value.
 
-    None while no distilled trial has a score. What was left open when the sweep was asked for and settled by
-    its plan (epochs) is written as the plan has it; training settings that were asked for stay.
+    None while no distilled trial has a score. What was left open when the sweep was asked for and settled by its plan
+    (epochs, the commit of a model, the task whose made-up data stood in) is written as the plan has it; training
+    settings that were asked for stay.
     """
     best = record.best_trial()
     if best is None:
         return None
     plan, config = record.plan, record.header["config"]
     asked = {key: value for key, value in config.items() if value is not None and key not in _OF_THE_SEARCH}
+    # Where made-up data stood in for a task, the hub may answer the next time and bring other rows.
+    asked["task"] = plan["task"]
+    if _wholly_embedded(record):
+        asked["source"] = "embedded"
     for part in ("teacher", "student"):
         if found := plan[part].get("hub"):
             # What the hub calls main may be another model by then.
@@ -39,6 +44,32 @@ def best_config(record: Record) -> dict[str, Any] | None:
     }
 
 
+def _wholly_embedded(record: Record) -> bool:
+    """Whether `--source embedded` describes the sweep: that option goes with nothing that is named."""
+    plan, config = record.plan, record.header["config"]
+    named = any(config.get(name) for name in ("teacher", "student", "data_dir"))
+    return not named and plan["teacher"]["origin"] == plan["data"]["origin"] == "embedded"
+
+
+def _reservations(record: Record) -> list[str]:
+    """What running the best point again may do otherwise, because no option can say it; one sentence each."""
+    best, plan, config = record.best_trial(), record.plan, record.header["config"]
+    assert best is not None
+    found = []
+    if plan["teacher"]["origin"] == "embedded" and not _wholly_embedded(record):
+        found.append(
+            "The embedded encoder served as teacher because the hub did not answer; where it answers, another one "
+            "will serve."
+        )
+    rows = config.get("max_train_rows")
+    if rows == plan["data"]["train_rows"] and best.point["seed"] != plan["seed"]:
+        found.append(
+            f"The sweep drew its {plural(rows, 'training row')} by seed {plan['seed']}; seed {best.point['seed']} will "
+            "draw others, so the score may differ."
+        )
+    return found
+
+
 def best_yaml(record: Record) -> str | None:
     """`best_config` as YAML under a comment that says what it scored; None while there is no score."""
     config, best = best_config(record), record.best_trial()
@@ -46,9 +77,11 @@ def best_yaml(record: Record) -> str | None:
         return None
     plan = record.plan
     scored = sum(trial.score is not None and not trial.is_baseline for trial in record.trials.values())
-    head = (
-        f"# Best of {plural(scored, 'configuration')}: {best.id}, {plan['metric_title']} "
-        f"{number(best.score, 4)} on dev of {plan['task']} after epoch {best.best['epoch']:g}.\n"
-        "# Run it again with: python -m trainables.sweep --config best.yaml\n"
-    )
-    return head + yaml.safe_dump(config, sort_keys=False, allow_unicode=True, default_flow_style=False)
+    head = [
+        f"Best of {plural(scored, 'configuration')}: {best.id}, {plan['metric_title']} "
+        f"{number(best.score, 4)} on dev of {plan['task']} after epoch {best.best['epoch']:g}.",
+        "Run it again with: python -m trainables.sweep --config best.yaml",
+        *_reservations(record),
+    ]
+    comment = "".join(f"# {line}\n" for line in head)
+    return comment + yaml.safe_dump(config, sort_keys=False, allow_unicode=True, default_flow_style=False)

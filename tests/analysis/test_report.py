@@ -237,7 +237,8 @@ def test_best_yaml_is_read_back_by_the_command(sweep: Build) -> None:
     assert content["epochs"] == 4
     asked = config.from_namespace({"config": str(folder / "best.yaml")}, [])
     assert asked.method == "emd"
-    assert asked.task == "cola"
+    assert asked.task == "cola-made-up"
+    assert asked.source == "embedded"
     assert asked.layers == 4
     assert asked.settings == {name: [value] for name, value in content["set"].items()}
     assert asked.trials is None
