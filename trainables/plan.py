@@ -13,6 +13,7 @@ import search_spaces
 from distill import artifacts, methods
 from distill.errors import UserError
 from distill.methods.base import Method, Shape
+from distill.models.folder import check_head
 from distill.tasks.base import Task
 from distill.training.settings import Training, split
 from trainables import resources
@@ -202,13 +203,9 @@ def _check_published(
             "choose a published task and size (python -m search_spaces lists them), bring a grid with --space, or use "
             "--recipe modern."
         )
-    if method.published and method.published.head == "relu":
-        for flag, kind in (("--teacher", models.teacher.model_type), ("--student", student["model_type"])):
-            if kind not in ("bert", "bert-relu-head"):
-                raise UserError(
-                    f"{flag}: the published recipe of {method.title} reads a BERT pooler through a ReLU, which "
-                    f"encoders of type {kind} do not have; name a BERT, or use --recipe modern."
-                )
+    if method.published:
+        check_head(method.published.head, models.teacher.model_type, "--teacher")
+        check_head(method.published.head, student["model_type"], "--student")
 
 
 def _scheduler(config: SweepConfig, epochs: int) -> dict[str, Any]:

@@ -250,7 +250,7 @@ class TestRecipe:
         assert found["training"]["weight_decay"] == 0.0
         found = make("--teacher-set", "epochs=7", "--teacher-lr", "3e-4", "--teacher-seed", "5")
         assert (found["training"]["epochs"], found["lr"], found["seed"]) == (7, 3e-4, 5)
-        assert make("--teacher-set", "epochs=7", "--teacher-epochs", "2")["training"]["epochs"] == 2
+        assert make("--teacher-set", "epochs=7", "--teacher-epochs", "7")["training"]["epochs"] == 7
 
     def test_embedded(self, hub: Hub, resolve: Resolve, embedded: None) -> None:
         models = resolve("--source", "embedded")
@@ -262,6 +262,10 @@ class TestRecipe:
         [
             (("--teacher-set", "batchsize=8"), "--teacher-set has no number batchsize; did you mean batch_size?"),
             (("--teacher-set", "lr=1e-3"), "--teacher-set has no number lr; --teacher-lr sets it."),
+            (
+                ("--teacher-set", "epochs=7", "--teacher-epochs", "2"),
+                "--teacher-set epochs=7 and --teacher-epochs 2 disagree; give one of them.",
+            ),
             (("--teacher-set", "warmup=2"), "--teacher-set warmup=2 must be a number from 0 to 1."),
             (
                 ("--teacher-set", "max_length=129"),
