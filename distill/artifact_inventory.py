@@ -79,15 +79,27 @@ def entries(place: Path, check: bool = False) -> list[Entry]:
     seals = {path: _seal(path) for _, path in found}
     # Tokens do not name their task in seals of older versions; the teachers made from them do.
     tasks: dict[str, str] = {}
+    # Readings name their teacher by its content alone.
+    teachers: dict[str, str] = {}
     for seal in seals.values():
-        inputs = seal.get("inputs")
+        inputs, facts = seal.get("inputs"), seal.get("facts")
         if isinstance(inputs, Mapping) and inputs.get("tokens") and inputs.get("task"):
             tasks[str(inputs["tokens"])] = str(inputs["task"])
-    listed = [_entry(match[1], match[2], path, seals[path], tasks, check) for match, path in found]
+        if isinstance(facts, Mapping) and facts.get("content") and facts.get("encoder"):
+            teachers[str(facts["content"])] = str(facts["encoder"])
+    listed = [_entry(match[1], match[2], path, seals[path], tasks, teachers, check) for match, path in found]
     return sorted(listed, key=lambda entry: (-entry.used, entry.name))
 
 
-def _entry(kind: str, key: str, path: Path, seal: dict[str, Any], tasks: Mapping[str, str], check: bool) -> Entry:
+def _entry(
+    kind: str,
+    key: str,
+    path: Path,
+    seal: dict[str, Any],
+    tasks: Mapping[str, str],
+    teachers: Mapping[str, str],
+    check: bool,
+) -> Entry:
     made = _seconds(seal.get("made"))
     return Entry(
         kind=kind,
@@ -98,7 +110,7 @@ def _entry(kind: str, key: str, path: Path, seal: dict[str, Any], tasks: Mapping
         used=artifact_use.last_used(path.parent, path.name) or made or _newest(path),
         fault=_fault(path, seal, check),
         busy=artifact_use.busy(path.parent, path.name),
-        what=_words(kind, path.name, seal, tasks),
+        what=_words(kind, path.name, seal, tasks, teachers),
     )
 
 
@@ -125,18 +137,32 @@ def _fault(folder: Path, seal: Mapping[str, Any], check: bool) -> str | None:
     return None
 
 
-def _words(kind: str, name: str, seal: Mapping[str, Any], tasks: Mapping[str, str]) -> str:
-    """What an artifact is; what its seal lacks is left out."""
+def _words(kind: str, name: str, seal: Mapping[str, Any], tasks: Mapping[str, str], teachers: Mapping[str, str]) -> str:
+    """What an artifact is; what its seal lacks is left out.
+
+    Args:
+        tasks: Task by name of tokens.
+        teachers: What people call a teacher's encoder, by the teacher's content.
+    """
     inputs, facts = seal.get("inputs"), seal.get("facts")
     if not isinstance(inputs, Mapping) or not isinstance(facts, Mapping):
         return "unknown"
     try:
         if kind == "teacher":
-            made = f"taken ready ({inputs['ready'][:8]})" if "ready" in inputs else f"encoder {inputs['encoder'][:8]}"
-            weak = "" if facts["verdict"]["ok"] else ", too weak to teach"
+            # Seals of older versions hold no name.
+            encoder = facts.get("encoder") or inputs["encoder"][:8]
+            made = f"{encoder} taken as it was" if inputs.get("mode") == "ready" else f"encoder {encoder}"
+            weak = _weak(facts)
             return (
                 f"teacher of {inputs['task']}, {made}: {facts['metric']} {facts['score']:.3f}{weak}, "
                 f"{facts['layers']} layers × {facts['hidden_size']}, {facts['parameters'] / 1e6:.1f} M parameters"
+            )
+        if kind == "teacher-reading":
+            how = "through a ReLU" if inputs["head"] == "relu" else "through its own head"
+            encoder = teachers.get(inputs["teacher"]) or inputs["teacher"][:8]
+            return (
+                f"answers of teacher {encoder} to the dev rows of {inputs['task']}, read {how}: "
+                f"{facts['metric']} {facts['score']:.3f}{_weak(facts)}"
             )
         if kind == "tokens":
             task = facts.get("task") or tasks.get(name) or f"data {inputs['data'][:8]}"
@@ -146,6 +172,10 @@ def _words(kind: str, name: str, seal: Mapping[str, Any], tasks: Mapping[str, st
         pass
     plain = [f"{key} {value}" for key, value in inputs.items() if isinstance(value, (str, int, float))]
     return ", ".join(plain)[:100] or "no inputs"
+
+
+def _weak(facts: Mapping[str, Any]) -> str:
+    return "" if facts["verdict"]["ok"] else ", too weak to teach"
 
 
 def size_of(path: Path) -> int:
