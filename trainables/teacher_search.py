@@ -251,7 +251,9 @@ def flags(job: Job, candidate: Candidate) -> str:
     """The options with which a sweep plans this very teacher."""
     config = job.config
     found = [f"--teacher-lr {_plain(candidate.lr)}", f"--teacher-epochs {candidate.epochs}"]
-    found += [f"--teacher-set {name}={value}" for name, value in config.teacher_settings.items()]
+    # Without it the teacher's rows are as long as those of the sweep, which may be set otherwise.
+    settings = {"max_length": candidate.order.training["max_length"], **config.teacher_settings}
+    found += [f"--teacher-set {name}={value}" for name, value in settings.items()]
     if config.teacher_seed:
         found.append(f"--teacher-seed {config.teacher_seed}")
     if config.finetune_teacher == "always":

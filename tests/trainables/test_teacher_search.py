@@ -131,6 +131,11 @@ def test_the_best_is_told_and_found_by_sweeps(
     assert found is not None
     assert f"Folder: {found / 'model'}" in said
     assert store.facts(found)["score"] == max(value["score"] for value in facts.values())
+    # A sweep whose own rows are shorter finds it as well.
+    shorter = [*arguments[:6], "--layers", "2", "--set", "max_length=32", *flags]
+    planned = plan.make(from_namespace(vars(parser().parse_args(shorter)), []))
+    assert planned["plan"]["training"]["max_length"] == 32
+    assert find(prepare.teacher_order(planned["plan"], data)) == found
 
     Here.started.clear()
     assert teacher.main(options) == 0
