@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import difflib
 import math
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from distill.errors import UserError
 from distill.methods.base import nearest
@@ -76,119 +75,6 @@ class SweepConfig:
     def as_dict(self) -> dict[str, Any]:
         """Plain data for the record."""
         return asdict(self)
-
-
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one sentence, as all bad input is answered, instead of printing the usage first."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message}; --help lists the options.\n")
-
-
-def parser() -> argparse.ArgumentParser:
-    """The command line of `python -m trainables.sweep`. Unset options stay out of the namespace."""
-    root = Parser(
-        prog="python -m trainables.sweep",
-        description="Run the published grid of a distillation method as Ray Tune trials, and report the best.",
-        argument_default=argparse.SUPPRESS,
-    )
-    what = root.add_argument_group("what to run")
-    what.add_argument("--method", help="distillation method (default: emd)")
-    what.add_argument("--task", help="task, such as cola or rte (default: cola)")
-    what.add_argument("--layers", type=int, help="layers of the student")
-    what.add_argument(
-        "--recipe", choices=RECIPES, help="the method as one would train it today, or as published (default: modern)"
-    )
-    what.add_argument("--space", metavar="FILE.yaml", help="a grid of your own instead of the method's")
-    what.add_argument("--config", metavar="FILE.yaml", help="read options from a file, such as a sweep's best.yaml")
-    what.add_argument(
-        "--set",
-        action="append",
-        metavar="NAME=V1,V2",
-        help="fix or replace the values of a hyper-parameter of method or training (docs/settings.md lists them)",
-    )
-    what.add_argument("--trials", type=int, help="run only the first N points (default: all of the grid)")
-    what.add_argument("--no-baseline", dest="baseline", action="store_false", help="leave out the undistilled student")
-    what.add_argument("--seed", type=int, help="seed of the order of points, weights and batches (default: 0)")
-    models = root.add_argument_group("models and data")
-    add_model_options(models)
-    models.add_argument(
-        "--student",
-        metavar="ID|DIR",
-        help="hub id or folder of an encoder that serves as student (default: layers of the teacher's; with --recipe "
-        "published the one the method was published with, for emd huawei-noah/TinyBERT_General_4L_312D or _6L_768D)",
-    )
-    models.add_argument("--student-layers", metavar="3,6,9,12", help="layers the truncated student keeps, from 1")
-    models.add_argument("--student-init", choices=STUDENT_INITS, help="whose layers the truncated student takes")
-    teacher = root.add_argument_group("teacher")
-    add_teacher_options(teacher)
-    engine = root.add_argument_group("training and early stopping")
-    engine.add_argument("--epochs", type=int, help="epochs of a full trial")
-    engine.add_argument("--scheduler", choices=SCHEDULERS, help="early stopping (default: asha)")
-    engine.add_argument("--grace", type=int, metavar="EPOCHS", help="first rung of ASHA (default: 1)")
-    engine.add_argument("--reduction-factor", type=int, metavar="N", help="keep one in N at each rung")
-    engine.add_argument("--cpus-per-trial", type=float, help="cores of one trial, fractions allowed (default: 1)")
-    engine.add_argument("--gpus-per-trial", type=float, help="GPUs of one trial, fractions allowed")
-    engine.add_argument("--max-concurrent", type=int, metavar="N", help="run at most N trials at once")
-    place = root.add_argument_group("record")
-    place.add_argument("--out", metavar="DIR", help="folder of this sweep (default: a new one in sweeps/)")
-    place.add_argument("--keep-students", type=int, metavar="N", help="keep the weights of the N best (default: 3)")
-    place.add_argument("--resume", metavar="DIR", help="continue a sweep; takes no other option but --allow-changed")
-    place.add_argument(
-        "--allow-changed", action="store_true", help="resume although code or versions differ from the start"
-    )
-    place.add_argument("--dry-run", action="store_true", help="print the plan and stop")
-    return root
-
-
-Group = argparse._ArgumentGroup | argparse.ArgumentParser
-
-
-def add_model_options(group: Group) -> None:
-    """Options that name teacher, data and store."""
-    group.add_argument(
-        "--teacher",
-        metavar="ID|DIR",
-        help=f"hub id (ID@REVISION for a revision) or folder of the teacher's encoder (default: {TEACHER})",
-    )
-    group.add_argument(
-        "--data-dir",
-        metavar="DIR",
-        help=f"folder in GLUE's layout (CoLA/train.tsv, CoLA/dev.tsv) (default: {DATA} from the hub)",
-    )
-    group.add_argument(
-        "--source",
-        choices=SOURCES,
-        help="take teacher and data from nowhere but the hub, local folders, or what is embedded (default: what is "
-        "named, then the hub, then what is embedded)",
-    )
-    group.add_argument("--max-train-rows", type=int, metavar="N", help="train on N rows drawn by the seed")
-    group.add_argument("--artifacts", metavar="DIR", help="store of teachers and tokenised data")
-
-
-def add_teacher_options(group: Group) -> None:
-    """Options that `trainables.sweep` and `trainables.teacher` share."""
-    group.add_argument("--teacher-lr", type=float, metavar="LR", help="its peak learning rate")
-    group.add_argument(
-        "--teacher-epochs",
-        type=int,
-        metavar="N",
-        help="its epochs, the best on dev is kept (default: 4; 8 on made-up data)",
-    )
-    group.add_argument(
-        "--teacher-set", action="append", metavar="NAME=VALUE", help="a number of its training, such as batch_size=16"
-    )
-    group.add_argument(
-        "--finetune-teacher",
-        choices=FINETUNING,
-        help="whether it is fine-tuned here; auto takes one that was trained for the task as it is (default: auto)",
-    )
-    group.add_argument("--teacher-seed", type=int, metavar="N", help="its seed (default: 0)")
-    group.add_argument(
-        "--allow-weak-teacher",
-        action="store_true",
-        help="go on although the teacher is no better than chance",
-    )
 
 
 _FOLDERS = ("data_dir", "artifacts", "out", "space")

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
+from distill.training.settings import Training, split
 from search_spaces import format_params
+
+
+def _steps(plan: dict[str, Any]) -> str:
+    """Steps of a trial and rows of a step, as ranges where the points differ."""
+    own = [split(point["params"], Training(**{**plan["training"], **point["training"]}))[1] for point in plan["points"]]
+    steps = [training.steps_per_epoch(plan["data"]["train_rows"]) * training.epochs for training in own]
+    rows = [training.batch_size * training.accumulation for training in own]
+    return f"{_range(steps)} steps of {_range(rows)}"
+
+
+def _range(numbers: list[int]) -> str:
+    return f"{min(numbers)} to {max(numbers)}" if len(set(numbers)) > 1 else str(numbers[0])
 
 
 def describe(header: dict[str, Any]) -> list[str]:
     """Lines that tell a person what will run, in which order, on what."""
     plan = header["plan"]
-    resources, training, teacher, student = (plan[n] for n in ("resources", "training", "teacher", "student"))
+    resources, teacher, student = (plan[n] for n in ("resources", "teacher", "student"))
     numerics, estimate, scheduler = plan["numerics"], plan["estimate"], plan["scheduler"]
     lines = [
         f"Sweep: {plan['method_title']} on {plan['task']} ({plan['task_title']}), {plan['layers']} layers, "
@@ -32,10 +45,7 @@ def describe(header: dict[str, Any]) -> list[str]:
         lines.append(f"Note: {plan['published_note']}")
     distilled = [p for p in plan["points"] if p["origin"] != "baseline"]
     baseline = " and 1 undistilled baseline" if len(distilled) < len(plan["points"]) else ""
-    lines.append(
-        f"Points: {len(distilled)}{baseline}, {plan['epochs']} epochs each, {estimate['steps_per_trial']} steps of "
-        f"{training['batch_size']} rows a trial."
-    )
+    lines.append(f"Points: {len(distilled)}{baseline}, {plan['epochs']} epochs each, {_steps(plan)} rows a trial.")
     for point in plan["points"]:
         lines.append(f"  {point['id']}  {point['label']}  [{point['origin']}]")
     if scheduler["name"] == "asha":

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from distill.errors import UserError
-from trainables.config import Parser
+from trainables.options import Parser
 from trainables.progress import plural, say
 from trainables.record import Record, read
 from trainables.sweep import drive, guarded, reopened

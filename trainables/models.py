@@ -147,7 +147,7 @@ def _teacher(config: SweepConfig) -> tuple[EncoderFolder, str, Hub | None, str, 
             return *_from_hub(TEACHER, None, "--teacher", _PATIENCE), TEACHER, []
         except HubUnreachable as error:
             if config.source == "hub":
-                raise
+                raise _only_hub(error) from None
             why = _out_of_reach(error)
     try:
         encoder = inspect(embedded.folder(), "--teacher")
@@ -167,7 +167,7 @@ def _data(config: SweepConfig, task: Task) -> tuple[Task, TaskData, str, list[st
             return task, hub_rows.load(task), "hub", []
         except HubUnreachable as error:
             if config.source == "hub":
-                raise
+                raise _only_hub(error) from None
             why = _out_of_reach(error)
     made_up = task if task.made_up else registry.stand_in(task)
     if made_up is None and config.source == "embedded":
@@ -185,6 +185,11 @@ def _data(config: SweepConfig, task: Task) -> tuple[Task, TaskData, str, list[st
             f"{made_up.name}; its scores say nothing about {task.name}."
         )
     return made_up, glue.load_made_up(made_up, seed=0), "embedded", notices
+
+
+def _only_hub(error: HubUnreachable) -> UserError:
+    """Folders are no remedy where `--source hub` asks for the hub."""
+    return UserError(f"{str(error).rpartition(': go online')[0]}: go online, or leave --source hub out.")
 
 
 def _out_of_reach(error: HubUnreachable) -> str:

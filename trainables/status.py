@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from distill.errors import UserError
-from trainables.config import Parser
 from trainables.disk import usage
 from trainables.lock import holder
+from trainables.options import Parser
 from trainables.progress import plural, say, seconds_left
 from trainables.record import COMPLETE, FAIL, PRUNED, RUNNING, WAITING, Record, Trial, read
 from trainables.sweep import guarded

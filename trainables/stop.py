@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from distill.errors import UserError
-from trainables.config import Parser
 from trainables.lock import holder
+from trainables.options import Parser
 from trainables.progress import plural, say
 from trainables.record import FINISHED, STOP, Record, Trial, read
 from trainables.sweep import guarded

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distill.errors import UserError
-from trainables.config import SweepConfig, from_namespace, parser
+from trainables.config import SweepConfig, from_namespace
+from trainables.options import parser
 from trainables.progress import say
 
 if TYPE_CHECKING:

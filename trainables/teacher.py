@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from distill.errors import UserError
-from trainables.config import RECIPES, Parser, SweepConfig, add_model_options, add_teacher_options, from_namespace
+from trainables.config import RECIPES, SweepConfig, from_namespace
+from trainables.options import Parser, add_model_options, add_teacher_options
 from trainables.progress import say
 from trainables.sweep import guarded
 

@@ -13,8 +13,9 @@ import yaml
 from analysis.best import best_yaml
 from distill.models import embedded
 from trainables import plan, sweep
-from trainables.config import from_namespace, parser
+from trainables.config import from_namespace
 from trainables.growth import grow
+from trainables.options import parser
 from trainables.record import read
 from trainables.resources import Machine
 

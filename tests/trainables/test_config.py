@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from distill.errors import UserError
-from trainables.config import SweepConfig, from_namespace, parser, read_config
+from trainables.config import SweepConfig, from_namespace, read_config
+from trainables.options import parser
 
 
 def asked(*arguments: str) -> SweepConfig:

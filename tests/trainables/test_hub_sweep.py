@@ -179,7 +179,7 @@ def test_a_hub_that_is_down_and_an_empty_cache(
     assert done.code == 2
     assert done.text == (
         f"error: --task cola needs {DATA}, which is not in the cache and {whole.hub.url} cannot be reached (Connection "
-        "refused): go online, or name a folder with --data-dir.\n"
+        "refused): go online, or leave --source hub out.\n"
     )
     assert not folder.exists()
     done, _ = again("--dry-run", home=tmp_path / "empty")

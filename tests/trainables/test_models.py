@@ -18,8 +18,9 @@ from tests.conftest import sentences
 from tests.distill import tiny
 from tests.hub_data import add_glue
 from tests.hub_server import Hub, running, use
-from trainables.config import DATA, TEACHER, SweepConfig, from_namespace, parser
+from trainables.config import DATA, TEACHER, SweepConfig, from_namespace
 from trainables.models import Models, ensure, find_encoder, resolve_models, teacher_recipe
+from trainables.options import parser
 
 Resolve = Callable[..., Models]
 

@@ -15,8 +15,9 @@ import pytest
 import search_spaces
 from distill.errors import UserError
 from trainables import plan, sweep
-from trainables.config import from_namespace, parser
+from trainables.config import from_namespace
 from trainables.describe import describe
+from trainables.options import parser
 from trainables.resources import Machine
 
 MACHINE = Machine(4, 0, True)
@@ -139,7 +140,7 @@ def test_hash_stays_with_what_changes_none(make: Any, change: list[str]) -> None
 def test_hashes_are_stable_over_processes(make: Any, tiny_encoder: Path, tiny_data: Path) -> None:
     code = (
         "import json, sys; from trainables import plan; from trainables.resources import Machine\n"
-        "from trainables.config import from_namespace, parser\n"
+        "from trainables.config import from_namespace\nfrom trainables.options import parser\n"
         "config = from_namespace(vars(parser().parse_args(sys.argv[1:])), [])\n"
         "made = plan.make(config, Machine(4, 0, True))\n"
         "print(json.dumps([p['hash'] for p in made['plan']['points']]))\n"

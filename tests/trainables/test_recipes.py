@@ -13,7 +13,9 @@ import search_spaces
 from distill.errors import UserError
 from distill.training.settings import Training
 from trainables import plan
-from trainables.config import from_namespace, parser
+from trainables.config import from_namespace
+from trainables.describe import describe
+from trainables.options import parser
 from trainables.resources import Machine
 
 ONE = ("--set", "alpha=1", "--set", "beta=0.01", "--set", "T=1", "--set", "lr=1e-4")
@@ -123,6 +125,13 @@ def test_training_numbers_become_axes_when_they_are_several(make: Any) -> None:
     assert len({p["hash"] for p in points}) == 4
     assert planned["evaluations"] == 10
     assert planned["distributions"]["emd"]["batch_size"]["type"] == "int"
+
+
+def test_steps_are_told_as_ranges_where_points_differ(make: Any) -> None:
+    lines = describe({"plan": make(*ONE, "--set", "batch_size=16,32", "--set", "accumulation=2")})
+    # 160 rows: 10 or 5 batches an epoch, two to a step, 10 epochs.
+    assert any("30 to 50 steps of 32 to 64 rows a trial" in line for line in lines)
+    assert any("50 steps of 32 rows a trial" in line for line in describe({"plan": make(*ONE)}))
 
 
 def test_evaluations_per_epoch(make: Any) -> None:

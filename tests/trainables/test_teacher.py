@@ -14,7 +14,8 @@ import pytest
 from distill.artifacts import Store
 from distill.tasks import registry
 from trainables import plan, prepare, resources, rows, sweep, teacher
-from trainables.config import from_namespace, parser
+from trainables.config import from_namespace
+from trainables.options import parser
 from trainables.teacher_work import find
 
 Make = Callable[..., int]

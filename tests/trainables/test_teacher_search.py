@@ -17,7 +17,8 @@ from distill.teacher import finetune
 from distill.training.loop import Diverged
 from tests.trainables.commands import command
 from trainables import engine, plan, prepare, resources, teacher, teacher_search
-from trainables.config import from_namespace, parser
+from trainables.config import from_namespace
+from trainables.options import parser
 from trainables.teacher_search import Candidate, Outcome, ranked
 from trainables.teacher_work import TeacherOrder, find
 

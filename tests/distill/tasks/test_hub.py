@@ -235,7 +235,5 @@ def test_data_sets_that_are_refused(hub: Hub, error: str, status: int, said: str
 
 def test_a_configuration_that_is_not_there(hub: Hub) -> None:
     serve_cola(hub)
-    with pytest.raises(
-        UserError, match=r"--task rte needs nyu-mll/glue, which cannot be read \(BuilderConfig 'rte'"
-    ):
+    with pytest.raises(UserError, match=r"--task rte needs nyu-mll/glue, which cannot be read \(BuilderConfig 'rte'"):
         load(registry.get("rte"))
