@@ -9,7 +9,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 import search_spaces
-from distill import methods
+from distill import artifacts, methods
 from distill.errors import UserError
 from distill.methods.base import Shape, nearest
 from distill.tasks import registry
@@ -37,7 +37,7 @@ def grow(
         trials: Points of the grid, in its order, up to so many distilled points in all; further seeds of a point are
             not counted.
         settings: More values of hyper-parameters: the points of the sweep, those just taken in too, each with these.
-        seeds: The points again with these seeds.
+        seeds: The points again with these seeds, but for those stopped by hand that `only` does not name.
         only: Ids of the points that get further seeds; all when empty, new ones and the baseline included.
 
     Raises:
@@ -66,6 +66,8 @@ class _Growing:
     def __init__(self, record: Record) -> None:
         self.plan, self.fingerprint = record.plan, record.header["fingerprint"]
         self.path = record.path
+        # Whoever stopped a point by hand wants it gone, with any seed.
+        self.unwanted = {trial.id for trial in record.trials.values() if trial.by_hand}
         self.config = recorded_config(record.header["config"])
         self.method = methods.get(self.plan["method"])
         self.training = Training(**self.plan["training"])
@@ -98,11 +100,15 @@ class _Growing:
     def _candidates(self, settings: dict[str, list[Any]]) -> list[Point]:
         """The grid in its order, with `settings` laid over it."""
         config = replace(self.config, settings={**self.config.settings, **settings}, baseline=False, trials=None)
-        values, _ = split_settings(config, self.method, self.plan["epochs"])
+        space = find_space(config, self.method)
+        if self.fingerprint.get("space") not in (None, artifacts.key_of(space.to_dict())):
+            where = config.space or f"the grid of {self.method.name}"
+            raise UserError(f"{where} has changed since {self.path} began; bring it back, or start a new sweep.")
+        values, _ = split_settings(config, self.method, self.plan["epochs"], [axis.name for axis in space.axes])
         points, *_ = make_points(
             config,
             self.method,
-            find_space(config, self.method),
+            space,
             registry.get(self.plan["task"]),
             self.plan["layers"],
             values,
@@ -188,7 +194,7 @@ class _Growing:
             if id not in base:
                 near = difflib.get_close_matches(id, base, n=1, cutoff=0.0)[0]
                 raise UserError(f"--points {id} is no point with the sweep's own seed; did you mean {near}?")
-        for id in only or base:
+        for id in only or (id for id in list(base) if id not in self.unwanted):
             self._add({**base[id], "seed": seed}, f"{id}-s{seed}", f"{base[id]['label']} · seed {seed}")
 
 

@@ -117,6 +117,7 @@ def make(config: SweepConfig, machine: resources.Machine | None = None) -> dict[
         "data": models.data.fingerprint(),
         "encoder": artifacts.hash_encoder(models.teacher.path),
         "student": artifacts.hash_encoder(Path(student["path"])) if student["path"] else None,
+        "space": artifacts.key_of(space.to_dict()),
         "code": code_hash(),
     }
     for point in points:

@@ -209,3 +209,20 @@ def test_seeds_that_are_none(text: str) -> None:
 
 def test_seeds_in_their_order_once() -> None:
     assert parse_seeds("3, 1,3") == [3, 1]
+
+
+def test_points_stopped_by_hand_get_no_further_seed_unless_they_are_named(sweep: Any) -> None:
+    recorder = sweep()
+    recorder.stopped("p02")
+    assert ids(grow(recorder.record, seeds=[1])) == ["p00-s1", "ft-s1", "p03-s1"]
+    assert ids(grow(recorder.record, seeds=[1], only=["p02"])) == ["p02-s1"]
+
+
+def test_a_grid_file_that_has_changed_is_refused(sweep: Any, tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("method: emd\naxes: {lr: [1e-4, 2e-4, 3e-4], batch_size: [8, 16]}\n")
+    record = sweep(space=str(file), trials=2).record
+    assert len(grow(record, trials=6)) == 4
+    file.write_text("method: emd\naxes: {lr: [1e-4, 2e-4, 5e-4], batch_size: [8, 16]}\n")
+    with pytest.raises(UserError, match=r"mine.yaml has changed since .* began"):
+        grow(record, trials=6)
