@@ -26,7 +26,7 @@ from analysis.style import (
     state_words,
 )
 from analysis.verdict import Network, Verdict, caveats, judge, networks
-from trainables.record import BY_HAND, FAIL, PRUNED, Record, Trial
+from trainables.record import BY_HAND, FAIL, PRUNED, RUNNING, Record, Trial
 from trainables.statistics import Interval, trial_interval
 
 STUDENT = "student"
@@ -108,7 +108,7 @@ def summarise(record: Record, running: bool | None = None) -> Summary:
     teacher = (record.prepared or {}).get("teacher") or {}
     varying = tables.varying(record)
     names = [*varying, "seed"] if seeds_differ(record) else varying
-    lines = [_line(record, trial, names) for trial in record.trials.values()]
+    lines = [_line(record, trial, names, state.word == "running") for trial in record.trials.values()]
     fixed = " · ".join(f"{name} {parameter(value)}" for name, value in tables.fixed(record).items())
     return Summary(
         title=f"{plan['method_title']} on {plan['task']}, {plan['layers']} layers",
@@ -148,7 +148,7 @@ def _carries_code(config: Path) -> bool:
     return config.is_file() and "auto_map" in json.loads(config.read_text(encoding="utf-8"))
 
 
-def _line(record: Record, trial: Trial, names: list[str]) -> Line:
+def _line(record: Record, trial: Trial, names: list[str], running: bool) -> Line:
     best, last, stop = trial.best, trial.last, trial.stop
     spread = trial_interval(record, trial)
     stopped = ""
@@ -162,7 +162,7 @@ def _line(record: Record, trial: Trial, names: list[str]) -> Line:
     return Line(
         id=trial.id,
         role=role(record, trial),
-        state=state_words(trial),
+        state=state_words(trial) if running or trial.state != RUNNING else "cut while running",
         values=[parameter(values.get(name)) for name in names],
         score=number(trial.score),
         interval=NOTHING if spread is None else interval(spread.low, spread.high),

@@ -156,9 +156,14 @@ def test_a_running_sweep_is_told_by_its_lock(sweep: Build) -> None:
         json.dump({"host": "elsewhere", "pid": 1}, lock)
         lock.flush()
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert "Running: " in written(folder)[1]
-        assert "--resume" not in written(folder)[1]
-    assert "Interrupted: " in written(folder)[1]
+        at_work = written(folder)[1]
+        assert "Running: " in at_work
+        assert "| running |" in at_work
+        assert "--resume" not in at_work
+    cut = written(folder)[1]
+    assert "Interrupted: " in cut
+    assert "| running |" not in cut
+    assert "| cut while running |" in cut
 
 
 def test_a_finished_sweep_is_complete(sweep: Build) -> None:
