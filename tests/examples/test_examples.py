@@ -24,8 +24,6 @@ def example(name: str, folder: Path, *arguments: str) -> str:
         "HF_HUB_OFFLINE": "1",
         "OMP_NUM_THREADS": "1",
         "RAY_USAGE_STATS_ENABLED": "0",
-        # Tune would put TensorBoard's files beside the trials.
-        "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     }
     done = subprocess.run(
         [sys.executable, str(ROOT / "examples" / name), *arguments],
@@ -33,7 +31,7 @@ def example(name: str, folder: Path, *arguments: str) -> str:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=900,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
@@ -58,7 +56,7 @@ def test_without_ray(tmp_path: Path) -> None:
 
 def test_own_tuner(tmp_path: Path) -> None:
     pytest.importorskip("mlflow", reason="the example logs to MLflow: pip install mlflow")
-    told = example("own_tuner.py", tmp_path, "--rows", "64", "--epochs", "2", "--out", "mine")
+    told = example("own_tuner.py", tmp_path, "--rows", "64", "--epochs", "1", "--out", "mine")
     assert "Trials: 4, failed: 0" in told
     assert re.search(r"^Best: mcc -?\d\.\d+ with lr (5e-05|0\.0002), beta 0\.0", told, re.MULTILINE)
     loads(tmp_path / "mine" / "student", 2)
@@ -68,7 +66,7 @@ def test_own_tuner(tmp_path: Path) -> None:
         steps = {step for (step,) in database.execute("select step from metrics where key = 'mcc'")}
     assert sorted(rates) == ["0.0002", "0.0002", "5e-05", "5e-05"]
     assert {"mcc", "best", "epoch", "terms/hidden", "terms/total"} <= logged
-    assert {1} <= steps <= {1, 2}
+    assert steps == {1}
 
 
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.name)
