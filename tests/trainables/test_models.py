@@ -151,7 +151,8 @@ def test_source_hub(full: Hub, resolve: Resolve, tiny_encoder: Path, tiny_data: 
 
 def test_source_hub_without_a_hub(hub: Hub, resolve: Resolve, tiny_data: Path) -> None:
     hub.stop()
-    with pytest.raises(HubUnreachable, match="--task cola needs nyu-mll/glue, which is not in the cache"):
+    said = r"--task cola needs nyu-mll/glue, which is not in the cache .* go online, or leave --source hub out\.$"
+    with pytest.raises(UserError, match=said):
         resolve("--source", "hub")
 
 
@@ -159,7 +160,8 @@ def test_source_hub_without_the_teacher(full: Hub, resolve: Resolve) -> None:
     resolve()
     shutil.rmtree(next((Path.cwd() / "home" / "hub").glob("models--*")))
     full.stop()
-    with pytest.raises(HubUnreachable, match=f"--teacher {TEACHER} is not a folder here and http"):
+    said = rf"--teacher {TEACHER} is not a folder here and http.* go online, or leave --source hub out\.$"
+    with pytest.raises(UserError, match=said):
         resolve("--source", "hub")
 
 
@@ -168,6 +170,10 @@ def test_source_local(hub: Hub, resolve: Resolve, tiny_encoder: Path, tiny_data:
     assert resolve("--source", "local", "--teacher", folder, "--data-dir", data).teacher_origin == "local"
     assert refused(resolve, "--source", "local", "--data-dir", data) == "--source local needs --teacher, a folder."
     assert refused(resolve, "--source", "local", "--teacher", folder) == "--source local needs --data-dir, a folder."
+    both = ("--source", "local", "--teacher", folder, "--data-dir", data)
+    assert "needs --student, a folder, with --recipe published" in refused(resolve, *both, "--recipe", "published")
+    assert resolve(*both, "--recipe", "published", "--student", folder).data_origin == "local"
+    assert "is generated, not read" in refused(resolve, "--source", "local", "--task", "cola-made-up")
     assert "is not a folder" in refused(resolve, "--source", "local", "--teacher", TEACHER, "--data-dir", data)
     assert hub.log == []
 
@@ -178,7 +184,8 @@ def test_source_embedded(full: Hub, resolve: Resolve, embedded: None, tiny_encod
     assert not any("hub" in notice for notice in models.notices)
     for flag, value in (("--teacher", str(tiny_encoder)), ("--data-dir", str(tiny_data)), ("--student", "a/b")):
         assert f"leave out {flag} {value}" in refused(resolve, "--source", "embedded", flag, value)
-    assert "--task rte needs --data-dir" in refused(resolve, "--source", "embedded", "--task", "rte")
+    said = refused(resolve, "--source", "embedded", "--task", "rte")
+    assert said == "--source embedded has no data for --task rte; choose --task cola, or leave --source out."
     assert full.log == []
 
 
