@@ -115,7 +115,7 @@ def build(asked: argparse.Namespace, recipe: str) -> Run:
     training = replace(base, epochs=epochs, evaluations_per_epoch=1, evaluation_steps=asked.steps)
     tokenizer = load_tokenizer(folder.path)
     numerics = Numerics("cpu", "bfloat16" if detect().bfloat16 else None, asked.threads)
-    head = method.published.head if published else "own"
+    head = method.head(recipe)
     if not published:
         print(
             f"Teacher {folder.layers} x {folder.hidden_size}, student {len(kept) if kept else student.layers} x "

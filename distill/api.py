@@ -18,8 +18,8 @@ from distill.artifacts import Store
 from distill.errors import UserError
 from distill.inputs import Encoder, Model, find_data, find_model, find_student
 from distill.methods.base import Method, Shape, nearest
-from distill.models.folder import check_head
-from distill.models.student import Head, parameter_count
+from distill.models.folder import Head, check_head
+from distill.models.student import parameter_count
 from distill.tasks import tokens
 from distill.tasks.base import Task, TaskData
 from distill.tasks.tokens import load_tokenizer
@@ -160,7 +160,7 @@ def run(
             raise UserError(f"{method} needs a teacher; name a folder, a hub id or a loaded classifier.")
         taught = None if teacher is None else find_model(teacher, "teacher", tokenizer, stack, say)
         origin, kept = find_student(student, taught, stack, say, tokenizer)
-        head: Head = known.published.head if recipe == "published" and known.published else "own"
+        head = known.head(recipe)
         _check_fit(known, values, training, head, origin, kept, taught)
         # Before hours go into a teacher of a student that would not be trained.
         training.steps_per_epoch(len(rows.train))

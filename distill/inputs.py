@@ -17,8 +17,9 @@ from distill.errors import UserError
 from distill.models import embedded
 from distill.models.folder import EncoderFolder, hub_id, inspect
 from distill.models.layers import evenly
-from distill.tasks import glue, registry
+from distill.tasks import registry
 from distill.tasks.base import TaskData
+from distill.tasks.rows import read
 from distill.tasks.tokens import load_tokenizer
 from distill.teacher.recipe import origin_of
 
@@ -156,14 +157,9 @@ def find_data(given: str | TaskData, data_dir: str | os.PathLike[str] | None, ro
         raise UserError(f"data is a {type(given).__name__}; give the name of a task or a TaskData.")
     else:
         task = registry.get(given)
-        if (place := folder_of("data_dir", data_dir)) is not None:
-            data = glue.load(task, place)
-        elif task.made_up:
-            data = glue.load_made_up(task)
-        else:
-            from distill.tasks import hub
-
-            data = hub.load(task)
+        place = folder_of("data_dir", data_dir)
+        origin = "local" if place is not None else "embedded" if task.made_up else "hub"
+        data = read(task, origin, place)
     if rows is not None and whole_number("max_train_rows", rows, 2) < len(data.train):
         data = data.limit_train(rows, seed)
     return data

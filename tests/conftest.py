@@ -44,23 +44,17 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_cola(tmp_path_factory.mktemp("data"))
 
 
-@pytest.fixture(scope="session")
-def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random BERT of 4 layers × 32 with a vocabulary of whole words, as `save_pretrained` writes it."""
+def save_random_bert(folder: Path, vocabulary: int, layers: int) -> None:
+    """Configuration and weights of a random BERT of width 32; torch's generator stays as it was."""
     import torch
-    from transformers import BertConfig, BertModel, BertTokenizer
+    from transformers import BertConfig, BertModel
 
-    folder = tmp_path_factory.mktemp("encoder") / "bert"
-    folder.mkdir()
-    words = [*SPECIAL, "the", *RIGHT, *WRONG, *(w + s for w in (*NOUNS, *VERBS) for s in ("", "s"))]
-    (folder / "vocab.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
-    BertTokenizer(vocab=str(folder / "vocab.txt")).save_pretrained(folder)
     state = torch.get_rng_state()
     torch.manual_seed(0)
     config = BertConfig(
-        vocab_size=len(words),
+        vocab_size=vocabulary,
         hidden_size=32,
-        num_hidden_layers=4,
+        num_hidden_layers=layers,
         num_attention_heads=4,
         intermediate_size=64,
         max_position_embeddings=128,
@@ -69,4 +63,17 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     BertModel(config).save_pretrained(folder)
     torch.set_rng_state(state)
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random BERT of 4 layers × 32 with a vocabulary of whole words, as `save_pretrained` writes it."""
+    from transformers import BertTokenizer
+
+    folder = tmp_path_factory.mktemp("encoder") / "bert"
+    folder.mkdir()
+    words = [*SPECIAL, "the", *RIGHT, *WRONG, *(w + s for w in (*NOUNS, *VERBS) for s in ("", "s"))]
+    (folder / "vocab.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
+    BertTokenizer(vocab=str(folder / "vocab.txt")).save_pretrained(folder)
+    save_random_bert(folder, len(words), layers=4)
     return folder

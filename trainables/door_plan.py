@@ -12,7 +12,7 @@ from distill.tasks import tokens
 from distill.training.settings import TRAINING_FIELDS
 from trainables import plan as planning
 from trainables.config import SweepConfig
-from trainables.prepare import load_data, make_teacher
+from trainables.prepare import make_teacher
 
 
 def plan_trials(config: SweepConfig, say: Callable[[str], None]) -> dict[str, Any]:
@@ -25,11 +25,10 @@ def plan_trials(config: SweepConfig, say: Callable[[str], None]) -> dict[str, An
     Raises:
         UserError: Anything asked for cannot be had, or the teacher cannot teach.
     """
-    header = planning.make(config)
+    header, data = planning.make_with_rows(config)
     plan = header["plan"]
     for notice in plan["notices"]:
         say(f"Note: {notice}")
-    data = load_data(header["config"], plan)
     student, teacher = plan["student"], plan["teacher"]
     if student["path"] and not tokens.same_vocabulary(Path(teacher["path"]), Path(student["path"])):
         raise UserError(

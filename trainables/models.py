@@ -12,8 +12,7 @@ from distill.hub import HubUnreachable, words
 from distill.methods.base import Method, nearest
 from distill.models import embedded, hub
 from distill.models.folder import EncoderFolder, hub_id, inspect
-from distill.tasks import glue, registry
-from distill.tasks import hub as hub_rows
+from distill.tasks import registry, rows
 from distill.tasks.base import Task, TaskData
 from distill.teacher import ready
 from distill.teacher.recipe import defaults
@@ -160,11 +159,11 @@ def _teacher(config: SweepConfig) -> tuple[EncoderFolder, str, Hub | None, str, 
 def _data(config: SweepConfig, task: Task) -> tuple[Task, TaskData, str, list[str]]:
     """The task that is run, its rows, their origin, and what to say of them."""
     if config.data_dir:
-        return task, glue.load(task, config.data_dir), "local", []
+        return task, rows.read(task, "local", config.data_dir), "local", []
     why = ""
     if task.hub is not None and config.source != "embedded":
         try:
-            return task, hub_rows.load(task), "hub", []
+            return task, rows.read(task, "hub"), "hub", []
         except HubUnreachable as error:
             if config.source == "hub":
                 raise _only_hub(error) from None
@@ -184,7 +183,7 @@ def _data(config: SweepConfig, task: Task) -> tuple[Task, TaskData, str, list[st
             f"No --data-dir was named: made-up data serves instead of {task.name}{why}. The task is called "
             f"{made_up.name}; its scores say nothing about {task.name}."
         )
-    return made_up, glue.load_made_up(made_up, seed=0), "embedded", notices
+    return made_up, rows.read(made_up, "embedded"), "embedded", notices
 
 
 def _only_hub(error: HubUnreachable) -> UserError:

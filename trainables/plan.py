@@ -14,7 +14,7 @@ from distill import artifacts, methods
 from distill.errors import UserError
 from distill.methods.base import Method, Shape
 from distill.models.folder import check_head
-from distill.tasks.base import Task
+from distill.tasks.base import Task, TaskData
 from distill.training.settings import Training, split
 from trainables import resources
 from trainables.config import SweepConfig
@@ -28,6 +28,11 @@ EMBEDDED_TRIALS, EMBEDDED_EPOCHS = 8, 4
 
 
 def make(config: SweepConfig, machine: resources.Machine | None = None) -> dict[str, Any]:
+    """`make_with_rows` without the rows."""
+    return make_with_rows(config, machine)[0]
+
+
+def make_with_rows(config: SweepConfig, machine: resources.Machine | None = None) -> tuple[dict[str, Any], TaskData]:
     """The header of a sweep: what was asked, the whole plan, fingerprints and versions (see docs/record.md).
 
     Raises:
@@ -123,7 +128,7 @@ def make(config: SweepConfig, machine: resources.Machine | None = None) -> dict[
     for point in points:
         point["hash"] = point_hash(point, plan, fingerprint)
     asked = {name: value for name, value in config.as_dict().items() if name != "command"}
-    return {
+    header = {
         "schema": SCHEMA,
         "tool": f"distill-tune {metadata.version('distill-tune')}",
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -133,6 +138,7 @@ def make(config: SweepConfig, machine: resources.Machine | None = None) -> dict[
         "fingerprint": fingerprint,
         "plan": plan,
     }
+    return header, models.data
 
 
 def point_hash(point: dict[str, Any], plan: dict[str, Any], fingerprint: dict[str, Any]) -> str:

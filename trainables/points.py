@@ -122,7 +122,7 @@ def make_points(
     merged: dict[str, dict[str, Any]] = {}
     inert = {*values, *(axis.name for axis in space.axes if len(axis.values) > 1)}
     defaults = {hyper.name: hyper.default for hyper in method.hyperparameters} | training.as_dict()
-    head = method.published.head if recipe == "published" and method.published else "own"
+    head = method.head(recipe)
     for candidate in space.points(name or task.name, layers, recipe, config.seed):
         for chosen, grades, origin in _overlay(candidate, values, defaults):
             own, _ = split(chosen, training)

@@ -9,10 +9,11 @@ from typing import Any
 
 from distill.artifacts import Store, key_of
 from distill.errors import UserError
+from distill.models.folder import Head
 from distill.tasks import registry, tokens
+from distill.tasks import rows as origins
 from distill.tasks.base import Task, TaskData
-from trainables import rows as origins
-from trainables.teacher_work import Head, Order, ReadingOrder, Remote, Say, TeacherOrder, find, wait
+from trainables.teacher_work import Order, ReadingOrder, Remote, Say, TeacherOrder, find, wait
 
 
 class Interrupted(Exception):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distill.errors import UserError
-from distill.training.settings import Numerics
+from distill.training.settings import Numerics, multiplies_in_bfloat16
 
 # Ray keeps books to four decimals; smaller shares than this are mistakes long before.
 _LEAST = 0.01
@@ -36,9 +36,7 @@ def detect() -> Machine:
     gpus = present
     if visible is not None:
         gpus = min(present, sum(entry.strip() not in ("", "-1") for entry in visible.split(",")))
-    info = Path("/proc/cpuinfo")
-    flags = info.read_text() if info.exists() else ""
-    return Machine(cpus, gpus, "avx512_bf16" in flags or "amx_bf16" in flags)
+    return Machine(cpus, gpus, multiplies_in_bfloat16())
 
 
 def _quota(root: Path = Path("/sys/fs/cgroup")) -> float | None:

@@ -41,13 +41,8 @@ def _published(config: SweepConfig, method: Method, models: Models) -> tuple[str
             f"--layers {config.layers}: {method.title} was published with students of {known} layers; choose one of "
             "these, name a --student, or use --recipe modern."
         )
-    return method.published.students[config.layers], notices_of(method, config.layers)
-
-
-def notices_of(method: Method, layers: int) -> list[str]:
-    """What is said where the published student serves."""
-    assert method.published is not None
-    return [f"No --student was named: the published one serves, {method.published.students[layers]}."]
+    named = method.published.students[config.layers]
+    return named, [f"No --student was named: the published one serves, {named}."]
 
 
 def _whole(named: str, config: SweepConfig, models: Models, notices: list[str]) -> tuple[dict[str, Any], list[str]]:

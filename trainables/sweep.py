@@ -48,13 +48,12 @@ def _start(values: dict[str, Any], typed: list[str]) -> int:
     from trainables import plan as planning
     from trainables import resources
     from trainables.describe import describe
-    from trainables.prepare import load_data
     from trainables.recorder import Recorder, refuse_occupied
 
     out = Path(config.out).expanduser().absolute() if config.out else None
     if out is not None:
         refuse_occupied(out)
-    header = planning.make(config)
+    header, data = planning.make_with_rows(config)
     out = out or _new_folder(config, header["plan"])
     for line in describe(header):
         say(line)
@@ -64,7 +63,6 @@ def _start(values: dict[str, Any], typed: list[str]) -> int:
     if values.get("dry_run"):
         say("Dry run: nothing was started.")
         return 0
-    data = load_data(header["config"], header["plan"])
     existed = out.is_dir()
     recorder = Recorder.create(out, header)
     try:

@@ -15,10 +15,10 @@ from trainables.progress import say
 from trainables.sweep import guarded
 
 if TYPE_CHECKING:
+    from distill.models.folder import Head
     from distill.training.settings import Training
     from trainables.models import Models
     from trainables.resources import Machine, Resources
-    from trainables.teacher_work import Head
 
 
 def parser() -> argparse.ArgumentParser:
@@ -132,9 +132,7 @@ def _resolve(config: SweepConfig) -> Job:
     models = resolve_models(config)
     _, training = split_settings(config, method)
     check_length(training, models.teacher.positions, "teacher")
-    head: Head = "own"
-    if config.recipe == "published" and method.published is not None:
-        head = method.published.head
+    head = method.head(config.recipe)
     check_head(head, models.teacher.model_type, "--teacher")
     machine = resources.detect()
     allotted = resources.allot(machine, config.cpus_per_trial, config.gpus_per_trial, config.max_concurrent)

@@ -12,11 +12,11 @@ from typing import Any, Literal
 
 from distill.artifacts import Store, key_of
 from distill.errors import UserError
+from distill.models.folder import Head
 from distill.tasks import registry
 from distill.training.settings import Numerics, Training
 
 Say = Callable[[str], None]
-Head = Literal["own", "relu"]
 
 
 class TeacherDiverged(UserError):

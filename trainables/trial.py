@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 from distill import methods
-from distill.models.student import Head, load_classifier
+from distill.models.folder import Head
+from distill.models.student import load_classifier
 from distill.tasks import registry
 from distill.teacher.source import OnlineTeacher
 from distill.training import checkpoint

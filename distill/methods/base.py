@@ -16,6 +16,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from distill.errors import UserError
+from distill.models.folder import Head
 
 if TYPE_CHECKING:
     from distill.methods.objective import Objective, Setting
@@ -117,7 +118,7 @@ class Published:
 
     training: dict[str, Any]
     teacher: dict[str, Any]
-    head: Literal["own", "relu"] = "own"
+    head: Head = "own"
     students: dict[int, str] = field(default_factory=dict)
 
 
@@ -147,6 +148,10 @@ class Method:
 
     def hyperparameter(self, name: str) -> Hyperparameter | None:
         return next((h for h in self.hyperparameters if h.name == name), None)
+
+    def head(self, recipe: str) -> Head:
+        """Through which student and teacher are read in a recipe."""
+        return self.published.head if recipe == "published" and self.published else "own"
 
     def resolve(self, values: dict[str, Any], recipe: str, regression: bool = False) -> dict[str, Any]:
         """Defaults overlaid with `values`, parsed, without what is inert in `recipe` or, if asked, in regression.

@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from distill.errors import UserError
 
@@ -44,7 +45,11 @@ def unsupported(kind: str) -> str:
     return f"Encoders of type {kind} are not supported; use a BERT-like one (BERT, RoBERTa, ELECTRA)."
 
 
-def check_head(head: str, model_type: str, flag: str) -> None:
+# How logits are read: by the architecture's own head, or through a ReLU on the pooled output.
+Head = Literal["own", "relu"]
+
+
+def check_head(head: Head, model_type: str, flag: str) -> None:
     """Raise UserError where an encoder of this type cannot be read through `head`.
 
     Args:

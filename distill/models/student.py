@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -12,10 +12,8 @@ from torch import nn
 
 from distill.errors import UserError
 from distill.models.capture import encoder_layers
-from distill.models.folder import RELU_HEAD
+from distill.models.folder import RELU_HEAD, Head
 from distill.tasks.base import Task
-
-Head = Literal["own", "relu"]
 
 
 def load_classifier(

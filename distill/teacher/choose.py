@@ -12,8 +12,8 @@ import torch
 from distill.artifacts import Store
 from distill.errors import UserError
 from distill.methods.base import Published, nearest
-from distill.models.folder import EncoderFolder
-from distill.models.student import Head, load_classifier
+from distill.models.folder import EncoderFolder, Head
+from distill.models.student import load_classifier
 from distill.tasks import tokens
 from distill.tasks.base import Task, TaskData
 from distill.teacher import ready

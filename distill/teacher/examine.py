@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 
 from distill.artifacts import Store
+from distill.models.folder import Head
 from distill.models.student import load_classifier
 from distill.tasks.base import Task
 from distill.teacher.facts import MODEL, PREDICTIONS, judged
@@ -34,7 +35,7 @@ def examine(
     teacher: Path,
     tokens: Path,
     task: Task,
-    head: Literal["own", "relu"],
+    head: Head,
     numerics: Numerics,
     batch: int,
 ) -> Path:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 
 from distill.methods.base import Method
+from distill.models.folder import Head
 from distill.models.student import load_classifier
 from distill.tasks.base import Task
 from distill.teacher.source import TeacherSource
@@ -27,7 +28,7 @@ def assemble(
     training: Training,
     numerics: Numerics,
     recipe: Literal["modern", "published"] = "modern",
-    head: Literal["own", "relu"] = "own",
+    head: Head = "own",
     seed: int = 0,
     source: TeacherSource | None = None,
 ) -> Run:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import torch
 
 from distill.errors import UserError
 from distill.training import checkpoint
-from distill.training.settings import Numerics
+from distill.training.settings import Numerics, multiplies_in_bfloat16
 
 
 def decide_numerics(device: str | None, autocast: str | None, threads: int) -> Numerics:
@@ -34,14 +33,8 @@ def decide_numerics(device: str | None, autocast: str | None, threads: int) -> N
         raise UserError("device cuda: torch finds no GPU on this machine; leave device out.")
     place = device or ("cuda" if torch.cuda.is_available() else "cpu")
     if autocast == "auto":
-        autocast = "bfloat16" if place == "cuda" or _multiplies_in_bfloat16() else None
+        autocast = "bfloat16" if place == "cuda" or multiplies_in_bfloat16() else None
     return Numerics(place, autocast, threads)
-
-
-def _multiplies_in_bfloat16() -> bool:
-    info = Path("/proc/cpuinfo")
-    flags = info.read_text() if info.exists() else ""
-    return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any
 
 from distill.errors import UserError
@@ -113,6 +114,13 @@ class Numerics:
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def multiplies_in_bfloat16() -> bool:
+    """Whether this machine's processor does, so that autocast is worth while on it."""
+    info = Path("/proc/cpuinfo")
+    flags = info.read_text() if info.exists() else ""
+    return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
 _FIELDS = {entry.name: entry for entry in fields(Training)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ import torch
 from distill.artifacts import Store
 from distill.tasks import tokens as tokenised
 from tests.distill import tiny
+from tests.hub_server import Hub, running, use
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -36,3 +37,17 @@ def store(tmp_path: Path) -> Store:
 def cola_tokens(store: Store, encoder: Path) -> Path:
     """Artifact of tokenised rows of a learnable two-class task."""
     return tokenised.prepare(store, tiny.data("cola", train=96, dev=48), encoder, max_length=32)
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    with running() as served:
+        use(served, tmp_path / "home", monkeypatch)
+        yield served
+
+
+@pytest.fixture
+def offline(hub: Hub, tmp_path: Path) -> Iterator[Callable[[], None]]:
+    """Sets `HF_HUB_OFFLINE`."""
+    with pytest.MonkeyPatch.context() as patch:
+        yield lambda: use(hub, tmp_path / "home", patch, offline=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from distill.artifact_inventory import entries
 from distill.artifacts import Store
-from distill.models.student import Head
+from distill.models.folder import Head
 from distill.tasks import registry
 from distill.teacher import finetune
 from distill.teacher.adopt import adopt

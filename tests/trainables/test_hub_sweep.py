@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from tests.conftest import SPECIAL, sentences
+from tests.conftest import SPECIAL, save_random_bert, sentences
 from tests.hub_data import add_glue
 from tests.hub_server import Hub, running
 from tests.trainables.commands import Done, command
@@ -37,24 +37,11 @@ class Whole:
 
 def encoder_of_twelve_layers(folder: Path) -> Path:
     """A random BERT of 12 layers × 32 that knows the words of the tests' sentences."""
-    import torch
-    from transformers import BertConfig, BertModel, BertTokenizer
+    from transformers import BertTokenizer
 
     words = sorted({word for text, _ in sentences(400, 0) for word in text.split()})
     vocabulary = {word: i for i, word in enumerate((*SPECIAL, *words))}
-    state = torch.get_rng_state()
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(vocabulary),
-        hidden_size=32,
-        num_hidden_layers=12,
-        num_attention_heads=4,
-        intermediate_size=64,
-        max_position_embeddings=128,
-        initializer_range=0.1,
-    )
-    BertModel(config).save_pretrained(folder)
-    torch.set_rng_state(state)
+    save_random_bert(folder, len(vocabulary), layers=12)
     BertTokenizer(vocab=vocabulary).save_pretrained(folder)
     return folder
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ from distill.models.student import load_classifier
 from distill.tasks import registry
 from distill.tasks.tokens import load_tokenizer
 from tests.distill import tiny
-from tests.hub_server import Hub, running, use
+from tests.hub_server import Hub, use
 
 NAME = "somebody/tiny"
 OTHERS = {
@@ -28,20 +28,6 @@ OTHERS = {
     "model.fp16.safetensors": b"0" * 99,
     "training_args.bin": b"0" * 99,
 }
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    with running() as served:
-        use(served, tmp_path / "home", monkeypatch)
-        yield served
-
-
-@pytest.fixture
-def offline(hub: Hub, tmp_path: Path) -> Iterator[Callable[[], None]]:
-    """Sets `HF_HUB_OFFLINE`."""
-    with pytest.MonkeyPatch.context() as patch:
-        yield lambda: use(hub, tmp_path / "home", patch, offline=True)
 
 
 def pickled(encoder: Path, folder: Path) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from distill.tasks import glue, registry
 from distill.tasks.base import Task
 from distill.tasks.hub import load
 from tests.hub_data import add_glue
-from tests.hub_server import Hub, running, use
+from tests.hub_server import Hub
 from trainables.config import DATA
 
 COLA = ["unacceptable", "acceptable"]
@@ -34,20 +34,6 @@ ON_THE_HUB: dict[str, tuple[list[str], dict[str, str] | None]] = {
     "rte": (["sentence1", "sentence2"], {"entailment": "entailment", "not_entailment": "not_entailment"}),
     "wnli": (["sentence1", "sentence2"], {"not_entailment": "0", "entailment": "1"}),
 }
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    with running() as served:
-        use(served, tmp_path / "home", monkeypatch)
-        yield served
-
-
-@pytest.fixture
-def offline(hub: Hub, tmp_path: Path) -> Iterator[Callable[[], None]]:
-    """Sets `HF_HUB_OFFLINE`."""
-    with pytest.MonkeyPatch.context() as patch:
-        yield lambda: use(hub, tmp_path / "home", patch, offline=True)
 
 
 def cola(count: int = 8, labels: list[int] | None = None, texts: list[str] | None = None) -> dict[str, list[Any]]:

@@ -1,12 +1,16 @@
-"""The rows of a task from where they come. Imports without torch and Ray."""
+"""The rows of a task from where they come, alike behind every door. Imports without torch."""
 
 from __future__ import annotations
+
+import os
 
 from distill.tasks import glue
 from distill.tasks.base import Task, TaskData
 
 
-def read(task: Task, origin: str, data_dir: str | None = None, revision: str | None = None) -> TaskData:
+def read(
+    task: Task, origin: str, data_dir: str | os.PathLike[str] | None = None, revision: str | None = None
+) -> TaskData:
     """All rows of a task.
 
     Args:
