@@ -15,18 +15,20 @@ from trainables.recorder import Recorder
 
 
 class PointCallback(tune.Callback):
-    """Starts and errors of trials, which schedulers do not hear of."""
+    """Starts and errors of one sweep's trials, which schedulers do not hear of."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        if not is_of(self._recorder, trial):
+            return
         with writing():
             self._recorder.started(trial.config["point"], attempt=trial.num_failures + 1)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         point = trial.config["point"]
-        if stop_requested():
+        if stop_requested() or not is_of(self._recorder, trial):
             # Workers may be ended together with the sweep; that is no fault of the point.
             return
         file = Path(trial.local_path or ".") / "error.txt"
@@ -36,7 +38,9 @@ class PointCallback(tune.Callback):
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial that ended by itself without all its evaluations must not stay open."""
-        record = self._recorder.record.trials[trial.config["point"]]
+        if not is_of(self._recorder, trial):
+            return
+        record = self._recorder.record.trial(trial.config["point"])
         if record.state not in FINISHED and not stop_requested():
             with writing():
                 self._recorder.failed(record.id, f"ended after {len(record.evaluations)} evaluations without a reason")
@@ -59,12 +63,13 @@ class StopCallback(tune.Callback):
         if time.monotonic() < self._next or stop_requested():
             return
         self._next = time.monotonic() + 1
+        trials = [trial for trial in trials if is_of(self._recorder, trial)]
         with writing():
             for point in stop.asked(self._recorder.path):
                 self._answer(point, [trial for trial in trials if trial.config["point"] == point])
         for trial in trials:
             # Also one that Ray was about to start when it was stopped.
-            if self._recorder.record.trials[trial.config["point"]].by_hand and _kill(trial):
+            if self._recorder.record.trial(trial.config["point"]).by_hand and _kill(trial):
                 trial.max_failures = 0
 
     def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
@@ -88,6 +93,11 @@ class StopCallback(tune.Callback):
                 return
             recorder.stopped(point)
         stop.answer(recorder.path, point)
+
+
+def is_of(recorder: Recorder, trial: Any) -> bool:
+    """Whether a Ray trial is of this recorder's sweep; several may run at once."""
+    return bool(trial.config["sweep"] == str(recorder.path))
 
 
 def _kill(trial: Any) -> bool:

@@ -16,7 +16,8 @@ from distill.models.folder import hub_id
 # What serves where nothing is named and the hub answers.
 TEACHER = "google-bert/bert-base-uncased"
 DATA = "nyu-mll/glue"
-SCHEDULERS = ("asha", "none")
+SEARCHES = ("published", "grid", "random", "tpe")
+SCHEDULERS = ("asha", "median", "none")
 RECIPES = ("modern", "published")
 SOURCES = ("hub", "local", "embedded")
 FINETUNING = ("auto", "always", "never")
@@ -33,6 +34,15 @@ class SweepConfig:
         source: Where teacher, student and data come from; None takes what is named, then the hub, then what is
             embedded.
         finetune_teacher: Whether the teacher is trained here; "auto" leaves one alone that was trained for the task.
+        sizes: Layer counts of several students, each swept in a folder of its own; then `layers` is None.
+        select_on: Which rows choose epoch and configuration: "dev", or "train-holdout:SHARE".
+        confirm: "3x5": the best 3 again with 5 fresh seeds when the search has ended.
+        gpus_per_trial: A number, or "auto" for a share measured on the device.
+        time_budget: Such as "90m"; None is unlimited.
+        cache_gb: Largest size of the teacher's hidden states and attention scores on disk, in 1e9 bytes.
+        artifacts_gb: Size that the store is kept below; None is unlimited.
+        address: Of a running Ray cluster; None starts Ray on this machine.
+        storage: Any fsspec path that every node reaches; None where all see this machine's folders.
         settings: `--set`: hyper-parameters of method or training, each with the values to run.
         teacher_settings: `--teacher-set`: numbers of the teacher's own training.
         command: The arguments as typed.
@@ -44,6 +54,7 @@ class SweepConfig:
     space: str | None = None
     source: str | None = None
     layers: int | None = None
+    sizes: tuple[int, ...] = ()
     teacher: str | None = None
     student: str | None = None
     student_layers: tuple[int, ...] | None = None
@@ -54,12 +65,19 @@ class SweepConfig:
     trials: int | None = None
     seed: int = 0
     baseline: bool = True
+    select_on: str = "dev"
+    confirm: str | None = None
+    search: str = "grid"
     scheduler: str = "asha"
-    grace: int = 1
+    grace: float = 1.0
     reduction_factor: int | None = None
     cpus_per_trial: float = 1.0
-    gpus_per_trial: float | None = None
+    gpus_per_trial: float | str | None = None
     max_concurrent: int | None = None
+    time_budget: str | None = None
+    max_failures: int | None = None
+    max_consecutive_failures: int = 5
+    cache_gb: float = 8.0
     finetune_teacher: str = "auto"
     teacher_lr: float | None = None
     teacher_epochs: int | None = None
@@ -68,9 +86,22 @@ class SweepConfig:
     keep_students: int = 3
     out: str | None = None
     artifacts: str | None = None
+    artifacts_gb: float | None = None
+    address: str | None = None
+    storage: str | None = None
     settings: dict[str, list[Any]] = field(default_factory=dict)
     teacher_settings: dict[str, Any] = field(default_factory=dict)
     command: tuple[str, ...] = ()
+
+    @property
+    def gpu_share(self) -> float | None:
+        """`gpus_per_trial` as a number; None where it is to be found out, NaN where it is neither."""
+        if self.gpus_per_trial in (None, "auto"):
+            return None
+        try:
+            return float(str(self.gpus_per_trial))
+        except ValueError:
+            return math.nan
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for the record."""
@@ -113,6 +144,12 @@ def from_namespace(values: dict[str, Any], command: list[str]) -> SweepConfig:
         teacher_settings[name] = listed[0]
     for name in ("resume", "dry_run", "allow_changed"):
         values.pop(name, None)
+    with contextlib.suppress(KeyError, ValueError):
+        # "auto", and what is no number, stays a text.
+        values["gpus_per_trial"] = float(values["gpus_per_trial"])
+    if isinstance(values.get("layers"), str):
+        values |= _sizes("--layers", values.pop("layers"))
+        merged.pop("sizes", None)
     if isinstance(values.get("student_layers"), str):
         values["student_layers"] = _layers(values["student_layers"])
     values = {**merged, **values}
@@ -128,6 +165,15 @@ def from_namespace(values: dict[str, Any], command: list[str]) -> SweepConfig:
     )
     check(config)
     return config
+
+
+def _sizes(flag: str, text: str) -> dict[str, Any]:
+    """`layers` of one student, or `sizes` of several."""
+    try:
+        found = tuple(dict.fromkeys(int(part) for part in text.split(",")))
+    except ValueError:
+        raise UserError(f"{flag} {text} is neither a number of layers nor a list such as 2,3,4,6.") from None
+    return {"layers": found[0], "sizes": ()} if len(found) == 1 else {"layers": None, "sizes": found}
 
 
 def _assignments(flag: str, texts: list[str]) -> dict[str, list[Any]]:
@@ -164,7 +210,8 @@ def read_config(file: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"--config {file} must hold options as NAME: VALUE.")
     content.pop("schema", None)
-    options = {f.name: f for f in fields(SweepConfig) if f.name not in {"settings", "teacher_settings", "command"}}
+    hidden = {"settings", "teacher_settings", "command", "sizes"}
+    options = {f.name: f for f in fields(SweepConfig) if f.name not in hidden}
     found: dict[str, Any] = {}
     for name, value in content.items():
         key = str(name).replace("-", "_")
@@ -178,7 +225,9 @@ def read_config(file: str) -> dict[str, Any]:
             found["teacher_settings"] = {str(n): v for n, v in value.items()}
         elif key in options:
             # Nothing after the colon leaves the option at its default.
-            if value is not None:
+            if value is not None and key == "layers" and isinstance(value, list):
+                found |= _sizes(f"--config {file}: layers", ",".join(map(str, value)))
+            elif value is not None:
                 found[key] = _typed(key, value, file)
         else:
             raise UserError(
@@ -193,6 +242,8 @@ def _typed(name: str, value: Any, file: str) -> Any:
     if name == "student_layers":
         return _layers(",".join(map(str, value)) if isinstance(value, list) else str(value))
     expected: tuple[type, ...] = (str,)
+    if name == "gpus_per_trial" and value == "auto":
+        return value
     if kind.startswith("bool"):
         expected = (bool,)
     elif kind.startswith("int"):
@@ -225,8 +276,9 @@ def check(config: SweepConfig) -> None:
         "layers": 1,
         "epochs": 1,
         "trials": 1,
-        "grace": 1,
         "reduction_factor": 2,
+        "max_failures": 1,
+        "max_consecutive_failures": 1,
         "max_concurrent": 1,
         "max_train_rows": 2,
         "teacher_epochs": 1,
@@ -243,13 +295,22 @@ def check(config: SweepConfig) -> None:
             raise UserError(f"--{name.replace('_', '-')} {seed} is too large; the largest is {_LARGEST_SEED}.")
     if not 0 < config.cpus_per_trial < math.inf:
         raise UserError(f"--cpus-per-trial {config.cpus_per_trial:g} must be a number above 0.")
-    if config.gpus_per_trial is not None and not 0 <= config.gpus_per_trial < math.inf:
-        raise UserError(f"--gpus-per-trial {config.gpus_per_trial:g} must be 0 or a number above it.")
+    if (share := config.gpu_share) is not None and not 0 <= share < math.inf:
+        raise UserError(f"--gpus-per-trial {config.gpus_per_trial} must be 0 or a number above it, or auto.")
+    if not 0 <= config.cache_gb < math.inf:
+        raise UserError(f"--cache-gb {config.cache_gb:g} must be 0 or a number above it.")
+    if config.artifacts_gb is not None and not 0 < config.artifacts_gb < math.inf:
+        raise UserError(f"--artifacts-gb {config.artifacts_gb:g} must be a number above 0.")
+    if not 0 < config.grace < math.inf:
+        raise UserError(f"--grace {config.grace:g} must be a number of epochs above 0.")
+    if any(size < 1 for size in config.sizes):
+        raise UserError(f"--layers {','.join(map(str, config.sizes))}: the least is 1.")
     if config.teacher_lr is not None and not 0 < config.teacher_lr < 1:
         raise UserError(f"--teacher-lr {config.teacher_lr:g} must lie between 0 and 1.")
     if config.student and (config.student_layers or config.student_init):
         raise UserError("--student names a whole encoder; --student-layers and --student-init shape a truncated one.")
     words = {
+        "search": SEARCHES,
         "scheduler": SCHEDULERS,
         "student_init": STUDENT_INITS,
         "recipe": RECIPES,

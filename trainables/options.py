@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import NoReturn
 
-from trainables.config import DATA, FINETUNING, RECIPES, SCHEDULERS, SOURCES, STUDENT_INITS, TEACHER
+from trainables.config import DATA, FINETUNING, RECIPES, SCHEDULERS, SEARCHES, SOURCES, STUDENT_INITS, TEACHER
 
 
 class Parser(argparse.ArgumentParser):
@@ -29,9 +29,9 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument("--task", metavar="NAME", help="a task of GLUE, such as cola or rte (default: cola)")
     what.add_argument(
         "--layers",
-        type=int,
         metavar="N",
-        help="layers of the student; needed unless --student or --student-layers says it",
+        help="layers of the student, or several such as 2,3,4,6, each swept; needed unless "
+        "--student or --student-layers says it",
     )
     what.add_argument(
         "--recipe", choices=RECIPES, help="the method as one would train it today, or as published (default: modern)"
@@ -81,8 +81,15 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         help="epochs of a full trial (default: the grid's, 10 for emd; 4 on made-up data)",
     )
-    engine.add_argument("--scheduler", choices=SCHEDULERS, help="early stopping (default: asha)")
-    engine.add_argument("--grace", type=int, metavar="EPOCHS", help="first rung of ASHA (default: 1)")
+    engine.add_argument(
+        "--search",
+        choices=SEARCHES,
+        help="which points: the published ones, the grid, random draws around it, or Optuna's TPE (default: grid)",
+    )
+    engine.add_argument("--scheduler", metavar="|".join(SCHEDULERS), help="early stopping (default: asha)")
+    engine.add_argument(
+        "--grace", type=float, metavar="EPOCHS", help="no stop before so many epochs, fractions allowed (default: 1)"
+    )
     engine.add_argument(
         "--reduction-factor",
         type=int,
@@ -94,12 +101,34 @@ def parser() -> argparse.ArgumentParser:
     )
     engine.add_argument(
         "--gpus-per-trial",
-        type=float,
-        metavar="N",
-        help="GPUs of one trial, fractions allowed (default: 1 where there is one)",
+        metavar="N|auto",
+        help="GPUs of one trial, fractions allowed; auto measures what a trial needs (default: 1 where there is one)",
     )
     engine.add_argument(
         "--max-concurrent", type=int, metavar="N", help="run at most N trials at once (default: as many as fit)"
+    )
+    engine.add_argument(
+        "--select-on",
+        metavar="dev|train-holdout:SHARE",
+        help="rows that choose epoch and configuration; held-out training rows leave dev for one last look "
+        "(default: dev)",
+    )
+    engine.add_argument(
+        "--confirm", metavar="3x5", help="run the best 3 again with 5 fresh seeds, beside ft and kd, when all is done"
+    )
+    budgets = root.add_argument_group("budgets and cluster")
+    add_budget_options(budgets)
+    budgets.add_argument(
+        "--cache-gb",
+        type=float,
+        metavar="GB",
+        help="keep the teacher's hidden states and attention scores on disk if they fit (default: 8)",
+    )
+    budgets.add_argument(
+        "--artifacts-gb", type=float, metavar="GB", help="remove unused artifacts, oldest first, to stay below GB"
+    )
+    budgets.add_argument(
+        "--storage", metavar="URI", help="fsspec path for checkpoints, journal and report that all nodes reach"
     )
     place = root.add_argument_group("record")
     place.add_argument("--out", metavar="DIR", help="folder of this sweep (default: a new one in sweeps/)")
@@ -110,6 +139,16 @@ def parser() -> argparse.ArgumentParser:
     )
     place.add_argument("--dry-run", action="store_true", help="print the plan and stop")
     return root
+
+
+def add_budget_options(group: argparse._ArgumentGroup) -> None:
+    """Limits that every session of a sweep may set anew."""
+    group.add_argument("--time-budget", metavar="TIME", help="stop after so long, such as 90m or 8h; resumable")
+    group.add_argument("--max-failures", type=int, metavar="N", help="stop when N points have failed")
+    group.add_argument(
+        "--max-consecutive-failures", type=int, metavar="N", help="stop when N points fail in a row (default: 5)"
+    )
+    group.add_argument("--address", metavar="HOST:PORT|auto", help="a running Ray cluster (default: this machine)")
 
 
 Group = argparse._ArgumentGroup | argparse.ArgumentParser

@@ -70,7 +70,7 @@ def make_with_rows(config: SweepConfig, machine: resources.Machine | None = None
     _check_fit(method, points, student, models)
     if config.scheduler == "none" and (config.reduction_factor is not None or config.grace != 1):
         notices.append("--grace and --reduction-factor play no part with --scheduler none.")
-    allotted = resources.allot(machine, config.cpus_per_trial, config.gpus_per_trial, config.max_concurrent)
+    allotted = resources.allot(machine, config.cpus_per_trial, config.gpu_share, config.max_concurrent)
     numerics = resources.numerics(machine, allotted)
     plan = {
         **shared_part(config, models, training, numerics, machine.cpus, method),

@@ -76,6 +76,11 @@ class Trial:
         return self.point["origin"] == "baseline"
 
     @property
+    def confirms(self) -> bool:
+        """Whether it is one of the runs that try the winners again with fresh seeds."""
+        return self.point.get("phase") == "confirm"
+
+    @property
     def best(self) -> dict[str, Any] | None:
         """The best evaluation, the earliest among equals; None before the first finite one."""
         finite = [row for _, row in sorted(self.evaluations.items()) if row["value"] is not None]
@@ -116,13 +121,19 @@ class Trial:
 
 @dataclass
 class Record:
-    """A sweep as its folder tells it."""
+    """A sweep as its folder tells it.
+
+    Attributes:
+        trials: Of the search, in the order of the plan.
+        confirming: Those that try the winners again with fresh seeds; no ranking of the search counts them.
+    """
 
     path: Path
     header: dict[str, Any]
     prepared: dict[str, Any] | None
     trials: dict[str, Trial]
     rows: list[dict[str, Any]] = field(default_factory=list)
+    confirming: dict[str, Trial] = field(default_factory=dict)
 
     @property
     def plan(self) -> dict[str, Any]:
@@ -132,9 +143,21 @@ class Record:
     def sessions(self) -> int:
         return sum(row["kind"] == "session" for row in self.rows)
 
+    def trial(self, id: str) -> Trial:
+        """A trial of the search or of the confirming runs.
+
+        Raises:
+            KeyError: There is none.
+        """
+        return self.trials[id] if id in self.trials else self.confirming[id]
+
+    def everything(self) -> list[Trial]:
+        """Trials of the search, then the confirming ones."""
+        return [*self.trials.values(), *self.confirming.values()]
+
     def unfinished(self) -> list[Trial]:
         """Trials still to run, in the order of the plan."""
-        return [trial for trial in self.trials.values() if trial.state not in FINISHED]
+        return [trial for trial in self.everything() if trial.state not in FINISHED]
 
     def best_trial(self, baseline: bool = False) -> Trial | None:
         """Highest score among the distilled (or the baseline) trials, the earliest in the plan among equals."""
@@ -152,10 +175,14 @@ class Record:
             UserError: A point is there already.
         """
         for point in points:
-            if point["id"] in self.trials:
+            if point["id"] in self.trials or point["id"] in self.confirming:
                 raise UserError(f"{self.path / ROWS} adds point {point['id']}, which is there already.")
-            self.header["plan"]["points"].append(point)
-            self.trials[point["id"]] = Trial(point=point, folder=self.path / TRIALS / point["id"])
+            trial = Trial(point=point, folder=self.path / TRIALS / point["id"])
+            if trial.confirms:
+                self.confirming[trial.id] = trial
+            else:
+                self.header["plan"]["points"].append(point)
+                self.trials[trial.id] = trial
 
     def apply(self, row: dict[str, Any]) -> None:
         """Fold one row in.
@@ -164,11 +191,11 @@ class Record:
             UserError: The row names a point that the plan does not have, or adds one that it has.
         """
         self.rows.append(row)
-        if row["kind"] == "extend":
+        if "points" in row:
             self.add(row["points"])
-        if row["kind"] in ("session", "extend"):
+        if "point" not in row:
             return
-        trial = self.trials.get(row["point"])
+        trial = self.trials.get(row["point"]) or self.confirming.get(row["point"])
         if trial is None:
             raise UserError(f"{self.path / ROWS} names point {row['point']}, which {SWEEP} does not list.")
         if row["kind"] == "state":

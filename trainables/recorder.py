@@ -108,7 +108,7 @@ class Recorder:
 
     def _settle(self) -> None:
         """Close trials whose last row ends them but whose closing row was lost to a kill."""
-        for trial in self.record.trials.values():
+        for trial in self.record.everything():
             if trial.state == RUNNING:
                 self._close_if_due(trial)
 
@@ -125,7 +125,7 @@ class Recorder:
             UserError: The plan has one of them.
         """
         for point in points:
-            if point["id"] in self.record.trials:
+            if any(point["id"] == trial.id for trial in self.record.everything()):
                 raise UserError(f"{self.path} has a point {point['id']} already.")
         self._append({"kind": "extend", "points": points, "argv": arguments})
         self.study.catch_up()
@@ -138,7 +138,7 @@ class Recorder:
         """
         before = (self.record.prepared or {}).get("teacher", {}).get("content")
         content = facts["teacher"]["content"]
-        if before not in (None, content) and any(trial.evaluations for trial in self.record.trials.values()):
+        if before not in (None, content) and any(trial.evaluations for trial in self.record.everything()):
             raise UserError(
                 f"--resume: the teacher is no longer the one this sweep began with ({before[:12]}…, now "
                 f"{content[:12]}…): its artifact was lost and made anew; start a new sweep."
@@ -147,7 +147,7 @@ class Recorder:
         self.record.prepared = facts
 
     def started(self, point: str, attempt: int) -> None:
-        trial = self.record.trials[point]
+        trial = self.record.trial(point)
         if trial.state in FINISHED:
             return
         self._state(trial, RUNNING, attempt=attempt)
@@ -159,7 +159,7 @@ class Recorder:
         A value that is already there (a retry replays what followed its checkpoint) is not judged again; where it
         differs from the recorded one, a determinism fault is recorded.
         """
-        trial = self.record.trials[point]
+        trial = self.record.trial(point)
         number = int(result["evaluation"])
         if trial.state in FINISHED:
             return True
@@ -178,7 +178,7 @@ class Recorder:
             if trial.evaluations[number]["value"] != value:
                 self._append({**row, "replay": True}, trial)
             return self._close_if_due(trial)
-        if self.ladder is not None and not trial.is_baseline and number < self.evaluations:
+        if self.ladder is not None and not (trial.is_baseline or trial.confirms) and number < self.evaluations:
             decision = self.ladder.judge(point, row["epoch"], _worst_if_none(value))
             row["decision"] = decision.as_dict() if decision else None
         self._append(row, trial)
@@ -186,13 +186,13 @@ class Recorder:
         return self._close_if_due(trial)
 
     def failed(self, point: str, cause: str) -> None:
-        trial = self.record.trials[point]
+        trial = self.record.trial(point)
         if trial.state not in FINISHED:
             self._close(trial, FAIL, cause)
 
     def stopped(self, point: str) -> None:
         """A person stops a trial, whether it runs or waits; the student of its best evaluation stays eligible."""
-        trial = self.record.trials[point]
+        trial = self.record.trial(point)
         if trial.state not in FINISHED:
             self._close(trial, PRUNED, BY_HAND)
 
@@ -253,9 +253,9 @@ class Recorder:
         The baseline's student and the `keep_students` best stay.
         """
         kept = int(self.record.plan["keep_students"])
-        finished = [t for t in self.record.trials.values() if t.state in FINISHED]
+        finished = [t for t in self.record.everything() if t.state in FINISHED]
         ranked = sorted(
-            (t for t in finished if not t.is_baseline and t.score is not None),
+            (t for t in finished if not (t.is_baseline or t.confirms) and t.score is not None),
             key=lambda t: -(t.score or 0.0),
         )
         losers = {t.id for t in ranked[kept:]} | {t.id for t in finished if t.score is None}

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from trainables.recorder import Recorder
 
 INTERRUPTED, FAILED = 130, 1
+# What concerns one session and not the plan.
+SESSION_OPTIONS = ("time_budget", "max_failures", "max_consecutive_failures", "address")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -78,7 +80,7 @@ def _start(values: dict[str, Any], typed: list[str]) -> int:
 
 
 def _resume(values: dict[str, Any]) -> int:
-    others = sorted(set(values) - {"resume", "allow_changed"})
+    others = sorted(set(values) - {"resume", "allow_changed", *SESSION_OPTIONS})
     if others:
         raise UserError(
             f"--resume continues a sweep as it was planned; --{others[0].replace('_', '-')} cannot change it. "
@@ -142,7 +144,7 @@ def drive(recorder: Recorder, data: TaskData, arguments: list[str]) -> int:
             recorder.prepared(prepare(recorder.record.header, data, say, engine.stop_requested))
             with progress.make(recorder.record) as view:
                 recorder.listeners.append(view)
-                engine.run(recorder, trial)
+                engine.run([recorder], trial)
                 recorder.listeners.remove(view)
             ray.shutdown()
             if reason := engine.halted():

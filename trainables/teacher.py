@@ -135,7 +135,7 @@ def _resolve(config: SweepConfig) -> Job:
     head = method.head(config.recipe)
     check_head(head, models.teacher.model_type, "--teacher")
     machine = resources.detect()
-    allotted = resources.allot(machine, config.cpus_per_trial, config.gpus_per_trial, config.max_concurrent)
+    allotted = resources.allot(machine, config.cpus_per_trial, config.gpu_share, config.max_concurrent)
     return Job(config, rates, epochs, models, training, head, machine, allotted)
 
 

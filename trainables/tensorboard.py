@@ -176,10 +176,10 @@ class CurveCallback(TBXLoggerCallback):
                 Curve(record, trial).end()
 
     def _start(self, trial: Any) -> None:
-        # A retry goes on with the curve that is open.
-        if trial not in self._trial_writer:
+        # A retry goes on with the curve that is open; several sweeps may run at once.
+        if trial.config["sweep"] == str(self._recorder.path) and trial not in self._trial_writer:
             record = self._recorder.record
-            self._trial_writer[trial] = Curve(record, record.trials[trial.config["point"]])
+            self._trial_writer[trial] = Curve(record, record.trial(trial.config["point"]))
 
     def _try(self, action: Callable[[], None]) -> None:
         """After a first failure nothing is written any more in this session; the record has all of it."""

@@ -99,7 +99,7 @@ class _Work:
 
     def __init__(self, sweep: Path, point: str) -> None:
         record = read(sweep)
-        plan, prepared, spec = record.plan, record.prepared, record.trials[point].point
+        plan, prepared, spec = record.plan, record.prepared, record.trial(point).point
         assert prepared is not None
         self.folder = sweep / TRIALS / point
         self.rows: list[dict[str, Any]] = []

@@ -145,6 +145,11 @@ def test_files_that_can_not_be_read(tmp_path: Path) -> None:
         "--set lr=,",
         "--student x --student-layers 1,2",
         "--student x --student-init teacher",
+        "--layers four",
+        "--layers 2,0",
+        "--scheduler bohb",
+        "--gpus-per-trial some",
+        "--cache-gb -1",
     ],
 )
 def test_bad_values_name_their_flag(arguments: str) -> None:
@@ -155,7 +160,7 @@ def test_bad_values_name_their_flag(arguments: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("arguments", ["--layers four", "--scheduler bohb", "--no-such-flag", "--layers"])
+@pytest.mark.parametrize("arguments", ["--search bohb", "--no-such-flag", "--layers"])
 def test_what_the_parser_refuses_is_one_line_and_code_2(arguments: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         asked(*arguments.split())

@@ -49,7 +49,7 @@ def run(sweep: Recorder, **faults: tuple[str, float]) -> list[str]:
     (sweep.path / FAULTS).write_text(json.dumps(faults))
     engine.catch_signals(said.append)
     sweep.session([])
-    engine.run(sweep, curve)
+    engine.run([sweep], curve)
     return said
 
 
