@@ -53,6 +53,7 @@ class Trial:
         evaluations: Rows of kind "evaluation" by their 1-based number, each the first recorded.
         cause: Why a FAIL failed; `BY_HAND` where a person stopped the trial; else None.
         faults: Replayed values that differed from the recorded ones.
+        metric: Name of the task's metric.
     """
 
     point: dict[str, Any]
@@ -62,6 +63,7 @@ class Trial:
     cause: str | None = None
     attempts: int = 0
     faults: list[dict[str, Any]] = field(default_factory=list)
+    metric: str = ""
 
     @property
     def id(self) -> str:
@@ -92,9 +94,21 @@ class Trial:
 
     @property
     def score(self) -> float | None:
-        """Best dev evaluation; the student of the trial is the checkpoint of that evaluation."""
+        """Best evaluation on the rows that choose; the student of the trial is the checkpoint of that evaluation."""
         best = self.best
         return None if best is None else float(best["value"])
+
+    @property
+    def reported(self) -> float | None:
+        """What that student scores on dev: the number for people, and no decision reads it.
+
+        The score itself where dev is what chooses; None where there is none, or it is not finite.
+        """
+        best = self.best
+        if best is None or best.get("reported") is None:
+            return self.score
+        value = best["reported"].get(self.metric)
+        return None if value is None else float(value)
 
     @property
     def seconds(self) -> float:
@@ -115,7 +129,14 @@ class Trial:
         return None
 
     def predictions(self, which: str = "best") -> Path:
-        """Path of the dev predictions (`logits` [n, C], `labels` [n]) of the best or last evaluation."""
+        """Path of predictions (`logits` [n, C], `labels` [n]) that the trial saved.
+
+        Args:
+            which: "best" or "last" evaluation, on the rows that choose; "report" is the best evaluation on dev, the
+                same file as "best" where dev is what chooses.
+        """
+        if which == "report" and (self.best is None or self.best.get("reported") is None):
+            which = "best"
         return self.folder / f"predictions-{which}.npz"
 
 
@@ -138,6 +159,12 @@ class Record:
     @property
     def plan(self) -> dict[str, Any]:
         return dict(self.header["plan"])
+
+    @property
+    def held_out(self) -> int:
+        """How many held-out training rows choose epoch and configuration; 0 where dev does."""
+        found = self.header["plan"].get("select_on") or {}
+        return int(found["rows"]) if found.get("kind") == "train-holdout" else 0
 
     @property
     def sessions(self) -> int:
@@ -177,7 +204,8 @@ class Record:
         for point in points:
             if point["id"] in self.trials or point["id"] in self.confirming:
                 raise UserError(f"{self.path / ROWS} adds point {point['id']}, which is there already.")
-            trial = Trial(point=point, folder=self.path / TRIALS / point["id"])
+            folder, metric = self.path / TRIALS / point["id"], str(self.header["plan"].get("metric", ""))
+            trial = Trial(point=point, folder=folder, metric=metric)
             if trial.confirms:
                 self.confirming[trial.id] = trial
             else:

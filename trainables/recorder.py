@@ -32,6 +32,9 @@ from trainables.record import (
 from trainables.rungs import Ladder
 from trainables.study import Study, cut_torn_line
 
+# What an evaluation's row takes over from the worker's report as it is.
+_CARRIED = ("stage", "metrics", "reported", "terms", "seconds", "steps", "lr")
+
 Listener = Callable[[str, Trial, dict[str, Any]], None]
 
 
@@ -170,7 +173,7 @@ class Recorder:
             "evaluation": number,
             "epoch": float(result["epoch"]),
             "value": value,
-            **{name: _plain(result.get(name)) for name in ("stage", "metrics", "terms", "seconds", "steps", "lr")},
+            **{name: _plain(result.get(name)) for name in _CARRIED},
             "decision": None,
             "attempt": trial.attempts,
         }
