@@ -68,5 +68,5 @@ def test_the_page_names_what_a_sweep_prints() -> None:
     from trainables.engine import worker_name
 
     page = PAGE.read_text(encoding="utf-8")
-    assert f"`{worker_name({'method': 'emd', 'task': 'cola', 'layers': 4})}`" in page
+    assert f"`{worker_name([{'method': 'emd', 'task': 'cola', 'layers': 4}])}`" in page
     assert record.JOURNAL in page

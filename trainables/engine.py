@@ -77,7 +77,7 @@ def run(recorders: Sequence[Recorder], function: Callable[[dict[str, Any]], None
     """Run every unfinished point of one or several sweeps at once.
 
     Args:
-        recorders: Open for writing; the plan of the first says how many trials run at once.
+        recorders: Open for writing; as many trials run at once as the largest of their plans says.
         function: Trains one point given its config and reports through `ray.tune.report`; a stand-in with tabulated
             curves serves in tests.
     """
@@ -103,7 +103,7 @@ def run(recorders: Sequence[Recorder], function: Callable[[dict[str, Any]], None
     def named(config: dict[str, Any]) -> None:
         function(config)
 
-    named.__name__ = named.__qualname__ = worker_name(first.record.plan)
+    named.__name__ = named.__qualname__ = worker_name([recorder.record.plan for recorder in recorders])
     tuner = tune.Tuner(
         tune.with_resources(named, lambda config: tune.PlacementGroupFactory([dict(config["resources"])])),
         tune_config=tune.TuneConfig(
@@ -111,7 +111,7 @@ def run(recorders: Sequence[Recorder], function: Callable[[dict[str, Any]], None
             mode="max",
             # The searcher says when there are no more.
             num_samples=-1,
-            max_concurrent_trials=first.record.plan["resources"]["max_concurrent"],
+            max_concurrent_trials=max(recorder.record.plan["resources"]["max_concurrent"] for recorder in recorders),
             search_alg=PointSearcher(recorders),
             scheduler=PointScheduler({str(recorder.path): recorder for recorder in recorders}),
             reuse_actors=True,
@@ -134,9 +134,10 @@ def run(recorders: Sequence[Recorder], function: Callable[[dict[str, Any]], None
     tuner.fit()
 
 
-def worker_name(plan: dict[str, Any]) -> str:
-    """Method, task and size, such as `emd_cola_4L`: how Ray's dashboard names the actors."""
-    return f"{plan['method']}_{plan['task']}_{plan['layers']}L".replace("-", "_")
+def worker_name(plans: Sequence[dict[str, Any]]) -> str:
+    """Methods, task and sizes, such as `emd_cola_4L` or `emd_cola_2_4L`: how Ray's dashboard names the actors."""
+    methods, tasks, layers = (dict.fromkeys(str(plan[name]) for plan in plans) for name in ("method", "task", "layers"))
+    return "_".join([*methods, *tasks, *layers]).replace("-", "_") + "L"
 
 
 def trial_name(trial: Any) -> str:

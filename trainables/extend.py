@@ -67,7 +67,7 @@ def _run(asked: dict[str, Any], typed: list[str]) -> int:
         recorder.close()
         say(f"Run them with: python -m trainables.sweep --resume {folder}")
         return 0
-    return drive(recorder, data, ["--resume", str(folder)])
+    return drive([recorder], data, ["--resume", str(folder)])
 
 
 def _points(record: Record, asked: dict[str, Any]) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ import contextlib
 import heapq
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -13,6 +14,8 @@ from trainables.record import BY_HAND, COMPLETE, FAIL, FINISHED, PRUNED, RUNNING
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from trainables.progress_family import PlainFamily
 
 _ROWS = 12
 
@@ -185,6 +188,11 @@ class LiveProgress(AbstractContextManager["LiveProgress"]):
         return Group(Text(f"{plan['method_title']} on {plan['task']}, {plan['layers']} layers"), *lines, table)
 
 
-def make(record: Record) -> PlainProgress | LiveProgress:
-    """The live view where standard output is a terminal, else plain lines."""
-    return LiveProgress(record) if sys.stdout.isatty() else PlainProgress(record)
+def make(records: Sequence[Record]) -> PlainProgress | PlainFamily | LiveProgress:
+    """The live view where standard output is a terminal, else plain lines; of several sweeps all in one."""
+    from trainables.progress_family import LiveFamily, PlainFamily
+
+    terminal = sys.stdout.isatty()
+    if len(records) > 1:
+        return LiveFamily(records) if terminal else PlainFamily(records)
+    return LiveProgress(records[0]) if terminal else PlainProgress(records[0])

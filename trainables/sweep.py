@@ -68,7 +68,7 @@ def _start(values: dict[str, Any], typed: list[str]) -> int:
     existed = out.is_dir()
     recorder = Recorder.create(out, header)
     try:
-        return drive(recorder, data, typed)
+        return drive([recorder], data, typed)
     except UserError:
         # Refused before any trial began (a teacher that cannot teach): the folder holds nothing worth keeping,
         # and would be in the way of the mended command.
@@ -93,7 +93,7 @@ def _resume(values: dict[str, Any]) -> int:
     recorder = Recorder(path)
     done = sum(t.state in ("COMPLETE", "PRUNED", "FAIL") for t in recorder.record.trials.values())
     say(f"Resuming {path}: {done} of {len(recorder.record.trials)} trials are finished.")
-    return drive(recorder, data, ["--resume", values["resume"]])
+    return drive([recorder], data, ["--resume", values["resume"]])
 
 
 def reopened(path: Path, allow_changed: bool, command: str = "--resume") -> TaskData:
@@ -120,8 +120,13 @@ def _new_folder(config: SweepConfig, plan: dict[str, Any]) -> Path:
     return Path("sweeps").absolute() / name
 
 
-def drive(recorder: Recorder, data: TaskData, arguments: list[str]) -> int:
-    """Prepare, run what is missing, report. Whatever happens, the record stays whole and the folder is released."""
+def drive(recorders: Sequence[Recorder], data: TaskData, arguments: list[str], parent: Path | None = None) -> int:
+    """Prepare, run what is missing, report. Whatever happens, the records stay whole and the folders are released.
+
+    Args:
+        recorders: Of one sweep, or of several on the same rows, whose points are run in turn.
+        parent: The folder that holds the sweeps of a family; None for a single sweep.
+    """
     # Ray copies these to its workers; set before it starts.
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     import ray
@@ -131,41 +136,49 @@ def drive(recorder: Recorder, data: TaskData, arguments: list[str]) -> int:
     from trainables.prepare import Interrupted, prepare
     from trainables.trial import trial
 
-    recorder.session(arguments)
-    plan = recorder.record.plan
+    for recorder in recorders:
+        recorder.session(arguments)
+    plan = recorders[0].record.plan
+    folder = parent or recorders[0].path
     started = time.monotonic()
-    say(f"Folder: {recorder.path}")
+    say(f"Folder: {folder}")
     engine.catch_signals(say)
     try:
-        if recorder.record.unfinished():
+        if any(recorder.record.unfinished() for recorder in recorders):
             address = engine.start_ray(plan)
-            name = engine.worker_name(plan)
+            name = engine.worker_name([recorder.record.plan for recorder in recorders])
             say(f"Ray dashboard: {address or 'not available'} (actors {name}; `ray get-auth-token` prints its token)")
-            recorder.prepared(prepare(recorder.record.header, data, say, engine.stop_requested))
-            with progress.make(recorder.record) as view:
-                recorder.listeners.append(view)
-                engine.run([recorder], trial)
-                recorder.listeners.remove(view)
+            for recorder in recorders:
+                if recorder.record.unfinished():
+                    recorder.prepared(prepare(recorder.record.header, data, say, engine.stop_requested))
+            with progress.make([recorder.record for recorder in recorders]) as view:
+                for recorder in recorders:
+                    recorder.listeners.append(view)
+                engine.run(recorders, trial)
+                for recorder in recorders:
+                    recorder.listeners.remove(view)
             ray.shutdown()
             if reason := engine.halted():
                 say(f"Stopped: {reason}.")
         say(f"Time: {(time.monotonic() - started) / 60:.1f} min.")
-        for line in finish(recorder):
-            say(line)
+        for recorder in recorders:
+            for line in finish(recorder):
+                say(line)
     except Interrupted:
         say("Stopped before the first trial.")
     finally:
         ray.shutdown()
-        unfinished = recorder.record.unfinished()
-        recorder.close()
+        unfinished = sum(len(recorder.record.unfinished()) for recorder in recorders)
+        for recorder in recorders:
+            recorder.close()
     if unfinished:
-        say(f"{len(unfinished)} trials are unfinished. Continue with:")
-        say(f"  python -m trainables.sweep --resume {recorder.path}")
+        say(f"{unfinished} trials are unfinished. Continue with:")
+        say(f"  python -m trainables.sweep --resume {folder}")
         return INTERRUPTED
-    if recorder.record.best_trial() is None:
-        say("No configuration reached an evaluation; trials/*/failure.txt say why.")
-        return FAILED
-    return 0
+    without = [recorder.path for recorder in recorders if recorder.record.best_trial() is None]
+    for path in without:
+        say(f"No configuration reached an evaluation; {path.name + '/' if parent else ''}trials/*/failure.txt say why.")
+    return FAILED if without else 0
 
 
 if __name__ == "__main__":

@@ -148,4 +148,4 @@ def test_live_view_outlives_a_row_that_comes_while_it_draws(sweep: Recorder, mon
 
 
 def test_plain_lines_where_there_is_no_terminal(sweep: Recorder) -> None:
-    assert isinstance(progress.make(sweep.record), progress.PlainProgress)
+    assert isinstance(progress.make([sweep.record]), progress.PlainProgress)

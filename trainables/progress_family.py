@@ -1,0 +1,143 @@
+"""Telling people how several sweeps go at once; every line names the sweep by its folder."""
+
+from __future__ import annotations
+
+import heapq
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from trainables.progress import LiveProgress, event_line
+from trainables.record import FAIL, FINISHED, PRUNED, RUNNING, Record, Trial
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_ROWS = 12
+
+
+def seconds_left(records: Sequence[Record]) -> float | None:
+    """Time left as if nothing more were stopped early; None before each open sweep had an evaluation.
+
+    All unfinished trials are laid onto the slots that the sweeps share, each evaluation as long as those of its own
+    sweep on average.
+    """
+    open_ones: list[tuple[bool, float]] = []
+    for record in records:
+        rows = [row for trial in record.everything() for row in trial.evaluations.values()]
+        measured = [row["seconds"] for row in rows if row.get("seconds")]
+        waiting = record.unfinished()
+        if waiting and not measured:
+            return None
+        for trial in waiting:
+            steps = record.plan["evaluations"] - len(trial.evaluations)
+            open_ones.append((trial.state != RUNNING, steps * sum(measured) / len(measured)))
+    slots = [0.0] * max(record.plan["resources"]["max_concurrent"] for record in records)
+    for _, seconds in sorted(open_ones, key=lambda one: one[0]):
+        heapq.heapreplace(slots, slots[0] + seconds)
+    return max(slots)
+
+
+class PlainFamily(AbstractContextManager["PlainFamily"]):
+    """One line per event, with the name of its sweep's folder."""
+
+    def __init__(self, records: Sequence[Record], stream: TextIO | None = None) -> None:
+        self._records = {record.path: record for record in records}
+        self._stream = stream or sys.stdout
+
+    def __call__(self, kind: str, trial: Trial, row: dict[str, Any]) -> None:
+        record = self._records[sweep_of(trial)]
+        line = event_line(kind, trial, row, record)
+        if line is None:
+            return
+        left = seconds_left(list(self._records.values()))
+        tail = f" [at most {max(1, round(left / 60))} min left]" if left and row.get("state") in FINISHED else ""
+        print(f"{time.strftime('%H:%M:%S')} {record.path.name} {line}{tail}", file=self._stream, flush=True)
+
+    def say(self, text: str) -> None:
+        print(text, file=self._stream, flush=True)
+
+    def __exit__(self, *exception: object) -> None:
+        return None
+
+
+class LiveFamily(LiveProgress):
+    """A table with one row a sweep, and one with the trials at work."""
+
+    def __init__(self, records: Sequence[Record], console: Console | None = None) -> None:
+        self._records = {record.path: record for record in records}
+        super().__init__(next(iter(self._records.values())), console)
+
+    def __call__(self, kind: str, trial: Trial, row: dict[str, Any]) -> None:
+        record = self._records[sweep_of(trial)]
+        if row.get("state") in (PRUNED, FAIL) and (line := event_line(kind, trial, row, record)):
+            self._console.print(f"{record.path.name} {line}", highlight=False, markup=False)
+
+    def _draw(self) -> Any:
+        from rich.console import Group
+        from rich.table import Table
+        from rich.text import Text
+
+        records = list(self._records.values())
+        plan = records[0].plan
+        sweeps, running = (Table(box=None, pad_edge=False) for _ in range(2))
+        for name in ("sweep", "finished", "running", "stopped", "failed", plan["metric"], "best"):
+            sweeps.add_column(name, justify="left" if name in ("sweep", "best") else "right")
+        for record in records:
+            sweeps.add_row(*_line(record))
+        for name in ("sweep", "trial", "configuration", "epoch", plan["metric"], "best"):
+            running.add_column(name, justify="right" if name in ("epoch", plan["metric"], "best") else "left")
+        at_work = [(r, t) for r in records for t in r.everything() if t.state == RUNNING]
+        for record, trial in at_work[:_ROWS]:
+            last = trial.last or {}
+            running.add_row(
+                record.path.name,
+                trial.id,
+                trial.point["label"],
+                f"{last.get('epoch', 0):g}/{record.plan['epochs']}",
+                number(last.get("value")),
+                number(trial.score),
+            )
+        parts: list[Any] = [Text(title(records)), sweeps]
+        if (left := seconds_left(records)) is not None:
+            parts.append(Text(f"time left: at most {max(1, round(left / 60))} min"))
+        return Group(*parts, running)
+
+
+def title(records: Sequence[Record]) -> str:
+    """What the sweeps are, as far as they agree, such as "BERT-EMD on cola, 2, 3 and 4 layers"."""
+    names, tasks, layers = (
+        list(dict.fromkeys(str(record.plan[name]) for record in records)) for name in ("method_title", "task", "layers")
+    )
+    return f"{listed(names)} on {listed(tasks)}, {listed(layers)} layers"
+
+
+def listed(words: Sequence[str]) -> str:
+    """ "a", "a and b", "a, b and c"."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
+def sweep_of(trial: Trial) -> Path:
+    """Folder of the sweep that a trial is of."""
+    return trial.folder.parents[1]
+
+
+def number(value: float | None) -> str:
+    """Three decimals; nothing for nothing."""
+    return "" if value is None else f"{value:.3f}"
+
+
+def _line(record: Record) -> list[str]:
+    trials = record.everything()
+    count = {state: sum(t.state == state for t in trials) for state in (RUNNING, PRUNED, FAIL)}
+    best = record.best_trial()
+    return [
+        record.path.name,
+        f"{sum(t.state in FINISHED for t in trials)} of {len(trials)}",
+        *(str(count[state]) for state in (RUNNING, PRUNED, FAIL)),
+        number(best.score if best else None),
+        f"{best.id} ({best.point['label']})" if best else "",
+    ]
