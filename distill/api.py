@@ -159,7 +159,7 @@ def run(
         if known.needs_teacher and teacher is None:
             raise UserError(f"{method} needs a teacher; name a folder, a hub id or a loaded classifier.")
         taught = None if teacher is None else find_model(teacher, "teacher", tokenizer, stack, say)
-        origin, kept = find_student(student, taught, stack, say, tokenizer)
+        origin, kept = find_student(student, taught, stack, say, tokenizer, known.student_layers)
         head = known.head(recipe)
         _check_fit(known, values, training, head, origin, kept, taught)
         # Before hours go into a teacher of a student that would not be trained.

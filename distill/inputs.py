@@ -16,7 +16,7 @@ from distill.arguments import folder_of, whole_number
 from distill.errors import UserError
 from distill.models import embedded
 from distill.models.folder import EncoderFolder, hub_id, inspect
-from distill.models.layers import evenly
+from distill.models.layers import Rule, chosen
 from distill.tasks import registry
 from distill.tasks.base import TaskData
 from distill.tasks.rows import read
@@ -103,8 +103,12 @@ def find_student(
     stack: ExitStack,
     say: Callable[[str], None],
     tokenizer: Any = None,
+    rule: Rule = "evenly",
 ) -> tuple[Encoder, tuple[int, ...] | None]:
     """The encoder that the student starts from, and the layers it keeps of it (None: all).
+
+    Args:
+        rule: Which layers a mere number of them means.
 
     Raises:
         UserError: It does not fit the teacher, or does not exist.
@@ -115,7 +119,7 @@ def find_student(
         if isinstance(given, int):
             if not 1 <= given <= teacher.folder.layers or isinstance(given, bool):
                 raise UserError(f"student={given!r} does not fit a teacher of {teacher.folder.layers} layers.")
-            return teacher, evenly(given, teacher.folder.layers)
+            return teacher, chosen(rule, given, teacher.folder.layers)
         kept = tuple(given)
         if not all(isinstance(layer, int) and 1 <= layer <= teacher.folder.layers for layer in kept) or not kept:
             raise UserError(f"student={list(given)!r} must name layers from 1 to {teacher.folder.layers}.")

@@ -6,7 +6,7 @@ from typing import Any
 
 from distill.errors import UserError
 from distill.methods.base import Method
-from distill.models.layers import evenly
+from distill.models.layers import chosen
 from trainables.config import SweepConfig
 from trainables.models import Models, find_encoder
 
@@ -29,6 +29,8 @@ def resolve_student(config: SweepConfig, method: Method, models: Models) -> tupl
 def _published(config: SweepConfig, method: Method, models: Models) -> tuple[str | None, list[str]]:
     """Hub id of the student that the method was published with; None where layers of the teacher serve instead."""
     assert method.published is not None
+    if not method.published.students:
+        return None, _departures(config, method)
     if config.student_layers or config.student_init:
         return None, ["The student is cut from the teacher, as asked; the published one was another encoder."]
     if models.teacher_origin == "embedded":
@@ -43,6 +45,16 @@ def _published(config: SweepConfig, method: Method, models: Models) -> tuple[str
         )
     named = method.published.students[config.layers]
     return named, [f"No --student was named: the published one serves, {named}."]
+
+
+def _departures(config: SweepConfig, method: Method) -> list[str]:
+    """What to say where a person decides how the student is cut, which the published recipe does too."""
+    if not config.student_layers and not config.student_init:
+        return []
+    usual = {"first": "first", "evenly": "evenly spaced"}[method.student_layers]
+    return [
+        f"The student is cut as asked; the published one has the {usual} layers of the {method.student_inits[0]} encoder."
+    ]
 
 
 def _whole(named: str, config: SweepConfig, models: Models, notices: list[str]) -> tuple[dict[str, Any], list[str]]:
@@ -92,7 +104,7 @@ def _truncated(
     if kept is None:
         if config.layers is None:
             raise UserError("--layers is missing: say how many layers the student has, or name one with --student.")
-        kept = evenly(config.layers, teacher.layers)
+        kept = chosen(method.student_layers, config.layers, teacher.layers)
     elif config.layers is not None and config.layers != len(kept):
         raise UserError(f"--student-layers names {len(kept)} layers, --layers {config.layers}; leave one out.")
     if min(kept) < 1 or max(kept) > teacher.layers:

@@ -36,13 +36,16 @@ def soft_cross_entropy(
         return total * (temperature**2 / divisor)
 
 
-def distillation_kl(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """T² · KL(teacher ‖ student) of the softened distributions, mean over the batch (Hinton et al., 2015).
+def distillation_kl(
+    student: Tensor, teacher: Tensor, temperature: float, reduction: Literal["batchmean", "mean"] = "batchmean"
+) -> Tensor:
+    """T² · KL(teacher ‖ student) of the softened distributions (Hinton et al., 2015).
 
     Args:
         student: logits [B, C].
         teacher: logits [B, C]; no gradient reaches them.
         temperature: T > 0, divides both sets of logits.
+        reduction: "batchmean" divides the sum by B; "mean" by B·C, which is what the PKD code does.
 
     Returns:
         Scalar in float32 (float64 for float64 inputs), 0 where both agree.
@@ -51,18 +54,20 @@ def distillation_kl(student: Tensor, teacher: Tensor, temperature: float) -> Ten
     with no_autocast(student):
         log_student = F.log_softmax(at_least_float32(student) / temperature, dim=-1)
         log_teacher = F.log_softmax(at_least_float32(teacher.detach()) / temperature, dim=-1)
-        divergence = F.kl_div(log_student, log_teacher.to(log_student.dtype), reduction="batchmean", log_target=True)
-        return divergence * temperature**2
+        total = F.kl_div(log_student, log_teacher.to(log_student.dtype), reduction="sum", log_target=True)
+        # Divided here: torch announces that its own "mean" will come to mean the other.
+        divisor = student.numel() if reduction == "mean" else student.shape[0]
+        return total * (temperature**2 / divisor)
 
 
 def prediction_loss(
     student: Tensor,
-    teacher: Tensor,
+    teacher: Tensor | None,
     labels: Tensor | None,
     *,
     alpha: float,
     temperature: float,
-    form: Literal["modern", "published"],
+    form: Literal["modern", "published", "elementwise"],
     regression: bool,
 ) -> dict[str, Tensor]:
     """Soft (teacher) and hard (label) terms of the prediction loss, unweighted.
@@ -72,38 +77,44 @@ def prediction_loss(
 
     Args:
         student: logits [B, C], or [B, 1] or [B] for regression.
-        teacher: logits of the same shape; no gradient reaches them.
+        teacher: logits of the same shape; no gradient reaches them. None is allowed when `alpha` is 0 and leaves
+            the soft term out.
         labels: class indices [B] or gold scores [B]; None is allowed when `alpha` is 1 and leaves the hard
             term out.
         alpha: weight of the soft term in [0, 1].
         temperature: T > 0; regression has none and does not use it.
         form: "modern" takes T²·KL with the mean over the batch as the soft term; "published" takes T² times
-            the soft cross-entropy with the mean over batch and classes (Li et al., 2020, as in its code).
-        regression: both terms are mean squared errors, in either form.
+            the soft cross-entropy with the mean over batch and classes (Li et al., 2020, as in its code);
+            "elementwise" takes T²·KL with that mean (Sun et al., 2019, as in its code).
+        regression: both terms are mean squared errors, in every form.
 
     Returns:
         {"soft": scalar, "hard": scalar}, in float32 or better.
 
     Raises:
-        ValueError: on shapes that disagree, or labels missing although they have a weight.
+        ValueError: on shapes that disagree, or labels or teacher missing although they have a weight.
     """
     if not 0 <= alpha <= 1:
         raise ValueError(f"alpha must lie in [0, 1], not {alpha}")
-    if form not in ("modern", "published"):
+    if form not in ("modern", "published", "elementwise"):
         raise ValueError(f"unknown form of the prediction loss: {form!r}")
     if labels is None and alpha < 1:
         raise ValueError("alpha < 1 gives the labels a weight, but there are no labels")
+    if teacher is None and alpha > 0:
+        raise ValueError("alpha > 0 gives the teacher a weight, but there is no teacher")
     if regression:
-        student, teacher = _flat_scores(student), _flat_scores(teacher)
+        student, teacher = _flat_scores(student), None if teacher is None else _flat_scores(teacher)
     terms: dict[str, Tensor] = {}
     with no_autocast(student):
-        with contextlib.nullcontext() if alpha > 0 else torch.no_grad():
-            if regression:
-                terms["soft"] = _squared_error(student, teacher)
-            elif form == "modern":
-                terms["soft"] = distillation_kl(student, teacher, temperature)
-            else:
-                terms["soft"] = soft_cross_entropy(student, teacher, temperature, "mean")
+        if teacher is not None:
+            with contextlib.nullcontext() if alpha > 0 else torch.no_grad():
+                if regression:
+                    terms["soft"] = _squared_error(student, teacher)
+                elif form == "published":
+                    terms["soft"] = soft_cross_entropy(student, teacher, temperature, "mean")
+                else:
+                    reduction: Literal["batchmean", "mean"] = "batchmean" if form == "modern" else "mean"
+                    terms["soft"] = distillation_kl(student, teacher, temperature, reduction)
         if labels is not None:
             with contextlib.nullcontext() if alpha < 1 else torch.no_grad():
                 if regression:

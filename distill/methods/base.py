@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from distill.errors import UserError
 from distill.models.folder import Head
+from distill.models.layers import Rule
 
 if TYPE_CHECKING:
     from distill.methods.objective import Objective, Setting
@@ -96,6 +97,8 @@ class Stage:
             swept ones can be run once and shared.
         trainable: "all" or prefixes of parameter names of the student that this stage trains.
         reporting: Whether its evaluations are the trial's score; exactly one stage of a method reports.
+        additive: Whether every term is a mean over the rows of a batch, so that parts of a batch, weighted by their
+            rows, give its terms and gradient.
     """
 
     name: str
@@ -103,6 +106,7 @@ class Stage:
     depends_on: tuple[str, ...]
     trainable: tuple[str, ...] = ("all",)
     reporting: bool = True
+    additive: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,8 @@ class Published:
         training: Fields of `Training` that differ from the modern recipe.
         teacher: The teacher's own training: fields of `Training`, `lr`, and `keep` ("best" or "last" epoch).
         head: "own", or "relu" where student and teacher are read through a ReLU on the pooled output.
-        students: Layer count to hub id of the student the method was published with.
+        students: Layer count to hub id of the student the method was published with; empty where that was cut from
+            the teacher's pre-trained encoder, as `Method.student_layers` says.
     """
 
     training: dict[str, Any]
@@ -129,6 +134,7 @@ class Method:
     Attributes:
         needs_teacher: False for undistilled training.
         student_inits: Student initialisations it accepts, its default first.
+        student_layers: Which layers a student that is cut from an encoder keeps where nothing else is said.
         regression: Whether its losses are defined for regression tasks.
         misfit: Given a point's resolved values, the student's and the teacher's shape: why the method cannot run, as
             one sentence with the remedy, or None. The plan asks before anything starts.
@@ -142,6 +148,7 @@ class Method:
     stages: tuple[Stage, ...]
     needs_teacher: bool = True
     student_inits: tuple[str, ...] = ("pretrained", "teacher")
+    student_layers: Rule = "evenly"
     regression: bool = True
     misfit: Callable[[dict[str, Any], Shape, Shape], str | None] = lambda values, student, teacher: None
     published: Published | None = None

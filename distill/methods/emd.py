@@ -240,6 +240,7 @@ METHOD = Method(
     title="BERT-EMD",
     reference="Li et al., BERT-EMD: Many-to-Many Layer Mapping for BERT Compression, EMNLP 2020",
     hyperparameters=_HYPERPARAMETERS,
+    # Not additive: the flow is solved for the mean costs of a whole batch, and each call moves the layer weights.
     stages=(Stage("distill", objective, depends_on=tuple(h.name for h in _HYPERPARAMETERS)),),
     misfit=_misfit,
     published=_PUBLISHED,

@@ -37,6 +37,6 @@ METHOD = Method(
     title="fine-tuning without a teacher",
     reference="Devlin et al., BERT, 2019",
     hyperparameters=(Hyperparameter("lr", "float", 5e-5, "peak learning rate", low=1e-8, high=1.0),),
-    stages=(Stage("finetune", objective, depends_on=("lr",)),),
+    stages=(Stage("finetune", objective, depends_on=("lr",), additive=True),),
     needs_teacher=False,
 )

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 from distill.errors import UserError
+
+Rule = Literal["evenly", "first"]
 
 
 def evenly(student_layers: int, teacher_layers: int) -> tuple[int, ...]:
@@ -19,3 +22,13 @@ def evenly(student_layers: int, teacher_layers: int) -> tuple[int, ...]:
             f"choose 1 to {teacher_layers}."
         )
     return tuple(math.ceil(i * teacher_layers / student_layers) for i in range(1, student_layers + 1))
+
+
+def chosen(rule: Rule, student_layers: int, teacher_layers: int) -> tuple[int, ...]:
+    """1-based layers that a student of `student_layers` keeps of an encoder: spread evenly, or the first ones.
+
+    Raises:
+        UserError: As `evenly`.
+    """
+    even = evenly(student_layers, teacher_layers)
+    return even if rule == "evenly" else tuple(range(1, student_layers + 1))
