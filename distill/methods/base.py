@@ -97,6 +97,9 @@ class Stage:
             swept ones can be run once and shared.
         trainable: "all" or prefixes of parameter names of the student that this stage trains.
         reporting: Whether its evaluations are the trial's score; exactly one stage of a method reports.
+        needs: What the objective takes of the teacher, given a point's resolved values and the recipe: a subset of
+            {"logits", "cls", "hidden", "scores"}; the objective's own `needs` are the same.
+        reads_padding: Whether a recipe's losses read the teacher's values at padded places.
         additive: Whether every term is a mean over the rows of a batch, so that parts of a batch, weighted by their
             rows, give its terms and gradient.
     """
@@ -106,6 +109,8 @@ class Stage:
     depends_on: tuple[str, ...]
     trainable: tuple[str, ...] = ("all",)
     reporting: bool = True
+    needs: Callable[[dict[str, Any], str], frozenset[str]] = lambda params, recipe: frozenset({"logits"})
+    reads_padding: Callable[[str], bool] = lambda recipe: False
     additive: bool = False
 
 
@@ -155,6 +160,16 @@ class Method:
 
     def hyperparameter(self, name: str) -> Hyperparameter | None:
         return next((h for h in self.hyperparameters if h.name == name), None)
+
+    def needs(self, params: dict[str, Any], recipe: str) -> frozenset[str]:
+        """What any of its stages takes of the teacher at a point's resolved values; nothing without a teacher."""
+        if not self.needs_teacher:
+            return frozenset()
+        return frozenset().union(*(stage.needs(params, recipe) for stage in self.stages))
+
+    def reads_padding(self, recipe: str) -> bool:
+        """Whether any of its stages reads the teacher's values at padded places."""
+        return self.needs_teacher and any(stage.reads_padding(recipe) for stage in self.stages)
 
     def head(self, recipe: str) -> Head:
         """Through which student and teacher are read in a recipe."""

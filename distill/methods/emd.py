@@ -46,12 +46,7 @@ def objective(setting: Setting) -> Objective:
     class EarthMover(Objective):
         def __init__(self) -> None:
             super().__init__()
-            self.needs = frozenset(
-                {"logits"}
-                | ({"hidden"} if "hidden" in active or embedding else set())
-                | ({"scores"} if "attention" in active else set())
-            )
-
+            self.needs = _needs(params, setting.recipe)
             self.projection = (
                 nn.Linear(ours.hidden_size, theirs.hidden_size)
                 if published or ours.hidden_size != theirs.hidden_size
@@ -138,6 +133,13 @@ def _compared(params: dict[str, Any]) -> tuple[tuple[str, ...], bool]:
     beta, theta = (params.get(name, 0.0) for name in ("beta", "theta"))
     active = tuple(name for name in ("attention", "hidden") if params.get(name, False) and beta * theta > 0)
     return active, bool(params.get("embedding", False) and beta > 0)
+
+
+def _needs(params: dict[str, Any], recipe: str) -> frozenset[str]:
+    """What is taken of both networks."""
+    active, embedding = _compared(params)
+    hidden = {"hidden"} if "hidden" in active or embedding else set()
+    return frozenset({"logits"} | hidden | ({"scores"} if "attention" in active else set()))
 
 
 def _misfit(params: dict[str, Any], student: Shape, teacher: Shape) -> str | None:
@@ -241,7 +243,16 @@ METHOD = Method(
     reference="Li et al., BERT-EMD: Many-to-Many Layer Mapping for BERT Compression, EMNLP 2020",
     hyperparameters=_HYPERPARAMETERS,
     # Not additive: the flow is solved for the mean costs of a whole batch, and each call moves the layer weights.
-    stages=(Stage("distill", objective, depends_on=tuple(h.name for h in _HYPERPARAMETERS)),),
+    stages=(
+        Stage(
+            "distill",
+            objective,
+            depends_on=tuple(h.name for h in _HYPERPARAMETERS),
+            needs=_needs,
+            # The reference's means run over the padding.
+            reads_padding=lambda recipe: recipe == "published",
+        ),
+    ),
     misfit=_misfit,
     published=_PUBLISHED,
 )

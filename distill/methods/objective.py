@@ -39,11 +39,13 @@ class Outputs:
         logits: [B, C].
         hidden: [L + 1, B, S, d]; index 0 is the embedding output. None unless asked for.
         scores: [L, B, h, S, S], scaled query-key products before mask and softmax. None unless asked for.
+        cls: [L + 1, B, d], the first position of each hidden state. None unless asked for.
     """
 
     logits: Tensor
     hidden: Tensor | None = None
     scores: Tensor | None = None
+    cls: Tensor | None = None
 
 
 class Term(NamedTuple):
@@ -57,7 +59,7 @@ class Objective(nn.Module):
     """A stage's loss. Its own parameters (projections, gates) are trained with the student.
 
     Attributes:
-        needs: What is captured of both networks: a subset of {"logits", "hidden", "scores"}.
+        needs: What is captured of both networks: a subset of {"logits", "cls", "hidden", "scores"}.
         uses_teacher: Whether the teacher is asked at all.
     """
 

@@ -40,7 +40,7 @@ class Capture:
 
     Args:
         model: A sequence classifier on a BERT-like encoder.
-        needs: Subset of {"logits", "hidden", "scores"}.
+        needs: Subset of {"logits", "cls", "hidden", "scores"}.
     """
 
     def __init__(self, model: nn.Module, needs: frozenset[str]) -> None:
@@ -51,12 +51,12 @@ class Capture:
         self._watching = False
         self._model = model
         layers = encoder_layers(model)
-        if "hidden" in needs:
+        if needs & {"cls", "hidden"}:
             base: Any = model.base_model
             # ELECTRA may embed at a smaller width than its layers have.
             embedded = getattr(base, "embeddings_project", base.embeddings)
             for module in (embedded, *layers):
-                self._watch(module, "hidden")
+                self._watch(module, "hidden", first_only="hidden" not in needs)
         if "scores" in needs:
             for layer in layers:
                 block: Any = layer
@@ -64,10 +64,12 @@ class Capture:
                 self._watch(attention.query, "query")
                 self._watch(attention.key, "key")
 
-    def _watch(self, module: nn.Module, name: str) -> None:
+    def _watch(self, module: nn.Module, name: str, first_only: bool = False) -> None:
         def hook(module: nn.Module, inputs: Any, output: Any) -> None:
             if self._watching:
-                self._taken[name].append(output[0] if isinstance(output, tuple) else output)
+                states = output[0] if isinstance(output, tuple) else output
+                # Copied, or the view would keep the whole of it.
+                self._taken[name].append(states[:, 0].clone() if first_only else states)
 
         self._handles.append(module.register_forward_hook(hook))
 
@@ -90,18 +92,21 @@ class Capture:
             self._watching = False
         taken, self._taken = self._taken, {}
         layers, heads = self.shape.layers, self.shape.heads
-        hidden = scores = None
-        if "hidden" in self.needs:
+        hidden = scores = cls = None
+        if self.needs & {"cls", "hidden"}:
             if len(taken["hidden"]) != layers + 1:
                 raise RuntimeError(f"captured {len(taken['hidden'])} hidden states, expected {layers + 1}")
-            hidden = torch.stack(taken["hidden"])
+            states = torch.stack(taken["hidden"])
+            hidden = states if "hidden" in self.needs else None
+            if "cls" in self.needs:
+                cls = states if hidden is None else states[:, :, 0]
         if "scores" in self.needs:
             if len(taken["query"]) != layers or len(taken["key"]) != layers:
                 raise RuntimeError(f"captured {len(taken['query'])} queries, expected {layers}")
             with torch.autocast(logits.device.type, enabled=False):
                 query, key = (self._heads(torch.stack(taken[name]), heads) for name in ("query", "key"))
                 scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
-        return Outputs(logits, hidden, scores)
+        return Outputs(logits, hidden, scores, cls)
 
     @staticmethod
     def _heads(stacked: Tensor, heads: int) -> Tensor:

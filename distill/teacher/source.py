@@ -23,7 +23,7 @@ class TeacherSource(Protocol):
         Args:
             rows: Row numbers of the batch in the training split.
             inputs: `input_ids`, `attention_mask`, `token_type_ids` [B, S].
-            needs: What to give: a subset of {"logits", "hidden", "scores"}.
+            needs: What to give: a subset of {"logits", "cls", "hidden", "scores"}.
         """
         ...
 
