@@ -307,6 +307,10 @@ def check(config: SweepConfig) -> None:
         raise UserError(f"--layers {','.join(map(str, config.sizes))}: the least is 1.")
     if config.teacher_lr is not None and not 0 < config.teacher_lr < 1:
         raise UserError(f"--teacher-lr {config.teacher_lr:g} must lie between 0 and 1.")
+    # Late, because --help must not wait for numpy.
+    from distill.tasks.holdout import parse
+
+    parse(config.select_on)
     if config.student and (config.student_layers or config.student_init):
         raise UserError("--student names a whole encoder; --student-layers and --student-init shape a truncated one.")
     words = {

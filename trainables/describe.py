@@ -6,6 +6,7 @@ from typing import Any
 
 from distill.training.settings import Training, split
 from search_spaces import format_params
+from trainables import select
 
 
 def _steps(plan: dict[str, Any]) -> str:
@@ -33,8 +34,7 @@ def describe(header: dict[str, Any]) -> list[str]:
         f"{_making(teacher)}.",
         f"Student: {student['name']}{'' if student['kept'] else _place(student)}, {plan['layers']} layers × "
         f"{student['hidden_size']}.",
-        f"Data: {plan['data']['source']}, {plan['data']['train_rows']} training rows, {plan['data']['dev_rows']} dev "
-        f"rows, metric {plan['metric_title']}.",
+        f"Data: {plan['data']['source']}, {select.words(plan)}, metric {plan['metric_title']}.",
     ]
     if plan["published"]:
         row = plan["published"]

@@ -17,6 +17,7 @@ from distill.tasks.base import Task, TaskData
 from distill.teacher import ready
 from distill.teacher.recipe import defaults
 from distill.training.settings import TRAINING_FIELDS, Numerics, Training, evaluated, parse
+from trainables import select
 from trainables.config import TEACHER, SweepConfig
 
 # Seconds that the hub may take to answer where nobody asked for it.
@@ -71,6 +72,9 @@ def resolve_models(config: SweepConfig) -> Models:
     if config.max_train_rows and config.max_train_rows < len(data.train):
         notices.append(f"Training on {config.max_train_rows} of {len(data.train)} rows.")
         data = data.limit_train(config.max_train_rows, config.seed)
+    data = select.split(data, config.select_on, config.seed)
+    if data.report is not None and mode == "ready":
+        notices.append(select.UNKNOWN_TEACHER)
     return Models(task, data, teacher, origin, name, data_origin, tuple(notices), found, mode, data_hub)
 
 

@@ -16,7 +16,7 @@ from distill.methods.base import Method, Shape
 from distill.models.folder import check_head
 from distill.tasks.base import Task, TaskData
 from distill.training.settings import Training, split
-from trainables import resources
+from trainables import resources, select
 from trainables.config import SweepConfig
 from trainables.models import Models, check_length, resolve_models, shared_part
 from trainables.points import distributions, find_space, make_points, split_settings
@@ -113,8 +113,10 @@ def make_with_rows(config: SweepConfig, machine: resources.Machine | None = None
             "name": task.name,
             "source": models.data.source,
             "train_rows": len(models.data.train),
-            "dev_rows": len(models.data.dev),
+            "choosing_rows": len(models.data.dev) if models.data.report else None,
+            "dev_rows": len(models.data.reported),
         },
+        "select_on": select.planned(models.data, config.select_on),
         "keep_students": config.keep_students,
     }
     plan["estimate"] = _estimate(plan, models, student)

@@ -13,6 +13,7 @@ from distill.models.folder import Head
 from distill.tasks import registry, tokens
 from distill.tasks import rows as origins
 from distill.tasks.base import Task, TaskData
+from trainables import select
 from trainables.teacher_work import Order, ReadingOrder, Remote, Say, TeacherOrder, find, wait
 
 
@@ -33,7 +34,7 @@ def load_data(config: dict[str, Any], plan: dict[str, Any]) -> TaskData:
     data = origins.read(registry.get(plan["task"]), plan["data"]["origin"], config["data_dir"], hub.get("revision"))
     if config["max_train_rows"] and config["max_train_rows"] < len(data.train):
         data = data.limit_train(config["max_train_rows"], config["seed"])
-    return data
+    return select.split(data, config.get("select_on", "dev"), config["seed"])
 
 
 def prepare(
@@ -74,6 +75,7 @@ def prepare(
             "chance": verdict["chance"],
             "score": made.read["score"],
             "own_score": own["score"],
+            "report": select.teacher_on_dev(own, made.read, made.reading),
             **{name: own[name] for name in ("content", "parameters", "layers", "hidden_size", "curve", "seconds")},
         },
         "student": _student(plan, made.folder, task),
@@ -81,7 +83,7 @@ def prepare(
             "path": str(made.rows),
             "key": made.rows.name,
             "train_rows": len(data.train),
-            "dev_rows": len(data.dev),
+            "dev_rows": len(data.reported),
             "fingerprint": header["fingerprint"]["data"],
             "majority": _majority(task, data),
             "mean_tokens": Store(plan["artifacts"]).facts(made.rows)["train"]["mean_tokens"],
@@ -226,7 +228,7 @@ def _carry_out(order: Order, say: Say, stopped: Callable[[], bool] | None) -> Pa
 def check_teacher(
     plan: dict[str, Any], own: dict[str, Any], read: dict[str, Any], head: Head, dev_rows: int, say: Say
 ) -> None:
-    """Tell the teacher's dev score as the trials read it, and refuse one that cannot teach.
+    """Tell the teacher's score as the trials read it, on the rows that choose, and refuse one that cannot teach.
 
     Args:
         own: Facts of the teacher.
@@ -242,7 +244,7 @@ def check_teacher(
     before = f"{own['score']:.3f} as it was fine-tuned and, read as the trials do ({how}), " if how else ""
     say(
         f"Teacher: {teacher['name']}, {plan['metric']} {before}{read['score']:.3f} (95 % interval {low:.3f} to "
-        f"{high:.3f}) on {dev_rows} dev rows, {own['parameters'] / 1e6:.1f} M parameters."
+        f"{high:.3f}){select.where(plan) or f' on {dev_rows} dev rows'}, {own['parameters'] / 1e6:.1f} M parameters."
     )
     if not verdict["ok"]:
         reason = f"{verdict['reason']}, read as the trials do ({how})" if how else verdict["reason"]
@@ -287,9 +289,9 @@ def _student(plan: dict[str, Any], teacher: Path, task: Task) -> dict[str, Any]:
 
 
 def _majority(task: Task, data: TaskData) -> float | None:
-    """Share of the most frequent class among the dev rows."""
+    """Share of the most frequent class among the task's dev rows."""
     if task.kind == "regression":
         return None
     import numpy as np
 
-    return float(np.bincount(data.dev.labels).max() / len(data.dev))
+    return float(np.bincount(data.reported.labels).max() / len(data.reported))

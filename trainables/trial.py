@@ -24,6 +24,7 @@ from distill.training.assemble import assemble
 from distill.training.batching import Tokens
 from distill.training.loop import Diverged, Evaluation
 from distill.training.settings import Numerics, Training
+from trainables import last_look
 from trainables.lock import FolderLock
 from trainables.record import TRIALS, read
 
@@ -125,6 +126,8 @@ class _Work:
             seed=spec["seed"],
             source=teacher(prepared["teacher"]["path"], plan["task"], numerics, head) if method.needs_teacher else None,
         )
+        path, training = prepared["data"]["path"], self.run.training
+        self.last_look = last_look.of(plan, path, task, training.evaluation_batch, numerics.device)
         state = checkpoint.load(self.folder)
         if state is not None:
             self.run.load_state(state["run"])
@@ -141,6 +144,7 @@ class _Work:
             "epoch": evaluation.epoch,
             "value": evaluation.value,
             "metrics": evaluation.metrics,
+            "reported": None,
             "terms": evaluation.terms,
             "seconds": evaluation.seconds,
             "steps": evaluation.steps,
@@ -156,8 +160,12 @@ class _Work:
         if self.best is None or evaluation.value > self.best:
             self.best = evaluation.value
             self._save_student()
-            self._save_predictions("best", evaluation)
-        self._save_predictions("last", evaluation)
+            self._save_predictions("best", evaluation.logits, self.dev.labels)
+            if self.last_look is not None:
+                row["reported"], logits, seconds = self.last_look.look(self.run.student)
+                row["seconds"] += seconds
+                self._save_predictions("report", logits, self.last_look.rows.labels)
+        self._save_predictions("last", evaluation.logits, self.dev.labels)
         if evaluation.seen:
             _append(self.folder / "seen.jsonl", {"evaluation": evaluation.number, **evaluation.seen})
         checkpoint.save(self.folder, evaluation.number, self._state())
@@ -174,11 +182,11 @@ class _Work:
         shutil.rmtree(student, ignore_errors=True)
         staging.rename(student)
 
-    def _save_predictions(self, which: str, evaluation: Evaluation) -> None:
+    def _save_predictions(self, which: str, logits: np.ndarray, labels: np.ndarray) -> None:
         file = self.folder / f"predictions-{which}.npz"
         temporary = file.with_name(f".{file.name}")
         with temporary.open("wb") as stream:
-            np.savez(stream, logits=evaluation.logits, labels=self.dev.labels)
+            np.savez(stream, logits=logits, labels=labels)
         temporary.replace(file)
 
     def release(self) -> None:

@@ -158,15 +158,17 @@ class Examples:
 
 @dataclass(frozen=True, eq=False)
 class TaskData:
-    """A task with its two labelled splits.
+    """A task with its labelled splits.
 
     Attributes:
         task: the task.
         train: training examples.
-        dev: development examples.
+        dev: the examples that choose epoch and configuration: the task's development split, or rows held out of its
+            training split (`distill.tasks.holdout`).
         source: where the data comes from, for people.
         notes: what the person should know about the reading (lines left out); empty when all went plainly.
         commit: of the data set on the hub; None where the rows are not from there.
+        report: the task's development split where `dev` was held out, for the report alone; else None.
     """
 
     task: Task
@@ -175,15 +177,21 @@ class TaskData:
     source: str
     notes: tuple[str, ...] = field(default=())
     commit: str | None = None
+    report: Examples | None = None
+
+    @property
+    def reported(self) -> Examples:
+        """The rows that the numbers for people come from: the task's development split."""
+        return self.dev if self.report is None else self.report
 
     def fingerprint(self) -> str:
-        """Sha256 (hex) over task kind, label words, texts and labels of both splits, in order.
+        """Sha256 (hex) over task kind, label words, texts and labels of all splits, in order.
 
         Where the data lies plays no part.
         """
         digest = hashlib.sha256()
         _add_texts(digest, (self.task.kind, *self.task.labels))
-        for split in (self.train, self.dev):
+        for split in (self.train, self.dev, *(() if self.report is None else (self.report,))):
             _add_texts(digest, split.first)
             _add_texts(digest, split.second or ())
             digest.update(split.labels.astype(split.labels.dtype.newbyteorder("<")).tobytes())

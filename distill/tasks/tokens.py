@@ -12,6 +12,8 @@ from distill.tasks.base import TaskData
 from distill.training.batching import tokenise
 
 KIND = "tokens"
+# The split that only the report sees.
+REPORT = "report"
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -52,12 +54,15 @@ def identity(data: TaskData, tokenizer: Path, max_length: int) -> dict[str, Any]
 
 
 def prepare(store: Store, data: TaskData, tokenizer: Path, max_length: int) -> Path:
-    """Tokenised `train.npz` and `dev.npz` of `data` as an artifact."""
+    """Tokenised `train.npz` and `dev.npz` of `data` as an artifact, and `report.npz` where rows were held out."""
 
     def fill(folder: Path) -> dict[str, Any]:
         loaded = load_tokenizer(tokenizer)
         facts: dict[str, Any] = {"task": data.task.name}
-        for name, split in (("train", data.train), ("dev", data.dev)):
+        splits = {"train": data.train, "dev": data.dev}
+        if data.report is not None:
+            splits[REPORT] = data.report
+        for name, split in splits.items():
             tokens = tokenise(split, loaded, max_length)
             tokens.save(folder / f"{name}.npz")
             facts[name] = {"rows": len(tokens), "mean_tokens": float(tokens.lengths.mean())}

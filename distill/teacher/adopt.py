@@ -14,7 +14,7 @@ from distill.artifacts import Store, hash_encoder
 from distill.models.student import load_classifier
 from distill.tasks.base import Task
 from distill.tasks.tokens import load_tokenizer
-from distill.teacher.facts import KIND, MODEL, PREDICTIONS, judged, sized
+from distill.teacher.facts import KIND, MODEL, PREDICTIONS, judged, reported, sized
 from distill.teacher.ready import OUTPUTS, label_order
 from distill.training.batching import Tokens
 from distill.training.loop import predict
@@ -67,6 +67,7 @@ def _take(target: Path, folder: Path, tokens: Path, task: Task, numerics: Numeri
     np.savez(target / PREDICTIONS, logits=logits, labels=dev.labels)
     return {
         **judged(task, logits, dev.labels),
+        **reported(task, lambda: model, tokens, target, batch, numerics.device),
         **sized(model, target / MODEL),
         "kept_epoch": None,
         "curve": [],

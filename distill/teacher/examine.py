@@ -12,7 +12,7 @@ from distill.artifacts import Store
 from distill.models.folder import Head
 from distill.models.student import load_classifier
 from distill.tasks.base import Task
-from distill.teacher.facts import MODEL, PREDICTIONS, judged
+from distill.teacher.facts import MODEL, PREDICTIONS, judged, reported
 from distill.training.batching import Tokens
 from distill.training.loop import predict
 from distill.training.settings import Numerics
@@ -54,6 +54,9 @@ def examine(
         dev = Tokens.load(tokens / "dev.npz")
         logits = predict(model, dev, batch, numerics.device)
         np.savez(folder / PREDICTIONS, logits=logits, labels=dev.labels)
-        return judged(task, logits, dev.labels)
+        return {
+            **judged(task, logits, dev.labels),
+            **reported(task, lambda: model, tokens, folder, batch, numerics.device),
+        }
 
     return store.build(KIND, identity(store.facts(teacher)["content"], tokens, task, head), fill)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,16 @@ from distill.models.capture import shape_of
 from distill.models.student import parameter_count
 from distill.tasks.base import Task
 from distill.tasks.metrics import get, teacher_verdict
+from distill.tasks.tokens import REPORT
+from distill.training.batching import Tokens
+from distill.training.loop import predict
 
 KIND = "teacher"
-MODEL, PREDICTIONS = "model", "predictions.npz"
+MODEL, PREDICTIONS, REPORTED = "model", "predictions.npz", "predictions-report.npz"
 
 
 def judged(task: Task, logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-    """Score and verdict of answers to the dev rows; the verdict as plain numbers: ok, reason, interval, chance.
+    """Score and verdict of answers to labelled rows; the verdict as plain numbers: ok, reason, interval, chance.
 
     Args:
         logits: float32 [n, C].
@@ -35,6 +39,26 @@ def judged(task: Task, logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]
             "chance": found.chance,
         },
     }
+
+
+def reported(
+    task: Task, model: Callable[[], Any], tokens: Path, folder: Path, batch: int, device: str
+) -> dict[str, Any]:
+    """As "report", score and verdict on the rows that only the report sees; nothing where the tokens have none.
+
+    Args:
+        model: Gives the teacher as it will teach, on `device`; not called without such rows.
+        tokens: Artifact of the tokenised data.
+        folder: Takes the predictions.
+        batch: Rows per forward pass.
+    """
+    file = tokens / f"{REPORT}.npz"
+    if not file.exists():
+        return {}
+    rows = Tokens.load(file)
+    logits = predict(model(), rows, batch, device)
+    np.savez(folder / REPORTED, logits=logits, labels=rows.labels)
+    return {REPORT: judged(task, logits, rows.labels)}
 
 
 def sized(model: Any, folder: Path) -> dict[str, Any]:

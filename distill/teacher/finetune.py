@@ -1,4 +1,4 @@
-"""Making a teacher: fine-tune an encoder once, keep the epoch that does best on dev, or the last."""
+"""Making a teacher: fine-tune an encoder once, keep the epoch that does best on the rows that choose, or the last."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from distill.artifacts import Store, hash_encoder
 from distill.models.student import load_classifier
 from distill.tasks.base import Task
 from distill.tasks.tokens import load_tokenizer
-from distill.teacher.facts import KIND, MODEL, PREDICTIONS, judged, sized
+from distill.teacher.facts import KIND, MODEL, PREDICTIONS, judged, reported, sized
 from distill.training.batching import Tokens
 from distill.training.loop import Evaluation, Run
 from distill.training.settings import Numerics, Training
@@ -26,7 +26,8 @@ class TeacherRecipe:
     """How a teacher is fine-tuned; every field is part of its identity.
 
     Attributes:
-        keep: Whose weights are kept: those of the evaluation that is best on dev, or of the last one.
+        keep: Whose weights are kept: those of the evaluation that is best on the rows that choose (dev, unless rows
+            were held out), or of the last one.
     """
 
     training: Training
@@ -125,8 +126,13 @@ def _train(
         model.save_pretrained(folder / MODEL)
     load_tokenizer(encoder).save_pretrained(folder / MODEL)
     np.savez(folder / PREDICTIONS, logits=kept.logits, labels=dev.labels)
+
+    def again() -> Any:
+        return load_classifier(folder / MODEL, task).to(numerics.device)
+
     return {
         **judged(task, kept.logits, dev.labels),
+        **reported(task, again, tokens, folder, recipe.training.evaluation_batch, numerics.device),
         **sized(model, folder / MODEL),
         "kept_epoch": kept.epoch,
         "curve": curve,

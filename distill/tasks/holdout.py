@@ -1,0 +1,90 @@
+"""Rows split off the training set, to choose epoch and configuration by, so that dev is left for one last look."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from distill.errors import UserError
+from distill.tasks.base import Examples, TaskData
+
+DEV, HOLDOUT = "dev", "train-holdout"
+
+
+def parse(text: str, flag: str = "--select-on") -> float | None:
+    """The share of ``train-holdout:SHARE``; None for ``dev``.
+
+    Raises:
+        UserError: `text` is neither, or the share does not lie between 0 and 1.
+    """
+    kind, colon, number = text.partition(":")
+    if text == DEV:
+        return None
+    try:
+        share = float(number) if kind == HOLDOUT and colon else math.nan
+    except ValueError:
+        share = math.nan
+    if not 0 < share < 1:
+        raise UserError(
+            f"{flag} {text} is neither {DEV} nor {HOLDOUT}:SHARE with a share between 0 and 1, such as 0.1."
+        )
+    return share
+
+
+def hold_out(data: TaskData, share: float, seed: int, flag: str = "--select-on") -> TaskData:
+    """The same task with some of its training rows as `dev`, and its dev rows as `report`.
+
+    The seed decides which rows, by a stream of numbers of its own; with labels, each label gives the same share,
+    rounded to the nearest row. Both parts keep the order of the file. A sentence that stands twice in the file may
+    come to stand on both sides.
+
+    Args:
+        data: Rows as they were read.
+        share: Of the training rows, between 0 and 1.
+
+    Raises:
+        UserError: One side would be without rows, or without any of some label.
+        ValueError: Rows are held out already.
+    """
+    if data.report is not None:
+        raise ValueError("rows are held out already")
+    labels = data.train.labels
+    # RandomState: its streams are frozen across numpy versions, those of default_rng are not.
+    order = np.random.RandomState(np.random.MT19937(np.random.SeedSequence([seed, 1]))).permutation(len(labels))
+    groups = [(f"{data.task.name} has", order)]
+    if data.task.kind == "classification":
+        known = data.task.labels
+        groups = [(f"label {known[i]} has", order[labels[order] == i]) for i in range(len(known)) if i in labels]
+    held = []
+    for words, rows in groups:
+        count = math.floor(share * len(rows) + 0.5)
+        if not 0 < count < len(rows):
+            side = "held out" if count == 0 else "left to train on"
+            raise UserError(
+                f"{flag} {HOLDOUT}:{share:g}: {words} {len(rows)} training row{'s' if len(rows) > 1 else ''}, of which "
+                f"none would be {side}; ask for another share, or for more rows."
+            )
+        held.append(rows[:count])
+    chosen = np.zeros(len(labels), dtype=bool)
+    chosen[np.concatenate(held)] = True
+    return replace(data, train=_take(data.train, ~chosen), dev=_take(data.train, chosen), report=data.dev)
+
+
+def doubles(data: TaskData) -> int:
+    """How many of the rows that choose stand among the training rows with the same texts."""
+    trained = set(_texts(data.train))
+    return sum(texts in trained for texts in _texts(data.dev))
+
+
+def _texts(examples: Examples) -> list[tuple[str, ...]]:
+    sides = (examples.first,) if examples.second is None else (examples.first, examples.second)
+    return list(zip(*sides, strict=True))
+
+
+def _take(examples: Examples, chosen: np.ndarray) -> Examples:
+    """The rows where `chosen` [n] is true, in their order."""
+    rows = np.flatnonzero(chosen)
+    second = None if examples.second is None else tuple(examples.second[i] for i in rows)
+    return Examples(tuple(examples.first[i] for i in rows), second, examples.labels[rows])
