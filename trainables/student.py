@@ -52,9 +52,8 @@ def _departures(config: SweepConfig, method: Method) -> list[str]:
     if not config.student_layers and not config.student_init:
         return []
     usual = {"first": "first", "evenly": "evenly spaced"}[method.student_layers]
-    return [
-        f"The student is cut as asked; the published one has the {usual} layers of the {method.student_inits[0]} encoder."
-    ]
+    init = method.student_inits[0]
+    return [f"The student is cut as asked; the published one has the {usual} layers of the {init} encoder."]
 
 
 def _whole(named: str, config: SweepConfig, models: Models, notices: list[str]) -> tuple[dict[str, Any], list[str]]:

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 def objective(setting: Setting) -> Objective:
     """Total: alpha · soft + (1 - alpha) · hard.
 
-    `soft` is T² · KL(teacher ‖ student) of the distributions at temperature T, divided by the rows of the batch or, with
-    reduction "mean", by rows and classes; `hard` is the cross-entropy with the labels. In regression, for which the
-    reference has no loss, both are mean squared errors: to the teacher's output and to the label.
+    `soft` is T² · KL(teacher ‖ student) of the distributions at temperature T, divided by the rows of the batch or,
+    with reduction "mean", by rows and classes; `hard` is the cross-entropy with the labels. In regression, for which
+    the reference has no loss, both are mean squared errors: to the teacher's output and to the label.
 
     Without a weight of the teacher (alpha 0) it is not asked, and what is left is plain fine-tuning.
     """

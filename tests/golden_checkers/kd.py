@@ -1,4 +1,4 @@
-"""Knowledge distillation: value, terms and gradient for each temperature, alpha, class count and precision in a file."""
+"""Knowledge distillation: terms, total and gradient for each temperature, alpha, class count and precision."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def check(stem: str, arrays: Arrays) -> None:
     found = re.fullmatch(r"kd_\w+_(batchmean|mean)", stem)
     assert found, f"unknown kind of knowledge-distillation golden: {stem}"
     temperatures, alphas = (arrays[name].tolist() for name in ("T", "alpha"))
-    cases = [re.fullmatch(r"(C\d+)_total(__f\d\d)", key) for key in arrays.named()]
-    assert any(cases), "no case in the file"
-    for case in filter(None, cases):
-        _case(arrays, *case.groups(), found[1], temperatures, alphas)
+    cases = [case for key in arrays.named() if (case := re.fullmatch(r"(C\d+)_total(__f\d\d)", key))]
+    assert cases, "no case in the file"
+    for case in cases:
+        _case(arrays, case[1], case[2], found[1], temperatures, alphas)
 
 
 def _case(
