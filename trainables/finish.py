@@ -19,7 +19,7 @@ def finish(recorder: Recorder) -> list[str]:
     """
     record = recorder.record
     lines = []
-    best = record.best_trial()
+    best = record.student_trial()
     # The weights of a trial that is still open may be half-written by a worker that was ended.
     if best is not None and best.state in FINISHED and (best.folder / "student").is_dir():
         lines.append(f"Student: {export(record, best)}")

@@ -19,6 +19,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
+import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +42,8 @@ WAITING, RUNNING, COMPLETE, PRUNED, FAIL = "WAITING", "RUNNING", "COMPLETE", "PR
 FINISHED = (COMPLETE, PRUNED, FAIL)
 # The cause of a PRUNED trial that no rung stopped.
 BY_HAND = "stopped by hand"
+# How the cause of a FAIL begins where it is told apart from other causes.
+DIVERGED, OUT_OF_MEMORY = "diverged", "out of memory"
 
 
 @dataclass
@@ -53,6 +56,7 @@ class Trial:
         evaluations: Rows of kind "evaluation" by their 1-based number, each the first recorded.
         cause: Why a FAIL failed; `BY_HAND` where a person stopped the trial; else None.
         faults: Replayed values that differed from the recorded ones.
+        retry: The newest row of kind "retry": with what the trial goes on after it ran out of memory; else None.
         metric: Name of the task's metric.
     """
 
@@ -63,6 +67,7 @@ class Trial:
     cause: str | None = None
     attempts: int = 0
     faults: list[dict[str, Any]] = field(default_factory=list)
+    retry: dict[str, Any] | None = None
     metric: str = ""
 
     @property
@@ -167,6 +172,18 @@ class Record:
         return int(found["rows"]) if found.get("kind") == "train-holdout" else 0
 
     @property
+    def resources(self) -> dict[str, Any]:
+        """The plan's resources, with what was measured before the first trial laid over them."""
+        return {**self.plan["resources"], **((self.prepared or {}).get("resources") or {})}
+
+    @property
+    def halt(self) -> dict[str, Any] | None:
+        """The row that says why the newest session ended before its end; None where nothing but a person or a kill
+        ended it, or it still runs."""
+        newest = [row for row in self.rows if row["kind"] in ("session", "halt")][-1:]
+        return newest[0] if newest and newest[0]["kind"] == "halt" else None
+
+    @property
     def sessions(self) -> int:
         return sum(row["kind"] == "session" for row in self.rows)
 
@@ -191,9 +208,61 @@ class Record:
         scored = [t for t in self.trials.values() if t.score is not None and t.is_baseline == baseline]
         return max(scored, key=lambda trial: trial.score or -math.inf, default=None)
 
+    def confirmed(self) -> dict[str, list[Trial]]:
+        """Confirming trials by what they try again: "ft", "kd", or the id of a searched point."""
+        found: dict[str, list[Trial]] = {}
+        for trial in self.confirming.values():
+            found.setdefault(trial.point["of"], []).append(trial)
+        return found
+
+    def confirming_distributions(self) -> dict[str, Any]:
+        """As the plan's `distributions`, of methods that only confirming runs use."""
+        rows = (row.get("distributions", {}) for row in self.rows if row["kind"] == "confirm")
+        return {method: known for found in rows for method, known in found.items()}
+
+    def settled_seeds(self) -> list[int]:
+        """Fresh seeds with which every confirmed point has ended, however it ended, in the order of the plan."""
+        groups = self.confirmed().values()
+        ended = [{trial.point["seed"] for trial in group if trial.state in FINISHED} for group in groups]
+        seeds = dict.fromkeys(trial.point["seed"] for trial in self.confirming.values())
+        return [seed for seed in seeds if all(seed in mine for mine in ended)]
+
+    def confirmed_best(self) -> str | None:
+        """The confirmed point with the highest mean score over the settled seeds, the first among equals.
+
+        None before two seeds are settled: one run more says nothing about what seeds change. Runs that did not reach
+        their end do not count, and a point needs two that did.
+        """
+        seeds, means = set(self.settled_seeds()), {}
+        for id, group in self.confirmed().items():
+            mine = [t for t in group if t.point["seed"] in seeds and t.state == COMPLETE]
+            scores = [trial.score for trial in mine if trial.score is not None]
+            if id in self.trials and not self.trials[id].is_baseline and len(scores) > 1:
+                means[id] = statistics.fmean(scores)
+        return max(means, key=lambda id: means[id], default=None)
+
+    def student_trial(self) -> Trial | None:
+        """The trial whose student stands for the sweep.
+
+        Of the best confirmed point the best run, whichever seed that was; without a confirmation the best of the
+        search.
+        """
+        id = self.confirmed_best()
+        return self.best_trial() if id is None else self.best_runs()[id]
+
+    def best_runs(self) -> dict[str, Trial]:
+        """Of every searched point that was confirmed, the run with the highest score among those that reached their
+        end, the first among equals."""
+        found = {}
+        for id, group in self.confirmed().items():
+            done = [trial for trial in group if trial.state == COMPLETE and trial.score is not None]
+            if done and id in self.trials and not self.trials[id].is_baseline:
+                found[id] = max(done, key=lambda trial: trial.score or -math.inf)
+        return found
+
     def like(self, id: str) -> str:
         """The id of a trial that resembles `id` most."""
-        return difflib.get_close_matches(id, self.trials, n=1, cutoff=0.0)[0]
+        return difflib.get_close_matches(id, [*self.trials, *self.confirming], n=1, cutoff=0.0)[0]
 
     def add(self, points: list[dict[str, Any]]) -> None:
         """Let the plan in memory have further points, after its own.
@@ -230,6 +299,8 @@ class Record:
             trial.state = row["state"]
             trial.cause = row.get("cause")
             trial.attempts = row.get("attempt", trial.attempts)
+        elif row["kind"] == "retry":
+            trial.state, trial.retry = WAITING, row
         elif row["kind"] == "evaluation":
             known = trial.evaluations.setdefault(row["evaluation"], row)
             if known is not row and known["value"] != row["value"]:

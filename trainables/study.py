@@ -9,11 +9,14 @@ from typing import Any
 
 from trainables.record import BY_HAND, COMPLETE, FAIL, FINISHED, JOURNAL, PRUNED, RUNNING, TRIALS, Record, Trial
 
-SEARCH = "search"
+SEARCH, CONFIRM = "search", "confirm"
 
 
 class Study:
     """Mirror of the record's trials: one Optuna trial per point, in the order of the plan.
+
+    The confirming runs are a second study of the same journal: they say nothing about where to search, and one study
+    with both would show Optuna's tools a point many times.
 
     The rows are the authority. Opening a study brings it up to what the rows say, so a journal that lags behind
     after a kill catches up, and a torn last line or a lock left behind is removed first.
@@ -37,22 +40,30 @@ class Study:
         file = record.path / JOURNAL
         _mend(file)
         self._storage = JournalStorage(JournalFileBackend(str(file)))
-        self._study = optuna.create_study(
-            study_name=SEARCH, storage=self._storage, direction="maximize", load_if_exists=True
-        )
+        self._studies: dict[str, optuna.Study] = {}
         self._ids: dict[str, int] = {}
         self.catch_up()
 
     def catch_up(self) -> None:
-        """Bring the study up to what the record says."""
-        if not self._study.get_trials(deepcopy=False):
+        """Bring the studies up to what the record says; that of the confirming runs is made when there are any."""
+        self._mirror(SEARCH, self._record.trials)
+        if self._record.confirming:
+            self._mirror(CONFIRM, self._record.confirming)
+
+    def _mirror(self, name: str, trials: dict[str, Trial]) -> None:
+        if name not in self._studies:
+            self._studies[name] = self._optuna.create_study(
+                study_name=name, storage=self._storage, direction="maximize", load_if_exists=True
+            )
+        study = self._studies[name]
+        if not study.get_trials(deepcopy=False):
             plan = self._record.plan
-            for name in ("method", "task", "task_title", "layers", "metric", "recipe", "seed"):
-                self._study.set_user_attr(name, plan[name])
-            self._study.set_user_attr("versions", self._record.header["versions"])
+            for fact in ("method", "task", "task_title", "layers", "metric", "recipe", "seed"):
+                study.set_user_attr(fact, plan[fact])
+            study.set_user_attr("versions", self._record.header["versions"])
         states = self._optuna.trial.TrialState
-        known = {frozen.user_attrs.get("id") for frozen in self._study.get_trials(deepcopy=False)}
-        for trial in self._record.trials.values():
+        known = {frozen.user_attrs.get("id") for frozen in study.get_trials(deepcopy=False)}
+        for trial in trials.values():
             if trial.id in known:
                 continue
             template = self._optuna.trial.create_trial(
@@ -60,15 +71,17 @@ class Study:
                 params=trial.params,
                 distributions={name: self._distribution(trial, name) for name in trial.params},
                 user_attrs={
-                    name: trial.point[name] for name in ("id", "method", "origin", "seed", "label", "hash", "grades")
+                    fact: trial.point[fact]
+                    for fact in ("id", "method", "origin", "seed", "label", "hash", "grades")
+                    + (("of",) if trial.confirms else ())
                 },
             )
-            self._study.add_trial(template)
-        for frozen in self._study.get_trials(deepcopy=False):
+            study.add_trial(template)
+        for frozen in study.get_trials(deepcopy=False):
             # A person may have added a trial of their own.
             if "id" in frozen.user_attrs:
                 self._ids[frozen.user_attrs["id"]] = frozen._trial_id
-        for trial in self._record.trials.values():
+        for trial in trials.values():
             frozen = self._storage.get_trial(self._ids[trial.id])
             if frozen.state.is_finished():
                 continue
@@ -82,7 +95,9 @@ class Study:
 
     def _distribution(self, trial: Trial, name: str) -> Any:
         distributions = self._optuna.distributions
-        spec = self._distributions[trial.point["method"]][name]
+        # Methods that only confirming runs use came into the record with them.
+        known = {**self._record.confirming_distributions(), **self._distributions}
+        spec = known[trial.point["method"]][name]
         if spec["type"] == "float":
             return distributions.FloatDistribution(spec["low"], spec["high"], log=spec["log"])
         if spec["type"] == "int":

@@ -1,0 +1,75 @@
+"""`python -m trainables.confirm DIR --top 3 --seeds 5`: the best points of a sweep again, with fresh seeds."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from distill.errors import UserError
+from trainables.options import Parser
+from trainables.progress import say
+from trainables.record import read
+from trainables.sweep import drive, guarded, reopened
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Confirm a sweep; 2 on bad input, else as `trainables.sweep`."""
+    typed = list(sys.argv[1:] if arguments is None else arguments)
+    parser = Parser(
+        prog="python -m trainables.confirm",
+        description="Run the best points of a finished search again at full length with seeds that it did not use, "
+        "beside the undistilled student and knowledge distillation, and report means, intervals and paired tests. "
+        "Run again with larger numbers, it adds only what is new.",
+    )
+    parser.add_argument("folder", metavar="DIR", type=Path, help="folder of a sweep")
+    parser.add_argument("--top", type=int, default=3, metavar="N", help="so many of the best points (default: 3)")
+    parser.add_argument("--seeds", type=int, default=5, metavar="N", help="so many fresh seeds (default: 5)")
+    parser.add_argument("--dry-run", action="store_true", help="print what would run and stop")
+    parser.add_argument("--no-run", action="store_true", help="add the runs; --resume runs them later")
+    parser.add_argument(
+        "--allow-changed", action="store_true", help="go on although code or versions differ from the start"
+    )
+    asked = parser.parse_args(typed)
+    return guarded(lambda: _run(vars(asked), typed))
+
+
+def _run(asked: dict[str, Any], typed: list[str]) -> int:
+    from trainables.confirmation import add, confirmation, describe
+    from trainables.recorder import Recorder
+
+    folder = asked["folder"].expanduser().absolute()
+    top, seeds = asked["top"], asked["seeds"]
+    if asked["dry_run"]:
+        record = read(folder)
+        for line in describe(record, confirmation(record, top, seeds)):
+            say(line)
+        say("Dry run: nothing was added.")
+        return 0
+    recorder = Recorder(folder)
+    try:
+        found = confirmation(recorder.record, top, seeds)
+        if not found.points and not recorder.record.unfinished():
+            raise UserError(
+                f"Nothing is new: {folder} has these points with {len(found.seeds)} fresh seeds already; name a "
+                "larger --top or more --seeds."
+            )
+        data = reopened(folder, asked["allow_changed"], "confirm")
+        for line in describe(recorder.record, found):
+            say(line)
+        if found.points:
+            # The folder's name is not among the arguments that a copied sweep could use.
+            add(recorder, found, [word for word in typed if word != str(asked["folder"])])
+    except BaseException:
+        recorder.close()
+        raise
+    if asked["no_run"]:
+        recorder.close()
+        say(f"Run them with: python -m trainables.sweep --resume {folder}")
+        return 0
+    return drive([recorder], data, ["--resume", str(folder)])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
