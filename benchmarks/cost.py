@@ -8,8 +8,8 @@ Runs a sweep without early stopping as the command does it, its teacher made bef
     steps of all trials / slots  +  one pass of the teacher  +  start-up
 
 where the steps are those of the same points again, as many plain processes at once as the sweep has slots, with the
-teacher's outputs in memory and without evaluations, checkpoints, record or Ray. Start-up is the time from the command to
-the first trial, less the pass. What is left over is evaluation on dev, checkpoints, the record, Ray and the report.
+teacher's outputs in memory and without evaluations, checkpoints, record or Ray. Start-up is the time from the command
+to the first trial, less the pass. What is left over is evaluation on dev, checkpoints, the record, Ray and the report.
 """
 
 from __future__ import annotations
