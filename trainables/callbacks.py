@@ -10,7 +10,7 @@ from ray import tune
 
 from trainables import stop
 from trainables.interrupt import stop_requested, writing
-from trainables.record import FINISHED
+from trainables.record import FINISHED, RUNNING
 from trainables.recorder import Recorder
 
 
@@ -41,7 +41,8 @@ class PointCallback(tune.Callback):
         if not is_of(self._recorder, trial):
             return
         record = self._recorder.record.trial(trial.config["point"])
-        if record.state not in FINISHED and not stop_requested():
+        # One that ran out of memory waits for another try.
+        if record.state == RUNNING and not stop_requested():
             with writing():
                 self._recorder.failed(record.id, f"ended after {len(record.evaluations)} evaluations without a reason")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import math
+import re
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 from distill.errors import UserError
 from distill.methods.base import nearest
 from distill.models.folder import hub_id
+from trainables import budget
+from trainables.refused import check_scheduler
 
 # What serves where nothing is named and the hub answers.
 TEACHER = "google-bert/bert-base-uncased"
@@ -23,7 +26,7 @@ SOURCES = ("hub", "local", "embedded")
 FINETUNING = ("auto", "always", "never")
 STUDENT_INITS = ("pretrained", "teacher")
 # What every generator of random numbers takes.
-_LARGEST_SEED = 2**32 - 1
+LARGEST_SEED = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -266,6 +269,32 @@ def _layers(text: str) -> tuple[int, ...]:
         raise UserError(f"--student-layers {text} is not a list of numbers such as 3,6,9,12.") from None
 
 
+def parse_confirm(text: str) -> tuple[int, int]:
+    """How many of the best points `--confirm 3x5` names, and how many seeds.
+
+    Raises:
+        UserError: It is of another form, or a number is too small.
+    """
+    found = re.fullmatch(r"(\d+)x(\d+)", text.strip())
+    if found is None:
+        raise UserError(f"--confirm {text} is not of the form TOPxSEEDS, such as 3x5.")
+    top, seeds = int(found[1]), int(found[2])
+    check_confirm(f"--confirm {text}: TOP", f"--confirm {text}: SEEDS", top, seeds)
+    return top, seeds
+
+
+def check_confirm(top_name: str, seeds_name: str, top: int, seeds: int) -> None:
+    """Raise UserError where nothing would be confirmed, or by too few seeds for an interval.
+
+    Args:
+        top_name, seeds_name: How the person gave the two numbers.
+    """
+    if top < 1:
+        raise UserError(f"{top_name} {top} is too small; the least is 1.")
+    if seeds < 2:
+        raise UserError(f"{seeds_name} {seeds} is too small; the least is 2, because an interval needs two runs.")
+
+
 def check(config: SweepConfig) -> None:
     """Numbers that are wrong whatever the models and data are.
 
@@ -291,14 +320,16 @@ def check(config: SweepConfig) -> None:
         if value is not None and value < low:
             raise UserError(f"--{name.replace('_', '-')} {value} is too small; the least is {low}.")
     for name in ("seed", "teacher_seed"):
-        if (seed := getattr(config, name)) > _LARGEST_SEED:
-            raise UserError(f"--{name.replace('_', '-')} {seed} is too large; the largest is {_LARGEST_SEED}.")
+        if (seed := getattr(config, name)) > LARGEST_SEED:
+            raise UserError(f"--{name.replace('_', '-')} {seed} is too large; the largest is {LARGEST_SEED}.")
     if not 0 < config.cpus_per_trial < math.inf:
         raise UserError(f"--cpus-per-trial {config.cpus_per_trial:g} must be a number above 0.")
     if (share := config.gpu_share) is not None and not 0 <= share < math.inf:
         raise UserError(f"--gpus-per-trial {config.gpus_per_trial} must be 0 or a number above it, or auto.")
     if not 0 <= config.cache_gb < math.inf:
         raise UserError(f"--cache-gb {config.cache_gb:g} must be 0 or a number above it.")
+    if config.time_budget is not None:
+        budget.seconds(config.time_budget)
     if config.artifacts_gb is not None and not 0 < config.artifacts_gb < math.inf:
         raise UserError(f"--artifacts-gb {config.artifacts_gb:g} must be a number above 0.")
     if not 0 < config.grace < math.inf:
@@ -313,14 +344,16 @@ def check(config: SweepConfig) -> None:
     parse(config.select_on)
     if config.student and (config.student_layers or config.student_init):
         raise UserError("--student names a whole encoder; --student-layers and --student-init shape a truncated one.")
+    if config.confirm is not None:
+        parse_confirm(config.confirm)
     words = {
         "search": SEARCHES,
-        "scheduler": SCHEDULERS,
         "student_init": STUDENT_INITS,
         "recipe": RECIPES,
         "source": SOURCES,
         "finetune_teacher": FINETUNING,
     }
+    check_scheduler(config.scheduler, SCHEDULERS)
     for name, known in words.items():
         word = getattr(config, name)
         if word is not None and word not in known:

@@ -111,7 +111,7 @@ def run(recorders: Sequence[Recorder], function: Callable[[dict[str, Any]], None
             mode="max",
             # The searcher says when there are no more.
             num_samples=-1,
-            max_concurrent_trials=max(recorder.record.plan["resources"]["max_concurrent"] for recorder in recorders),
+            max_concurrent_trials=max(recorder.record.resources["max_concurrent"] for recorder in recorders),
             search_alg=PointSearcher(recorders),
             scheduler=PointScheduler({str(recorder.path): recorder for recorder in recorders}),
             reuse_actors=True,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from distill.errors import UserError
+from trainables.budget import Limits
 from trainables.options import Parser
 from trainables.progress import plural, say
 from trainables.record import Record, read
@@ -54,6 +55,7 @@ def _run(asked: dict[str, Any], typed: list[str]) -> int:
         _tell(record, _points(record, asked))
         say("Dry run: nothing was added.")
         return 0
+    limits = Limits.again([read(folder)], {})
     recorder = Recorder(folder)
     try:
         points = _points(recorder.record, asked)
@@ -67,7 +69,7 @@ def _run(asked: dict[str, Any], typed: list[str]) -> int:
         recorder.close()
         say(f"Run them with: python -m trainables.sweep --resume {folder}")
         return 0
-    return drive([recorder], data, ["--resume", str(folder)])
+    return drive([recorder], data, ["--resume", str(folder)], limits=limits)
 
 
 def _points(record: Record, asked: dict[str, Any]) -> list[dict[str, Any]]:

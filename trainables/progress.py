@@ -40,6 +40,8 @@ def event_line(kind: str, trial: Trial, row: dict[str, Any], record: Record) -> 
             return f"{name}: determinism fault, evaluation {row['evaluation']} gave another value in a replay."
         value = "not finite" if row["value"] is None else f"{row['value']:.3f}"
         return f"{name}: epoch {row['epoch']:g} of {plan['epochs']}, {metric} {value}, {row['seconds'] or 0:.0f} s."
+    if kind == "retry":
+        return f"{name}: out of memory, goes on {_again(row)}."
     if row["state"] == RUNNING:
         again = f", attempt {row['attempt']}" if row["attempt"] > 1 else ""
         return f"{name}: started{again}."
@@ -59,6 +61,11 @@ def event_line(kind: str, trial: Trial, row: dict[str, Any], record: Record) -> 
     if row["state"] == FAIL:
         return f"{name}: failed, {trial.cause}."
     return None
+
+
+def _again(row: dict[str, Any]) -> str:
+    where = f"on {row['resources']['GPU']:g} GPU" if row["resources"]["GPU"] else "without a GPU"
+    return where if row["micro"] == 1 else f"{where}, each batch in {row['micro']} parts"
 
 
 def summary(record: Record) -> dict[str, str]:
@@ -102,7 +109,7 @@ def seconds_left(record: Record) -> float | None:
     if not measured:
         return None
     plan = record.plan
-    slots = [0] * plan["resources"]["max_concurrent"]
+    slots = [0] * record.resources["max_concurrent"]
     for trial in sorted(record.unfinished(), key=lambda trial: trial.state != RUNNING):
         heapq.heapreplace(slots, slots[0] + plan["evaluations"] - len(trial.evaluations))
     return max(slots) * sum(measured) / len(measured)
@@ -144,7 +151,8 @@ class LiveProgress(AbstractContextManager["LiveProgress"]):
         self._live.start()
 
     def __call__(self, kind: str, trial: Trial, row: dict[str, Any]) -> None:
-        if row.get("state") in (PRUNED, FAIL) and (line := event_line(kind, trial, row, self._record)):
+        told = kind == "retry" or row.get("state") in (PRUNED, FAIL)
+        if told and (line := event_line(kind, trial, row, self._record)):
             self._console.print(line, highlight=False, markup=False)
 
     def say(self, text: str) -> None:

@@ -203,6 +203,21 @@ class Record:
         """Trials still to run, in the order of the plan."""
         return [trial for trial in self.everything() if trial.state not in FINISHED]
 
+    @property
+    def to_suggest(self) -> int:
+        """How many points a sampler has yet to suggest; 0 where all are planned, or where it found nothing new."""
+        search = self.plan.get("search") or {}
+        if search.get("name") != "tpe":
+            return 0
+        wanted, given_up = int(search["trials"]), False
+        for row in self.rows:
+            if row["kind"] == "extend" and row.get("trials"):
+                wanted, given_up = int(row["trials"]), False
+            elif row["kind"] == "suggest" and not row["points"]:
+                given_up = True
+        own = [t for t in self.trials.values() if not t.is_baseline and t.point["seed"] == self.header["plan"]["seed"]]
+        return 0 if given_up else max(0, wanted - len(own))
+
     def best_trial(self, baseline: bool = False) -> Trial | None:
         """Highest score among the distilled (or the baseline) trials, the earliest in the plan among equals."""
         scored = [t for t in self.trials.values() if t.score is not None and t.is_baseline == baseline]

@@ -7,7 +7,6 @@ import json
 import math
 import os
 import shutil
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +17,7 @@ from trainables.lock import SweepLock
 from trainables.record import (
     BY_HAND,
     COMPLETE,
+    DIVERGED,
     FAIL,
     FINISHED,
     PREPARED,
@@ -29,7 +29,7 @@ from trainables.record import (
     Trial,
     read,
 )
-from trainables.rungs import Ladder
+from trainables.rungs import rule_of
 from trainables.study import Study, cut_torn_line
 
 # What an evaluation's row takes over from the worker's report as it is.
@@ -39,14 +39,14 @@ Listener = Callable[[str, Trial, dict[str, Any]], None]
 
 
 class Recorder:
-    """Appends rows, judges rungs, mirrors the study.
+    """Appends rows, applies the stopping rule, mirrors the study.
 
-    Every row reaches the disk before anything acts on it, and a rung's decision stands in the row of the value
+    Every row reaches the disk before anything acts on it, and the rule's decision stands in the row of the value
     it judged, so that after any kill the two are both there or both missing.
 
     Attributes:
         record: The fold of all rows so far.
-        ladder: Rungs rebuilt from the record; None without early stopping.
+        rule: The stopping rule, rebuilt from the record; None without early stopping.
         listeners: Called after each row as (kind, trial, row), for progress.
     """
 
@@ -71,10 +71,7 @@ class Recorder:
         cut_torn_line(self.path / ROWS)
         self.record = read(self.path)
         plan = self.record.plan
-        scheduler = plan["scheduler"]
-        self.ladder = (
-            Ladder(tuple(scheduler["rungs"]), scheduler["reduction_factor"]) if scheduler["name"] == "asha" else None
-        )
+        self.rule = rule_of(plan["scheduler"])
         self.evaluations = int(plan["evaluations"])
         self.listeners: list[Listener] = []
         self._rows = (self.path / ROWS).open("ab", buffering=0)
@@ -102,12 +99,17 @@ class Recorder:
         return cls(path)
 
     def _refill(self) -> None:
-        """Fill the rungs with the recorded values in their order."""
-        if self.ladder is None:
-            return
+        """Tell the stopping rule the recorded values in their order."""
         for row in self.record.rows:
-            if row["kind"] == "evaluation" and row.get("decision"):
-                self.ladder.judge(row["point"], row["epoch"], _worst_if_none(row["value"]))
+            if row["kind"] == "evaluation" and not row.get("replay"):
+                self._judge(self.record.trial(row["point"]), row)
+
+    def _judge(self, trial: Trial, row: dict[str, Any]) -> dict[str, Any] | None:
+        """What the stopping rule says of a new evaluation; the baseline and confirming runs stand outside it."""
+        if self.rule is None or trial.is_baseline or trial.confirms or row["evaluation"] >= self.evaluations:
+            return None
+        decision = self.rule.judge(trial.id, row["epoch"], row["value"])
+        return decision.as_dict() if decision else None
 
     def _settle(self) -> None:
         """Close trials whose last row ends them but whose closing row was lost to a kill."""
@@ -117,20 +119,62 @@ class Recorder:
 
     # -- what happens in a sweep ------------------------------------------------------------------
 
-    def session(self, arguments: list[str]) -> None:
-        """A driver started or came back."""
-        self._append({"kind": "session", "number": self.record.sessions + 1, "argv": arguments})
+    def session(self, arguments: list[str], limits: dict[str, Any] | None = None) -> None:
+        """A driver started or came back.
 
-    def extend(self, points: list[dict[str, Any]], arguments: list[str]) -> None:
+        Args:
+            limits: Of the session, as `trainables.budget.Limits.as_dict` gives them.
+        """
+        row = {"kind": "session", "number": self.record.sessions + 1, "argv": arguments, "limits": limits}
+        self._append(row)
+
+    def halted(self, reason: str, limit: str | None = None) -> None:
+        """The session ends before its end.
+
+        Args:
+            limit: Name of the limit that ended it; None where something else did.
+        """
+        self._append({"kind": "halt", "reason": reason, "limit": limit})
+
+    def extend(self, points: list[dict[str, Any]], arguments: list[str], trials: int | None = None) -> None:
         """Add further points to the plan; `sweep.json` stays as it was written.
+
+        Args:
+            trials: How many distilled points there shall be in all, where a sampler suggests the others.
 
         Raises:
             UserError: The plan has one of them.
         """
+        self._add("extend", points, argv=arguments, **({} if trials is None else {"trials": trials}))
+
+    def suggested(self, points: list[dict[str, Any]], k: int) -> None:
+        """Add what the sampler suggested, before it runs; nothing where it found nothing new and gives up.
+
+        Args:
+            k: Number of the suggestion, from 1; the next one's is larger.
+
+        Raises:
+            UserError: The sweep has one of them.
+        """
+        self._add("suggest", points, k=k)
+
+    def confirm(self, points: list[dict[str, Any]], arguments: list[str], **facts: Any) -> None:
+        """Add runs that try the best points again.
+
+        Args:
+            points: Of the phase "confirm".
+            facts: What else the row says, such as the seeds.
+
+        Raises:
+            UserError: The sweep has one of them.
+        """
+        self._add("confirm", points, **facts, argv=arguments)
+
+    def _add(self, kind: str, points: list[dict[str, Any]], **facts: Any) -> None:
         for point in points:
             if any(point["id"] == trial.id for trial in self.record.everything()):
                 raise UserError(f"{self.path} has a point {point['id']} already.")
-        self._append({"kind": "extend", "points": points, "argv": arguments})
+        self._append({"kind": kind, "points": points, **facts})
         self.study.catch_up()
 
     def prepared(self, facts: dict[str, Any]) -> None:
@@ -177,13 +221,13 @@ class Recorder:
             "decision": None,
             "attempt": trial.attempts,
         }
+        if trial.retry is not None:
+            row |= {name: trial.retry[name] for name in ("resources", "micro")}
         if number in trial.evaluations:
             if trial.evaluations[number]["value"] != value:
                 self._append({**row, "replay": True}, trial)
             return self._close_if_due(trial)
-        if self.ladder is not None and not (trial.is_baseline or trial.confirms) and number < self.evaluations:
-            decision = self.ladder.judge(point, row["epoch"], _worst_if_none(value))
-            row["decision"] = decision.as_dict() if decision else None
+        row["decision"] = self._judge(trial, row)
         self._append(row, trial)
         self.study.evaluation(trial, row)
         return self._close_if_due(trial)
@@ -193,6 +237,18 @@ class Recorder:
         if trial.state not in FINISHED:
             self._close(trial, FAIL, cause)
 
+    def retry(self, point: str, reason: str, resources: dict[str, float], micro: int) -> None:
+        """Let a trial that ran out of memory wait for another try from its checkpoint.
+
+        Args:
+            resources: "CPU" and "GPU" of the next try.
+            micro: Parts into which it cuts each batch.
+        """
+        trial = self.record.trial(point)
+        if trial.state not in FINISHED:
+            row = {"kind": "retry", "point": point, "reason": reason, "resources": resources, "micro": micro}
+            self._append({**row, "attempt": trial.attempts}, trial)
+
     def stopped(self, point: str) -> None:
         """A person stops a trial, whether it runs or waits; the student of its best evaluation stays eligible."""
         trial = self.record.trial(point)
@@ -200,7 +256,9 @@ class Recorder:
             self._close(trial, PRUNED, BY_HAND)
 
     def _close_if_due(self, trial: Trial) -> bool:
-        if trial.stop is not None:
+        if trial.last is not None and trial.last["value"] is None:
+            self._close(trial, FAIL, f"{DIVERGED}: not finite at epoch {trial.last['epoch']:.4g}")
+        elif trial.stop is not None:
             self._close(trial, PRUNED)
         elif len(trial.evaluations) >= self.evaluations:
             self._close(trial, COMPLETE)
@@ -253,7 +311,8 @@ class Recorder:
     def tidy(self) -> None:
         """Free what finished trials no longer need: training states, and all but the best students.
 
-        The baseline's student and the `keep_students` best stay.
+        Of the search, the baseline's student and the `keep_students` best stay; of the confirming runs, that of the
+        best run of each searched point, because a confirmation that goes on may yet change which point is best.
         """
         kept = int(self.record.plan["keep_students"])
         finished = [t for t in self.record.everything() if t.state in FINISHED]
@@ -262,6 +321,7 @@ class Recorder:
             key=lambda t: -(t.score or 0.0),
         )
         losers = {t.id for t in ranked[kept:]} | {t.id for t in finished if t.score is None}
+        losers |= {t.id for t in finished if t.confirms} - {t.id for t in self.record.best_runs().values()}
         for trial in finished:
             for state in trial.folder.glob("state-*"):
                 state.unlink(missing_ok=True)
@@ -317,7 +377,3 @@ def _plain(value: Any) -> Any:
         return value
     number = float(value)
     return number if math.isfinite(number) else None
-
-
-def _worst_if_none(value: float | None) -> float:
-    return -sys.float_info.max if value is None else float(value)

@@ -7,7 +7,7 @@ from typing import Any
 
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from trainables import stop
+from trainables import retry, stop
 from trainables.interrupt import halt, writing
 from trainables.recorder import Recorder
 
@@ -40,7 +40,7 @@ def _decide(recorder: Recorder, point: str, result: dict[str, Any]) -> str:
         halt(str(result["halt"]))
         return TrialScheduler.STOP
     if result.get("failure"):
-        recorder.failed(point, str(result["failure"]))
+        retry.failed(recorder, point, str(result["failure"]))
         return TrialScheduler.STOP
     if "evaluation" not in result:
         return TrialScheduler.CONTINUE

@@ -7,12 +7,16 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from trainables.record import FINISHED
+from trainables import retry
+from trainables.record import FINISHED, WAITING
 from trainables.recorder import Recorder
 
 
 class PointSearcher(Searcher):
-    """Hands out unfinished points, in the order of each plan, and of several sweeps in turn."""
+    """Hands out unfinished points, in the order of each plan, and of several sweeps in turn.
+
+    A point that ran out of memory comes again behind those that wait, so that it keeps no other one from its GPU.
+    """
 
     def __init__(self, recorders: Sequence[Recorder]) -> None:
         super().__init__(metric="value", mode="max")
@@ -21,6 +25,8 @@ class PointSearcher(Searcher):
             str(recorder.path): [trial.id for trial in recorder.record.unfinished()] for recorder in recorders
         }
         self._turn = 0
+        # What Ray runs: the recorder and the point by Ray's id of the trial.
+        self._running: dict[str, tuple[Recorder, str]] = {}
 
     def suggest(self, trial_id: str) -> Any:
         for _ in self._recorders:
@@ -31,11 +37,16 @@ class PointSearcher(Searcher):
                 trial = recorder.record.trial(waiting.pop(0))
                 # A person may have stopped it while it waited.
                 if trial.state not in FINISHED:
+                    self._running[trial_id] = (recorder, trial.id)
                     return config_of(recorder, trial.id)
-        return Searcher.FINISHED
+        # Ray never asks again after the end, and those that run may need another try.
+        return None if self._running else Searcher.FINISHED
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Nothing to learn: what a trial brought stands in the record."""
+        """What a trial brought stands in the record; one that is to be tried again waits there."""
+        recorder, point = self._running.pop(trial_id)
+        if recorder.record.trial(point).state == WAITING:
+            self._waiting[str(recorder.path)].append(point)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: the record is the authority."""
@@ -46,11 +57,11 @@ class PointSearcher(Searcher):
 
 def config_of(recorder: Recorder, point: str) -> dict[str, Any]:
     """What Ray's worker is told: the sweep's folder, the point, and for people its hyper-parameters."""
-    trial, resources = recorder.record.trial(point), recorder.record.plan["resources"]
+    trial = recorder.record.trial(point)
     return {
         "point": trial.id,
         "sweep": str(recorder.path),
         "recorded": len(trial.evaluations),
-        "resources": {"CPU": resources["cpus_per_trial"], "GPU": resources["gpus_per_trial"]},
+        "resources": retry.given(recorder.record, trial),
         **trial.params,
     }

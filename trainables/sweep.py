@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distill.errors import UserError
+from trainables.budget import Limits, Watch, exit_code, left, tell_halt
 from trainables.config import SweepConfig, from_namespace
+from trainables.families import is_family
 from trainables.options import parser
 from trainables.progress import say
+from trainables.record import FINISHED, read
 
 if TYPE_CHECKING:
     from distill.tasks.base import TaskData
@@ -25,7 +28,12 @@ SESSION_OPTIONS = ("time_budget", "max_failures", "max_consecutive_failures", "a
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; 0 when every point is finished, 1 when none has a score, 2 on bad input, 130 on Ctrl-C."""
+    """Run the command.
+
+    Returns:
+        0 when every point is finished; 1 when none has a score, or as many failed as were allowed to; 2 on bad input;
+        3 when the time budget ended it; 130 on Ctrl-C.
+    """
     typed = list(sys.argv[1:] if arguments is None else arguments)
     values = vars(parser().parse_args(typed))
     return guarded(lambda: _resume(values) if "resume" in values else _start(values, typed))
@@ -47,6 +55,9 @@ def guarded(command: Callable[[], int]) -> int:
 
 def _start(values: dict[str, Any], typed: list[str]) -> int:
     config = from_namespace(values, typed)
+    limits = Limits(config.time_budget, config.max_failures, config.max_consecutive_failures)
+    if config.sizes:
+        return _start_family(config, bool(values.get("dry_run")), typed, limits)
     from trainables import plan as planning
     from trainables import resources
     from trainables.describe import describe
@@ -68,7 +79,7 @@ def _start(values: dict[str, Any], typed: list[str]) -> int:
     existed = out.is_dir()
     recorder = Recorder.create(out, header)
     try:
-        return drive([recorder], data, typed)
+        return drive([recorder], data, typed, limits=limits)
     except UserError:
         # Refused before any trial began (a teacher that cannot teach): the folder holds nothing worth keeping,
         # and would be in the way of the mended command.
@@ -77,6 +88,20 @@ def _start(values: dict[str, Any], typed: list[str]) -> int:
             if existed:
                 out.mkdir()
         raise
+
+
+def _start_family(config: SweepConfig, dry: bool, typed: list[str], limits: Limits) -> int:
+    from trainables import family
+
+    planned = family.plan_family(config)
+    for line in family.describe(planned):
+        say(line)
+    family.check_disk(planned)
+    if dry:
+        say("Dry run: nothing was started.")
+        return 0
+    with family.created(planned) as recorders:
+        return drive(recorders, planned.data, typed, planned.parent, limits)
 
 
 def _resume(values: dict[str, Any]) -> int:
@@ -89,11 +114,31 @@ def _resume(values: dict[str, Any]) -> int:
     from trainables.recorder import Recorder
 
     path = Path(values["resume"]).expanduser().absolute()
+    again = [
+        word for name in SESSION_OPTIONS if name in values for word in (f"--{name}".replace("_", "-"), values[name])
+    ]
+    typed = ["--resume", values["resume"], *map(str, again)]
+    if is_family(path):
+        return _resume_family(path, values, typed)
+    limits = Limits.again([read(path)], values)
     data = reopened(path, bool(values.get("allow_changed")))
     recorder = Recorder(path)
-    done = sum(t.state in ("COMPLETE", "PRUNED", "FAIL") for t in recorder.record.trials.values())
-    say(f"Resuming {path}: {done} of {len(recorder.record.trials)} trials are finished.")
-    return drive([recorder], data, ["--resume", values["resume"]])
+    everyone = recorder.record.everything()
+    done = sum(t.state in ("COMPLETE", "PRUNED", "FAIL") for t in everyone)
+    say(f"Resuming {path}: {done} of {len(everyone)} trials are finished.")
+    return drive([recorder], data, typed, limits=limits)
+
+
+def _resume_family(path: Path, values: dict[str, Any], typed: list[str]) -> int:
+    from trainables import family
+
+    with family.reopened(path, bool(values.get("allow_changed"))) as (recorders, data):
+        records = [recorder.record for recorder in recorders]
+        limits = Limits.again(records, values)
+        trials = [trial for record in records for trial in record.everything()]
+        done = sum(trial.state in FINISHED for trial in trials)
+        say(f"Resuming {path}: {done} of {len(trials)} trials of {len(recorders)} sweeps are finished.")
+        return drive(recorders, data, typed, path, limits)
 
 
 def reopened(path: Path, allow_changed: bool, command: str = "--resume") -> TaskData:
@@ -107,7 +152,6 @@ def reopened(path: Path, allow_changed: bool, command: str = "--resume") -> Task
     """
     from trainables.changes import refuse_changed
     from trainables.prepare import load_data
-    from trainables.record import read
 
     header = read(path).header
     data = load_data(header["config"], header["plan"])
@@ -120,30 +164,42 @@ def _new_folder(config: SweepConfig, plan: dict[str, Any]) -> Path:
     return Path("sweeps").absolute() / name
 
 
-def drive(recorders: Sequence[Recorder], data: TaskData, arguments: list[str], parent: Path | None = None) -> int:
+def drive(
+    recorders: Sequence[Recorder],
+    data: TaskData,
+    arguments: list[str],
+    parent: Path | None = None,
+    limits: Limits | None = None,
+) -> int:
     """Prepare, run what is missing, report. Whatever happens, the records stay whole and the folders are released.
 
     Args:
         recorders: Of one sweep, or of several on the same rows, whose points are run in turn.
         parent: The folder that holds the sweeps of a family; None for a single sweep.
+        limits: Of this session; those of a further session to which none is given when None.
     """
     # Ray copies these to its workers; set before it starts.
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     import ray
 
-    from trainables import engine, progress
+    from trainables import confirmation, engine, progress
     from trainables.finish import finish
     from trainables.prepare import Interrupted, prepare
     from trainables.trial import trial
 
+    records = [recorder.record for recorder in recorders]
+    limits = limits or Limits.again(records, {})
     for recorder in recorders:
-        recorder.session(arguments)
+        recorder.session(arguments, limits.as_dict())
     plan = recorders[0].record.plan
     folder = parent or recorders[0].path
     started = time.monotonic()
     say(f"Folder: {folder}")
     engine.catch_signals(say)
+    watch = Watch(recorders, limits)
     try:
+        # A session may have ended between a search and its confirmation.
+        confirmation.begin(recorders, say)
         if any(recorder.record.unfinished() for recorder in recorders):
             address = engine.start_ray(plan)
             name = engine.worker_name([recorder.record.plan for recorder in recorders])
@@ -151,30 +207,40 @@ def drive(recorders: Sequence[Recorder], data: TaskData, arguments: list[str], p
             for recorder in recorders:
                 if recorder.record.unfinished():
                     recorder.prepared(prepare(recorder.record.header, data, say, engine.stop_requested))
-            with progress.make([recorder.record for recorder in recorders]) as view:
+            with progress.make(records) as view:
                 for recorder in recorders:
                     recorder.listeners.append(view)
                 engine.run(recorders, trial)
+                if not engine.stop_requested() and confirmation.begin(recorders, view.say):
+                    engine.run(recorders, trial)
                 for recorder in recorders:
                     recorder.listeners.remove(view)
             ray.shutdown()
-            if reason := engine.halted():
-                say(f"Stopped: {reason}.")
+            tell_halt(recorders, say)
         say(f"Time: {(time.monotonic() - started) / 60:.1f} min.")
         for recorder in recorders:
             for line in finish(recorder):
                 say(line)
+        if parent is not None:
+            from analysis import family as page
+
+            say(f"Report of all: {page.write(parent)}")
     except Interrupted:
         say("Stopped before the first trial.")
+        tell_halt(recorders, say)
     finally:
         ray.shutdown()
+        watch.close()
         unfinished = sum(len(recorder.record.unfinished()) for recorder in recorders)
         for recorder in recorders:
             recorder.close()
     if unfinished:
+        for recorder in recorders:
+            for line in left(recorder.record):
+                say(f"{recorder.path.name}: {line}" if parent else line)
         say(f"{unfinished} trials are unfinished. Continue with:")
-        say(f"  python -m trainables.sweep --resume {folder}")
-        return INTERRUPTED
+        say(f"  python -m trainables.sweep --resume {folder}{limits.options(records)}")
+        return exit_code(INTERRUPTED)
     without = [recorder.path for recorder in recorders if recorder.record.best_trial() is None]
     for path in without:
         say(f"No configuration reached an evaluation; {path.name + '/' if parent else ''}trials/*/failure.txt say why.")

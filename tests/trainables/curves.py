@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from tests.trainables.sweeps import result
+from trainables import retry
 from trainables.lock import FolderLock
-from trainables.record import TRIALS
+from trainables.record import TRIALS, read
 
 FAULTS = "faults.json"
 
@@ -44,7 +45,16 @@ def curve(config: dict[str, Any]) -> None:
             if number == at and kind == "return":
                 return
             if number == at and kind == "fail":
-                tune.report({"evaluation": number, "epoch": number, "value": -1e30, "failure": "ValueError: by plan"})
+                tune.report(_failure(number, "ValueError: by plan"))
+                return
+            if number == at and kind == "oom" and config["resources"]["GPU"] < 1:
+                tune.report(_failure(number, "out of memory: tried to allocate 3 GiB"))
+                return
+            if number == at and kind == "large" and micro(sweep, point) < 4:
+                tune.report(_failure(number, "out of memory: tried to allocate 3 GiB"))
+                return
+            if number == at and kind == "diverge":
+                tune.report(_failure(number, "diverged: not finite by epoch 1: total"))
                 return
             if number == at and kind == "full":
                 tune.report({"evaluation": number, "epoch": number, "value": -1e30, "halt": "No space left"})
@@ -69,3 +79,12 @@ def curve(config: dict[str, Any]) -> None:
             tune.report(row)
     finally:
         lock.release()
+
+
+def micro(sweep: Path, point: str) -> int:
+    """Parts of a batch that the record asks of a point."""
+    return retry.micro(read(sweep).trial(point))
+
+
+def _failure(number: int, cause: str) -> dict[str, Any]:
+    return {"evaluation": number, "epoch": number, "value": -1e30, "failure": cause}
