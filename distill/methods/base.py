@@ -171,6 +171,11 @@ class Method:
         """Whether any of its stages reads the teacher's values at padded places."""
         return self.needs_teacher and any(stage.reads_padding(recipe) for stage in self.stages)
 
+    @property
+    def additive(self) -> bool:
+        """Whether batches may be cut into parts in every stage."""
+        return all(stage.additive for stage in self.stages)
+
     def head(self, recipe: str) -> Head:
         """Through which student and teacher are read in a recipe."""
         return self.published.head if recipe == "published" and self.published else "own"

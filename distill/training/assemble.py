@@ -31,6 +31,7 @@ def assemble(
     head: Head = "own",
     seed: int = 0,
     source: TeacherSource | None = None,
+    micro: int = 1,
 ) -> Run:
     """A run that starts from weights of a folder, with torch's generator as a fresh run of that seed has it.
 
@@ -49,6 +50,7 @@ def assemble(
         head: How logits are read.
         seed: Of new weights, dropout and the order of rows.
         source: Answers for the teacher; None for methods that need none.
+        micro: Into how many parts, at most, each batch is cut (see `Run`).
 
     Raises:
         UserError: The folder cannot be loaded, or has no such layers or head.
@@ -69,6 +71,7 @@ def assemble(
         numerics=numerics,
         seed=seed,
         source=source,
+        micro=micro,
     )
     # How many numbers the new weights took must not decide the dropout.
     torch.manual_seed(seed)

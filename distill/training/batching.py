@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -153,6 +153,16 @@ def in_groups(batches: Iterator[np.ndarray], size: int) -> Iterator[list[np.ndar
     """So many batches at a time; the last group may hold fewer."""
     while group := list(itertools.islice(batches, size)):
         yield group
+
+
+def in_parts(batches: Sequence[np.ndarray], micro: int) -> Iterator[tuple[np.ndarray, float]]:
+    """Each batch of an optimizer step in at most `micro` parts, with the share of each part in the step's mean.
+
+    Batches count alike, whatever their rows; the parts of one count by theirs.
+    """
+    for rows in batches:
+        for part in np.array_split(rows, min(micro, len(rows))):
+            yield part, len(part) / len(rows) / len(batches)
 
 
 def evaluation_order(lengths: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:

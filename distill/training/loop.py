@@ -21,7 +21,7 @@ from distill.tasks.base import Task
 from distill.tasks.metrics import get as get_metric
 from distill.teacher.source import TeacherSource
 from distill.training import checkpoint
-from distill.training.batching import Tokens, evaluation_order, in_groups, training_order
+from distill.training.batching import Tokens, evaluation_order, in_groups, in_parts, training_order
 from distill.training.optim import build
 from distill.training.settings import Numerics, Training
 
@@ -75,6 +75,12 @@ class Run:
         student: A sequence classifier, already initialised.
         params: The method's resolved hyper-parameters, with `lr`.
         source: Answers for the teacher; None for methods that need none.
+        micro: Into how many parts, at most, each batch is cut that goes forward and backward. Their terms and
+            gradients are weighted by their rows, so a step is that of the whole batch but for rounding and the draws
+            of dropout, and takes less memory.
+
+    Raises:
+        ValueError: Batches shall be cut, but a loss of the method is no mean over rows.
     """
 
     method: Method
@@ -88,10 +94,15 @@ class Run:
     numerics: Numerics
     seed: int
     source: TeacherSource | None = None
+    micro: int = 1
     # Steps are those done of the epoch.
     _position: dict[str, int] = field(default_factory=lambda: dict(_START))
     _restored: dict[str, Any] | None = None
     _parts: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.micro < 1 or (self.micro > 1 and not self.method.additive):
+            raise ValueError(f"micro={self.micro}: a batch of {self.method.name} cannot be cut into as many parts")
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Continue from what `state()` returned; call before iterating."""
@@ -201,12 +212,12 @@ class Run:
         objective.train()
         for batches in steps:
             optimizer.zero_grad(set_to_none=True)
-            for rows in batches:
+            for rows, share in in_parts(batches, self.micro):
                 terms = self._forward(capture, objective, rows)
                 loss = total(terms)
-                (loss / len(batches)).backward()
+                (loss * share).backward()
                 for name, value in [*((n, t.value) for n, t in terms.items()), ("total", loss)]:
-                    value = value.detach().float() / len(batches)
+                    value = value.detach().float() * share
                     sums[name] = sums[name] + value if name in sums else value
             # BertAdam clips tensor by tensor, and itself.
             if training.clip > 0 and training.optimizer == "adamw":

@@ -33,6 +33,7 @@ def make(
     student: dict[str, Any] | None = None,
     teacher: Any = None,
     splits: tuple[Tokens, Tokens] | None = None,
+    micro: int = 1,
     **training: Any,
 ) -> Run:
     """A run as a trial makes one: seeded before the student is built and again before training."""
@@ -56,6 +57,7 @@ def make(
         numerics=numerics,
         seed=seed,
         source=source,
+        micro=micro,
     )
     torch.manual_seed(seed)
     return run
