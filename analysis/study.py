@@ -1,4 +1,4 @@
-"""The Optuna study of a sweep held against its rows."""
+"""The Optuna studies of a sweep held against its rows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from trainables.record import COMPLETE, FINISHED, JOURNAL, PRUNED, Record, Trial
 
-STUDY = "search"
+STUDY, CONFIRMING = "search", "confirm"
 
 
 def check_study(record: Record) -> Iterator[str | None]:
@@ -21,26 +21,34 @@ def check_study(record: Record) -> Iterator[str | None]:
     file = record.path / JOURNAL
     if not file.exists():
         return
+    yield from _check(record, STUDY, record.trials)
+    # Of the confirming runs there is a study from the first one on.
+    if record.confirming:
+        yield from _check(record, CONFIRMING, record.confirming)
+
+
+def _check(record: Record, name: str, trials: dict[str, Trial]) -> Iterator[str | None]:
     import optuna
     from optuna.storages.journal import JournalFileBackend
 
     logging.getLogger("optuna").setLevel(logging.WARNING)
+    file = record.path / JOURNAL
     try:
         storage = optuna.storages.JournalStorage(JournalFileBackend(str(file)))
-        study = optuna.load_study(study_name=STUDY, storage=storage)
+        study = optuna.load_study(study_name=name, storage=storage)
     except (KeyError, ValueError) as error:
-        yield f"{file.name} can't be read as a study named {STUDY}: {error}."
+        yield f"{file.name} can't be read as a study named {name}: {error}."
         return
     frozen = {trial.user_attrs.get("id"): trial for trial in study.get_trials(deepcopy=False)}
     late = record.rows[-1].get("point") if record.rows and record.unfinished() else None
-    for trial in record.trials.values():
+    for trial in trials.values():
         if trial.id not in frozen:
             yield f"{file.name} has no trial {trial.id}."
         else:
             yield _fault(trial, frozen[trial.id], lags=trial.id == late, row=record.rows[-1])
-    for name in frozen:
-        if name not in record.trials:
-            yield f"{file.name} has a trial {name} that the plan does not list."
+    for id in frozen:
+        if id not in trials:
+            yield f"{file.name} has a trial {id} that the plan does not list."
 
 
 def _fault(trial: Trial, frozen: Any, lags: bool, row: dict[str, Any]) -> str | None:
