@@ -23,6 +23,19 @@ class Machine:
     gpus: int
     bfloat16: bool
 
+    def slots(self, cpus: float, gpus: float) -> int:
+        """Trials that fit at once, each with so many cores and at most one GPU."""
+        slots = math.floor(self.cpus / cpus + 1e-9)
+        return min(slots, self.gpus * math.floor(1 / gpus + 1e-9)) if gpus else slots
+
+    def misfit(self, cpus: float, gpus: float) -> str | None:
+        """Why not even one trial fits, with the arithmetic; None where one does."""
+        if cpus > self.cpus:
+            return f"--cpus-per-trial {cpus:g} does not fit: this machine has {self.cpus} cores, {cpus:g} > {self.cpus}"
+        if gpus > self.gpus:
+            return f"--gpus-per-trial {gpus:g} does not fit: this machine has {self.gpus} GPUs, {gpus:g} > {self.gpus}"
+        return None
+
 
 def detect() -> Machine:
     """Look at this machine without touching a GPU driver."""
@@ -74,20 +87,11 @@ def allot(
     for flag, share in (("--cpus-per-trial", cpus_per_trial), ("--gpus-per-trial", gpus)):
         if not math.isfinite(share) or share < 0 or (share < _LEAST and (share > 0 or "cpus" in flag)):
             raise UserError(f"{flag} {share:g} is no share of this machine; the least is {_LEAST:g}.")
-    if cpus_per_trial > machine.cpus:
-        raise UserError(
-            f"--cpus-per-trial {cpus_per_trial:g} does not fit: this machine has {machine.cpus} cores, "
-            f"{cpus_per_trial:g} > {machine.cpus}."
-        )
-    if gpus > machine.gpus:
-        raise UserError(
-            f"--gpus-per-trial {gpus:g} does not fit: this machine has {machine.gpus} GPUs, {gpus:g} > {machine.gpus}."
-        )
+    if problem := machine.misfit(cpus_per_trial, gpus):
+        raise UserError(f"{problem}.")
     if gpus > 1:
         raise UserError(f"--gpus-per-trial {gpus:g}: a trial trains on one GPU at most; choose 1 or a fraction.")
-    slots = math.floor(machine.cpus / cpus_per_trial + 1e-9)
-    if gpus:
-        slots = min(slots, machine.gpus * math.floor(1 / gpus + 1e-9))
+    slots = machine.slots(cpus_per_trial, gpus)
     if max_concurrent is not None:
         slots = min(slots, max_concurrent)
     return Resources(cpus_per_trial, gpus, max(1, slots), max(1, math.floor(cpus_per_trial)))
