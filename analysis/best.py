@@ -11,7 +11,7 @@ from trainables.record import Record
 
 NAME = "best.yaml"
 # What belongs to the search or to its folder and not to the one point that is to be run again.
-_OF_THE_SEARCH = ("command", "out", "settings", "trials")
+_OF_THE_SEARCH = ("command", "out", "settings", "sizes", "trials")
 
 
 def best_config(record: Record) -> dict[str, Any] | None:

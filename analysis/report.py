@@ -28,6 +28,7 @@ from analysis.slices import slices
 from analysis.style import NOTHING, ROLES, interval, number
 from analysis.summary import Line, Summary, sizes, summarise
 from analysis.terms import loss_terms
+from trainables.families import is_family
 from trainables.record import Record, UserError, read
 
 HTML, MARKDOWN, TABLE = "report.html", "report.md", "trials.csv"
@@ -51,14 +52,14 @@ def write(path: Path | str, running: bool | None = None) -> Path:
     summary = summarise(record, running)
     texts = {
         TABLE: tables.trials(record).to_csv(index=False),
-        MARKDOWN: _environment().get_template("report.md.j2").render(s=summary, record=record),
+        MARKDOWN: environment().get_template("report.md.j2").render(s=summary, record=record),
         HTML: html(record, summary),
     }
     best = best_yaml(record)
     if best is not None:
         texts[BEST] = best
     for name, text in texts.items():
-        _replace(record.path / name, text)
+        replace(record.path / name, text)
     return record.path / HTML
 
 
@@ -66,30 +67,37 @@ def html(record: Record, summary: Summary) -> str:
     """The report as one page that loads nothing."""
     own = observed(record)
     drawn = {
-        "curves": _div("curves", learning_curves(record)),
+        "curves": div("curves", learning_curves(record)),
         "slices": _divs("slice", slices(record)),
-        "so_far": _div("so-far", best_so_far(record)),
+        "so_far": div("so-far", best_so_far(record)),
         "terms": _divs("term", loss_terms(record)),
         "observed": _divs("observed", own.figures),
         "notes": own.notes,
     }
-    page = _environment().get_template("report.html.j2")
+    page = environment().get_template("report.html.j2")
     return page.render(s=summary, record=record, figures=drawn, plotly=get_plotlyjs(), bar=_bar(summary))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write a sweep's report and print where it is; 2 with one sentence when the folder holds no sweep."""
+    """Write a sweep's report, or those of a parent of several, and print where it is; 2 when there is none."""
     parser = argparse.ArgumentParser(prog="python -m analysis.report", description=__doc__.split("\n")[0])
     parser.add_argument("folder", metavar="DIR", type=Path, help="folder of a sweep: running, killed or finished")
+    folder = parser.parse_args(argv).folder
     try:
-        print(write(parser.parse_args(argv).folder))
+        if is_family(folder):
+            from analysis import family
+
+            print(family.write(folder, children=True))
+        else:
+            print(write(folder))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
 
 
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """Templates with the filters and words that all pages share."""
     found = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=jinja2.select_autoescape(("html", "html.j2")),
@@ -110,7 +118,7 @@ def _flags(text: str) -> str:
     return re.sub(r"(?<!\w)(--?[a-z][\w-]*)", r'<span class="flag">\1</span>', str(text))
 
 
-def _div(name: str, figure: go.Figure | None) -> str | None:
+def div(name: str, figure: go.Figure | None) -> str | None:
     """A figure as a piece of a page that brings plotly.js itself; the id is fixed, so that equal records give
     equal pages."""
     if figure is None:
@@ -119,7 +127,7 @@ def _div(name: str, figure: go.Figure | None) -> str | None:
 
 
 def _divs(name: str, drawn: dict[str, go.Figure]) -> dict[str, str | None]:
-    return {key: _div(f"{name}-{number}", figure) for number, (key, figure) in enumerate(drawn.items())}
+    return {key: div(f"{name}-{number}", figure) for number, (key, figure) in enumerate(drawn.items())}
 
 
 def _bar(summary: Summary) -> dict[str, dict[str, float]]:
@@ -140,7 +148,12 @@ def _span(line: Line) -> tuple[float, float, float]:
     return (at, at, at) if line.spread is None else (line.spread.low, at, line.spread.high)
 
 
-def _replace(file: Path, text: str) -> None:
+def replace(file: Path, text: str) -> None:
+    """Put `text` in place of `file`, whole or not at all.
+
+    Raises:
+        UserError: The folder can't be written to.
+    """
     try:
         handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
         try:

@@ -32,8 +32,13 @@ def make(config: SweepConfig, machine: resources.Machine | None = None) -> dict[
     return make_with_rows(config, machine)[0]
 
 
-def make_with_rows(config: SweepConfig, machine: resources.Machine | None = None) -> tuple[dict[str, Any], TaskData]:
+def make_with_rows(
+    config: SweepConfig, machine: resources.Machine | None = None, models: Models | None = None
+) -> tuple[dict[str, Any], TaskData]:
     """The header of a sweep: what was asked, the whole plan, fingerprints and versions (see docs/record.md).
+
+    Args:
+        models: Teacher and rows where they are read already, as for several sweeps of which each needs them.
 
     Raises:
         UserError: Anything asked for cannot be had; one sentence naming the flag.
@@ -44,7 +49,7 @@ def make_with_rows(config: SweepConfig, machine: resources.Machine | None = None
         raise UserError(f"--method {method.name} is the undistilled baseline, run beside every method; choose another.")
     if config.recipe == "published" and method.published is None:
         raise UserError(f"--recipe published: {method.title} has only the modern recipe here.")
-    models = resolve_models(config)
+    models = models or resolve_models(config)
     task = models.task
     if task.kind == "regression" and not method.regression:
         raise UserError(f"--method {method.name} is not defined for regression; --task {task.name} has real labels.")
@@ -265,6 +270,7 @@ def _estimate(plan: dict[str, Any], models: Models, student: dict[str, Any]) -> 
         "trials": len(plan["points"]),
         "steps_per_trial": steps,
         "seconds": operations / rate + making / (rate * running),
+        "teacher_seconds": making / (rate * running),
         "artifact_bytes": 2 * teacher,
         "disk_bytes": running * (3 * 3 * weights + weights) + (plan["keep_students"] + 2) * weights,
     }

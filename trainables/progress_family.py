@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from trainables.families import title
 from trainables.progress import LiveProgress, event_line
 from trainables.record import FAIL, FINISHED, PRUNED, RUNNING, Record, Trial
 
@@ -101,23 +102,10 @@ class LiveFamily(LiveProgress):
                 number(last.get("value")),
                 number(trial.score),
             )
-        parts: list[Any] = [Text(title(records)), sweeps]
+        parts: list[Any] = [Text(title([record.plan for record in records])), sweeps]
         if (left := seconds_left(records)) is not None:
             parts.append(Text(f"time left: at most {max(1, round(left / 60))} min"))
         return Group(*parts, running)
-
-
-def title(records: Sequence[Record]) -> str:
-    """What the sweeps are, as far as they agree, such as "BERT-EMD on cola, 2, 3 and 4 layers"."""
-    names, tasks, layers = (
-        list(dict.fromkeys(str(record.plan[name]) for record in records)) for name in ("method_title", "task", "layers")
-    )
-    return f"{listed(names)} on {listed(tasks)}, {listed(layers)} layers"
-
-
-def listed(words: Sequence[str]) -> str:
-    """ "a", "a and b", "a, b and c"."""
-    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def sweep_of(trial: Trial) -> Path:

@@ -1,0 +1,269 @@
+"""The report over several sweeps in one parent folder: what each keeps of the teacher, side by side.
+
+Reads only the children's folders, each as `analysis.report` reads it, so it works on a running, killed or copied
+parent. Writes report.html, report.md and family.csv into the parent.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from plotly.offline import get_plotlyjs
+
+from analysis import report
+from analysis.claims import ended, widen
+from analysis.family_figure import scores
+from analysis.state import Progress, locked, progress
+from analysis.style import NOTHING, count, interval, number, plural
+from analysis.verdict import Network, Verdict, judge, networks
+from trainables.families import FAMILY, Family, listed, read_family, title
+from trainables.record import FINISHED, Record
+from trainables.statistics import Difference, paired
+
+TABLE = "family.csv"
+
+
+@dataclass(frozen=True)
+class Child:
+    """One sweep of the family.
+
+    Attributes:
+        name: Of its folder.
+        networks: Teacher, undistilled student and best student by role, those that there are.
+        page: Its own report, relative to the parent; None before it is written.
+    """
+
+    name: str
+    record: Record
+    progress: Progress
+    verdict: Verdict
+    networks: dict[str, Network]
+    page: str | None
+
+    @property
+    def best(self) -> Network | None:
+        return self.networks.get("best")
+
+    @property
+    def base(self) -> Network | None:
+        return self.networks.get("baseline")
+
+    @property
+    def parameters(self) -> int | None:
+        return (self.record.prepared or {}).get("student", {}).get("parameters")
+
+
+def write(parent: Path | str, children: bool = False) -> Path:
+    """Write the parent's report; every file appears whole or not at all.
+
+    Args:
+        parent: Folder with a `family.json`.
+        children: Whether the report of every child is written anew as well.
+
+    Returns:
+        The HTML file.
+
+    Raises:
+        UserError: The folder is no parent of sweeps, a child cannot be read, or nothing can be written.
+    """
+    family = read_family(parent)
+    if children:
+        for record in family.records().values():
+            report.write(record.path)
+    found = gather(family)
+    page = {
+        "title": title([child.record.plan for child in found]) if found else f"{len(family.names)} sweeps",
+        "children": found,
+        "missing": [name for name in family.names if name not in {child.name for child in found}],
+        "verdict": verdict(found),
+        "progress": standing(family, found),
+        "teacher": next((child.networks["teacher"] for child in found if "teacher" in child.networks), None),
+        "caveats": caveats(found),
+        "command": shlex.join(["python", "-m", "trainables.sweep", *map(str, family.content["command"])]),
+        "tool": family.content["tool"],
+        "created": family.content["created"],
+    }
+    drawing = report.div("scores", scores(found))
+    environment = report.environment()
+    environment.globals |= {"count": count, "difference": difference, "share": share}
+    texts = {
+        TABLE: pd.DataFrame([row(child) for child in found]).to_csv(index=False),
+        report.MARKDOWN: environment.get_template("family.md.j2").render(**page),
+        report.HTML: environment.get_template("family.html.j2").render(
+            **page, figure=drawing, plotly=get_plotlyjs() if drawing else ""
+        ),
+    }
+    for name, text in texts.items():
+        report.replace(family.path / name, text)
+    return family.path / report.HTML
+
+
+def gather(family: Family) -> list[Child]:
+    """The children that are there, in their order."""
+    found = []
+    for name, record in family.records().items():
+        state = progress(record)
+        found.append(
+            Child(
+                name=name,
+                record=record,
+                progress=state,
+                verdict=judge(record, finished=state.word == "complete"),
+                networks={network.role: network for network in networks(record)},
+                page=f"{name}/{report.HTML}" if (record.path / report.HTML).exists() else None,
+            )
+        )
+    return found
+
+
+def verdict(children: Sequence[Child]) -> list[str]:
+    """What the family found, in sentences that claim no more than the intervals allow; the first leads."""
+    scored = [child for child in children if child.best is not None]
+    if not scored:
+        return ["Nothing to judge yet: no distilled trial has been evaluated."]
+    done = all(child.progress.word == "complete" for child in children)
+    return [line for line in (_kept(scored, done), _smallest(scored), _distilling(scored)) if line]
+
+
+def _kept(scored: Sequence[Child], done: bool) -> str:
+    teacher = scored[0].networks.get("teacher")
+    best = [(child.name, child.best) for child in scored if child.best is not None]
+    if teacher is None or any(network.share is None for _, network in best):
+        metric = scored[0].record.plan["metric_title"]
+        words = f"best {metric}: {listed([f'{name} {number(network.score)}' for name, network in best])}."
+    else:
+        kept = [f"{name} {'' if i else 'keeps '}{share(network.share)}" for i, (name, network) in enumerate(best)]
+        words = f"of the teacher's {number(teacher.score)}, {listed(kept)}."
+    return words[0].upper() + words[1:] if done else f"So far, {words}"
+
+
+def _smallest(scored: Sequence[Child]) -> str | None:
+    """The smallest network that is not shown to be behind the best of all."""
+    ranked = [child for child in scored if child.best is not None and child.best.score is not None]
+    if len(ranked) < 2:
+        return None
+    if not all(child.progress.word == "complete" for child in ranked):
+        return "Which size is enough is open before all have ended."
+    top = max(ranked, key=lambda child: child.best.score if child.best and child.best.score is not None else 0.0)
+    smaller = sorted(
+        (child for child in ranked if (child.parameters or 0) < (top.parameters or 0)),
+        key=lambda child: child.parameters or 0,
+    )
+    lead = f"The best of all is {top.name}"
+    for child in smaller:
+        found = between(child, top, len(ranked) - 1)
+        if found is None:
+            return f"{lead}; predictions are missing, so it cannot be compared with {child.name}."
+        if found.low <= 0:
+            return (
+                f"{lead}. The smallest that the {found.n} dev rows do not show to be behind it is {child.name}: "
+                f"difference {number(-found.value, signed=True)}, 95 % interval "
+                f"{interval(-found.high, -found.low, signed=True)}"
+                f"{f', widened for {len(ranked) - 1} comparisons' if len(ranked) > 2 else ''}."
+            )
+    if not smaller:
+        return f"{lead}, which is also the smallest."
+    names = listed([child.name for child in smaller])
+    return f"{lead}; {names} {'is' if len(smaller) == 1 else 'are'} behind it, outside the noise of the dev rows."
+
+
+def between(one: Child, top: Child, comparisons: int) -> Difference | None:
+    """Best of `top` minus best of `one` on the same dev rows, its interval widened for so many comparisons."""
+    mine, best = one.record.best_trial(), top.record.best_trial()
+    if mine is None or best is None or not ended(mine, best):
+        return None
+    found = paired(top.record, best, mine)
+    return None if found is None or found.low != found.low else widen(found, comparisons)
+
+
+def _distilling(scored: Sequence[Child]) -> str | None:
+    judged = [child for child in scored if child.base is not None and child.progress.word == "complete"]
+    if not judged:
+        return None
+    by_tone = {tone: [c.name for c in judged if c.verdict.tone == tone] for tone in ("ahead", "even", "behind")}
+    if len(by_tone["even"]) == len(judged):
+        return "Against the undistilled student of the same size, nothing is shown at any size."
+    parts = [f"{tone} at {listed(by_tone[tone])}" for tone in ("ahead", "behind") if by_tone[tone]]
+    open_ones = f"; at {listed(by_tone['even'])} nothing is shown" if by_tone["even"] else ""
+    return f"Against the undistilled student of the same size, distilled is {listed(parts)}{open_ones}."
+
+
+def standing(family: Family, children: Sequence[Child]) -> Progress:
+    """How far the family is, with the command that goes on."""
+    trials = [trial for child in children for trial in child.record.everything()]
+    done = sum(trial.state in FINISHED for trial in trials)
+    counts = f"{done} of {plural(len(trials), 'trial')} of {len(family.names)} sweeps finished"
+    if len(children) == len(family.names) and all(child.progress.word == "complete" for child in children):
+        return Progress("complete", f"Complete: {counts}.", None)
+    if locked(family.path) or any(child.progress.word == "running" for child in children):
+        return Progress("running", f"Running: {counts}.", None)
+    command = f"python -m trainables.sweep --resume {shlex.quote(str(family.path.resolve()))}"
+    return Progress("interrupted", f"Interrupted: {counts}.", command)
+
+
+def caveats(children: Sequence[Child]) -> list[str]:
+    """What a reader should hold against the numbers."""
+    if not any(child.best for child in children):
+        return []
+    return [
+        "Each best was chosen among its sweep's trials on the same dev rows that score it, which flatters it against "
+        "the undistilled student and the teacher; the sweeps' own reports say by how many it was chosen.",
+        "Intervals are 95 % bootstrap intervals over the dev rows. They do not cover what another seed would change.",
+        "Parameters count the embeddings, which all sizes of one encoder share.",
+    ]
+
+
+def difference(child: Child) -> str:
+    """Best minus undistilled student with its interval."""
+    found = child.verdict.difference
+    if found is None:
+        return NOTHING
+    return f"{number(found.value, signed=True)} ({interval(found.low, found.high, signed=True)})"
+
+
+def share(value: float | None) -> str:
+    """A share of the teacher's score in percent."""
+    return NOTHING if value is None else f"{100 * value:.0f} %"
+
+
+def row(child: Child) -> dict[str, object]:
+    """One line of the CSV file."""
+    plan, best, base, found = child.record.plan, child.best, child.base, child.verdict.difference
+    teacher, trial = child.networks.get("teacher"), child.record.best_trial()
+    trials = child.record.everything()
+    return {
+        "sweep": child.name,
+        "method": plan["method"],
+        "task": plan["task"],
+        "layers": plan["layers"],
+        "parameters": child.parameters,
+        "state": child.progress.word,
+        "trials": len(trials),
+        "finished": sum(trial.state in FINISHED for trial in trials),
+        "metric": plan["metric"],
+        "best_trial": trial.id if trial else None,
+        **_numbers("score", best),
+        **_numbers("undistilled", base),
+        "difference": found.value if found else None,
+        "difference_low": found.low if found else None,
+        "difference_high": found.high if found else None,
+        "shown": child.verdict.tone if found else None,
+        "teacher": teacher.score if teacher else None,
+        "of_teacher": best.share if best else None,
+    }
+
+
+def _numbers(name: str, network: Network | None) -> dict[str, float | None]:
+    spread = network.interval if network else None
+    return {
+        name: network.score if network else None,
+        f"{name}_low": spread.low if spread else None,
+        f"{name}_high": spread.high if spread else None,
+    }
+
+
+__all__ = ["FAMILY", "Child", "between", "gather", "standing", "verdict", "write"]

@@ -1,0 +1,53 @@
+"""Writes a parent of fake sweeps of several sizes; `python -m tests.fake_family FOLDER` writes one to look at."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.fake_sweep import build
+from trainables.families import FAMILY, SCHEMA
+
+# What distillation brings at each size, and the student's parameters.
+GAINS = {2: -0.25, 3: 0.0, 4: 0.12, 6: 0.16}
+PARAMETERS = {2: 15_617_666, 3: 17_392_130, 4: 19_166_594, 6: 22_713_986}
+
+
+def build_family(
+    parent: Path, sizes: Sequence[int] = (2, 3, 4, 6), own: Mapping[int, dict[str, Any]] | None = None, **changes: Any
+) -> Path:
+    """Write a parent with a fake sweep per size and return it.
+
+    Args:
+        own: What `tests.fake_sweep.build` is given for one size beside `changes`; None in place of it leaves the
+            child out, as a kill would.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    children = [{"name": f"{size}L", "changes": {"layers": size}} for size in sizes]
+    content = {
+        "schema": SCHEMA,
+        "tool": "distill-tune 0.1.0",
+        "created": "2026-03-02T09:00:00Z",
+        "command": ["--method", "emd", "--task", "cola", "--layers", ",".join(map(str, sizes))],
+        "config": {"method": "emd", "task": "cola", "layers": None, "sizes": list(sizes)},
+        "children": children,
+    }
+    (parent / FAMILY).write_text(json.dumps(content))
+    for size in sizes:
+        mine = {} if own is None else own.get(size, {})
+        if mine is None:
+            continue
+        folder = build(parent / f"{size}L", **{"layers": size, "gain": GAINS[size], **changes, **mine})
+        file = folder / "prepared.json"
+        if file.exists():
+            prepared = json.loads(file.read_text())
+            prepared["student"]["parameters"] = PARAMETERS[size]
+            file.write_text(json.dumps(prepared))
+    return parent
+
+
+if __name__ == "__main__":
+    build_family(Path(sys.argv[1]))
