@@ -6,12 +6,13 @@ from typing import Any
 
 import yaml
 
+from analysis.choice import chosen_by
 from analysis.style import number, plural
 from trainables.record import Record
 
 NAME = "best.yaml"
 # What belongs to the search or to its folder and not to the one point that is to be run again.
-_OF_THE_SEARCH = ("command", "out", "settings", "sizes", "trials")
+_OF_THE_SEARCH = ("command", "out", "settings", "sizes", "search", "trials")
 
 
 def best_config(record: Record) -> dict[str, Any] | None:
@@ -61,6 +62,11 @@ def _reservations(record: Record) -> list[str]:
             "The embedded encoder served as teacher because the hub did not answer; where it answers, another one "
             "will serve."
         )
+    if record.held_out and best.point["seed"] != plan["seed"]:
+        found.append(
+            f"The sweep held out {plural(record.held_out, 'training row')} by seed {plan['seed']}; seed "
+            f"{best.point['seed']} will hold out others, so the scores may differ."
+        )
     rows = config.get("max_train_rows")
     if rows == plan["data"]["train_rows"] and best.point["seed"] != plan["seed"]:
         found.append(
@@ -79,7 +85,8 @@ def best_yaml(record: Record) -> str | None:
     scored = sum(trial.score is not None and not trial.is_baseline for trial in record.trials.values())
     head = [
         f"Best of {plural(scored, 'configuration')}: {best.id}, {plan['metric_title']} "
-        f"{number(best.score, 4)} on dev of {plan['task']} after epoch {best.best['epoch']:g}.",
+        f"{number(best.reported, 4)} on dev of {plan['task']} after epoch {best.best['epoch']:g}"
+        f"{chosen_by(record, best)}.",
         "Run it again with: python -m trainables.sweep --config best.yaml",
         *_reservations(record),
     ]

@@ -39,18 +39,18 @@ def compare(record: Record, best: Trial, other: Trial, subject: str, open_words:
 
     Args:
         record: The sweep.
-        best: The trial with the highest score among the distilled ones.
+        best: The trial that was chosen among the distilled ones.
         other: Trained on and scored by the same rows.
         subject: How the best trial is called where it is ahead or behind.
         open_words: What stays open where nothing is shown, such as "this sweep does not show that distilling helped".
     """
-    assert best.score is not None
-    assert other.score is not None
     found = paired(record, best, other)
-    lead = f"Difference {number(best.score - other.score, signed=True)}"
+    if best.reported is None or other.reported is None:
+        return Claim("even", "A score on dev is not finite: nothing is shown")
+    lead = f"Difference {number(best.reported - other.reported, signed=True)}"
     if found is None or math.isnan(found.low):
         return Claim("even", f"{lead}, without an interval, because predictions are missing: nothing is shown")
-    rivals = chosen_among(record)
+    rivals = rivals_on_dev(record)
     wide = widen(found, rivals)
     words = f"{lead}, 95 % interval {interval(found.low, found.high, signed=True)}"
     if rivals > 1 and found.low > 0:
@@ -74,16 +74,16 @@ def against_teacher(record: Record, trial: Trial) -> Claim | None:
     same rows. It is widened for the choice of the best like any other.
     """
     teacher, mine = teacher_interval(record), trial_interval(record, trial)
-    if teacher is None or trial.score is None or ((record.prepared or {}).get("teacher") or {}).get("weak"):
+    if teacher is None or trial.reported is None or ((record.prepared or {}).get("teacher") or {}).get("weak"):
         return None
-    value = trial.score - teacher.value
+    value = trial.reported - teacher.value
     lead = f"difference {number(value, signed=True)}"
     if mine is None or math.isnan(teacher.low) or math.isnan(mine.low):
         return Claim("even", f"{lead}, without an interval: neither ahead nor behind is shown")
     low = value - math.hypot(mine.value - mine.low, teacher.high - teacher.value)
     high = value + math.hypot(mine.high - mine.value, teacher.value - teacher.low)
     found = Difference(value, low, high, math.nan, mine.n)
-    wide = widen(found, chosen_among(record))
+    wide = widen(found, rivals_on_dev(record))
     words = f"{lead}, 95 % interval {interval(low, high, signed=True)}"
     if high < 0:
         return Claim("behind", f"{words}: behind it, outside the noise", found, wide)
@@ -104,6 +104,14 @@ def chosen_among(record: Record) -> int:
     return sum(not trial.is_baseline and trial.score is not None for trial in record.trials.values())
 
 
+def rivals_on_dev(record: Record) -> int:
+    """How many trials the best one was chosen from on dev: itself alone where held-out rows chose it.
+
+    Dev rows that played no part in the choice are new to the one chosen, so its interval needs no widening.
+    """
+    return 1 if record.held_out else chosen_among(record)
+
+
 def widen(found: Difference, rivals: int) -> Difference:
     """The interval that holds for all of so many differences at once (Bonferroni), so also for the one picked.
 
@@ -117,7 +125,10 @@ def widen(found: Difference, rivals: int) -> Difference:
 
 
 def tied(record: Record, best: Trial) -> tuple[list[Trial], int]:
-    """Scored trials of other distilled points that the dev rows can't tell from the best, and how many there are."""
+    """Scored trials of other distilled points that the dev rows can't tell from the best, and how many there are.
+
+    Where held-out rows chose the best one, those that are ahead of it on dev are among them.
+    """
     same = {trial.id for trial in group_of(record, best).trials}
     rest = [t for t in record.trials.values() if not t.is_baseline and t.score is not None and t.id not in same]
     found = []

@@ -64,7 +64,7 @@ def epochs(figure: go.Figure, first: float, last: float, right: int = 104) -> No
 
 def teacher_line(figure: go.Figure, record: Record, place: str = "top left") -> None:
     """The teacher's score across the plot, its interval as a band."""
-    found = teacher_interval(record)
+    found = teacher_interval(record, "best")
     if found is None:
         return
     color = ROLES["teacher"][0]

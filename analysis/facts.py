@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from analysis import tables
+from analysis.choice import teacher_on_dev
 from analysis.state import moment
 from analysis.style import duration, number, own_score, parameter, plural
 from trainables.record import Record
@@ -17,7 +18,8 @@ _SHORT = 12
 def facts(record: Record) -> list[tuple[str, str]]:
     """Heading and text of all that decided the numbers, in the order of the page."""
     plan, header, prepared = record.plan, record.header, record.prepared or {}
-    teacher, data = prepared.get("teacher") or {}, prepared.get("data") or {}
+    teacher, data = teacher_on_dev(record), prepared.get("data") or {}
+    where = "curve on the held-out rows" if record.held_out else "dev curve"
     best = record.best_trial()
     scheduler = plan["scheduler"]
     rungs = ", ".join(f"{rung:g}" for rung in scheduler.get("rungs") or [])
@@ -46,7 +48,7 @@ def facts(record: Record) -> list[tuple[str, str]]:
         if teacher
         else ("teacher key", ""),
         ("teacher's score", _scores(teacher)),
-        ("teacher's dev curve", " → ".join(number(score) for score in teacher.get("curve") or [])),
+        (f"teacher's {where}", " → ".join(number(score) for score in teacher.get("curve") or [])),
         ("student", _origin(plan["student"])),
         ("training", _pairs(_shared(record))),
         ("numerics", _pairs(plan["numerics"])),

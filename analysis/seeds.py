@@ -17,7 +17,7 @@ class Group:
 
     Attributes:
         trials: In the order of the plan; the first gives the group its name.
-        scores: Of the trials that ran all their epochs: a shorter run would blur the spread between seeds.
+        scores: On dev, of the trials that ran all their epochs: a shorter run would blur the spread between seeds.
     """
 
     trials: list[Trial]
@@ -51,7 +51,8 @@ def groups(record: Record) -> list[Group]:
         key = json.dumps(parts, sort_keys=True)
         found.setdefault(key, []).append(trial)
     return [
-        Group(mine, [t.score for t in mine if t.state == COMPLETE and t.score is not None]) for mine in found.values()
+        Group(mine, [t.reported for t in mine if t.state == COMPLETE and t.reported is not None])
+        for mine in found.values()
     ]
 
 

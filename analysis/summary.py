@@ -22,6 +22,7 @@ from analysis.style import (
     interval,
     number,
     parameter,
+    plural,
     role,
     state_words,
 )
@@ -42,11 +43,13 @@ class Line:
     values: list[str]
     score: str
     interval: str
+    chosen_by: str
     best_epoch: str
     epochs: str
     stopped: str
     time: str
     number: float | None
+    rank: float | None
     spread: Interval | None
 
 
@@ -126,7 +129,7 @@ def summarise(record: Record, running: bool | None = None) -> Summary:
         grades=_grades(record),
         fixed=fixed,
         recipes=_recipes(record),
-        lines=sorted(lines, key=lambda line: (line.number is None, -(line.number or 0.0))),
+        lines=sorted(lines, key=lambda line: (line.rank is None, -(line.rank or 0.0))),
         seeds=_seeds(record, varying),
         terms=_terms(record),
         failures=failures(record),
@@ -164,13 +167,15 @@ def _line(record: Record, trial: Trial, names: list[str], running: bool) -> Line
         role=role(record, trial),
         state=state_words(trial) if running or trial.state != RUNNING else "cut while running",
         values=[parameter(values.get(name)) for name in names],
-        score=number(trial.score),
+        score=number(trial.reported),
         interval=NOTHING if spread is None else interval(spread.low, spread.high),
+        chosen_by=number(trial.score),
         best_epoch=NOTHING if best is None else f"{best['epoch']:g}",
         epochs=f"{0 if last is None else last['epoch']:g} of {record.plan['epochs']:g}",
         stopped=stopped,
         time=duration(trial.seconds) if trial.evaluations else NOTHING,
-        number=trial.score,
+        number=trial.reported,
+        rank=trial.score,
         spread=spread,
     )
 
@@ -211,6 +216,8 @@ def _legend(record: Record) -> str:
         found.append(f"Ends of trials: {', '.join(ends)}; point at one to see why.")
     if record.prepared is not None:
         found.append("The green band is the teacher's 95 % interval.")
+    if record.held_out:
+        found.append(f"All of it on the {plural(record.held_out, 'held-out row')} that choose, not on dev.")
     return " ".join(found)
 
 
@@ -286,7 +293,7 @@ def _beside_note(record: Record) -> str:
     here = [trial for trial in record.trials.values() if trial.point["origin"] == "published"]
     if not here:
         return f"Published: {source}. The published point itself is not in this sweep."
-    score = f"scored {number(here[0].score)}" if here[0].score is not None else "has no score"
+    score = f"scored {number(here[0].reported)}" if here[0].score is not None else "has no score"
     best = " and is the best" if here[0] is record.best_trial() else ""
     return f"Published: {source}. The published point ({here[0].id}) {score} here{best}."
 

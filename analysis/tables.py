@@ -14,6 +14,7 @@ _BACK = [
     "score",
     "low",
     "high",
+    "chosen_by",
     "best_epoch",
     "last",
     "epochs_run",
@@ -45,9 +46,10 @@ def fixed(record: Record) -> dict[str, Any]:
 def trials(record: Record, intervals: bool = True) -> pd.DataFrame:
     """One row per trial, in the order of the plan.
 
-    Columns: id, origin, method, recipe, seed, state, one per hyper-parameter, then `score` (best dev
-    evaluation) with `low` and `high` (95 % bootstrap interval over the dev rows), `best_epoch`, `last` (its
-    value at the end), `epochs_run`, `stopped_at` (rung, in epochs) with its `cutoff`, `seconds` (training and
+    Columns: id, origin, method, recipe, seed, state, one per hyper-parameter, then `score` (of the best evaluation, on
+    dev) with `low` and `high` (95 % bootstrap interval over the dev rows), `chosen_by` (the value that made it the
+    best: the score itself, unless held-out rows choose), `best_epoch`, `last` (the value of the rows that choose at the
+    end), `epochs_run`, `stopped_at` (rung, in epochs) with its `cutoff`, `seconds` (training and
     evaluation) and `cause` of a failure or of a stop by hand. Only `seconds` depends on the machine's speed.
 
     Args:
@@ -60,13 +62,18 @@ def trials(record: Record, intervals: bool = True) -> pd.DataFrame:
 
 
 def evaluations(record: Record) -> pd.DataFrame:
-    """One row per (trial, evaluation): id, evaluation, epoch, value, metrics, terms (`term_…`), lr, …"""
+    """One row per (trial, evaluation): id, evaluation, epoch, value, metrics, terms (`term_…`), lr, …
+
+    Values are of the rows that choose; where these are held out, evaluations that were the best yet have dev's metrics
+    too (`dev_…`).
+    """
     rows = []
     for trial in record.trials.values():
         for _, row in sorted(trial.evaluations.items()):
             decision = row.get("decision") or {}
             found = {"id": trial.id, **{key: row.get(key) for key in ("evaluation", "epoch", "value")}}
             found |= row.get("metrics") or {}
+            found |= {f"dev_{name}": value for name, value in (row.get("reported") or {}).items()}
             found |= {f"term_{name}": value for name, value in (row.get("terms") or {}).items()}
             found |= {key: row.get(key) for key in ("lr", "steps", "seconds")}
             rows.append(found | {key: decision.get(key) for key in ("rung", "cutoff", "stop")})
@@ -92,9 +99,10 @@ def _row(record: Record, trial: Trial, names: list[str], intervals: bool) -> dic
         "seed": trial.point.get("seed"),
         "state": trial.state,
         **{name: trial.params.get(name) for name in names},
-        "score": trial.score,
+        "score": trial.reported,
         "low": None if found is None else found.low,
         "high": None if found is None else found.high,
+        "chosen_by": trial.score,
         "best_epoch": None if best is None else best["epoch"],
         "last": None if last is None else last["value"],
         "epochs_run": 0.0 if last is None else last["epoch"],

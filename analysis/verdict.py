@@ -6,6 +6,7 @@ import statistics
 from dataclasses import dataclass
 from typing import Any
 
+from analysis.choice import chosen_by, sentences, teacher_on_dev
 from analysis.claims import Claim, against_teacher, chosen_among, compare, ended, tied
 from analysis.seeds import seeds_differ
 from analysis.style import count, interval, number, own_score, plural
@@ -70,7 +71,7 @@ def networks(record: Record) -> list[Network]:
     found = []
     teacher = teacher_interval(record)
     if teacher is not None:
-        sizes = prepared["teacher"]
+        sizes = teacher_on_dev(record)
         own = own_score(sizes)
         name = "teacher" if own is None else f"teacher as it teaches here ({number(own)} as it was fine-tuned)"
         share = 1.0 if teacher.value > 0 and not sizes.get("weak") else None
@@ -83,16 +84,16 @@ def networks(record: Record) -> list[Network]:
             share = share_of_teacher(record, trial)
             sizes = prepared.get("student", {})
             score = trial_interval(record, trial)
-            found.append(Network(f"{name} ({trial.id})", role, *_sizes(sizes), trial.score, score, share))
+            found.append(Network(f"{name} ({trial.id})", role, *_sizes(sizes), trial.reported, score, share))
     return found
 
 
 def share_of_teacher(record: Record, trial: Trial) -> float | None:
     """Score as a share of the teacher's; None where that says nothing (weak, or not above 0)."""
     teacher = teacher_interval(record)
-    if teacher is None or trial.score is None or _facts(record).get("weak") or not teacher.value > 0:
+    if teacher is None or trial.reported is None or _facts(record).get("weak") or not teacher.value > 0:
         return None
-    return trial.score / teacher.value
+    return trial.reported / teacher.value
 
 
 def caveats(record: Record) -> list[str]:
@@ -102,8 +103,8 @@ def caveats(record: Record) -> list[str]:
     if not distilled:
         return []
     baselines = sum(trial.is_baseline and trial.score is not None for trial in record.trials.values())
-    found = []
-    if len(distilled) > 1:
+    found = sentences(record, len(distilled), "dev")
+    if len(distilled) > 1 and not record.held_out:
         flatters = (
             f"which flatters it against the {'single ' if baselines == 1 else ''}undistilled student"
             if baselines
@@ -119,8 +120,8 @@ def caveats(record: Record) -> list[str]:
             f"The best of {len(distilled)} {_noun(record)} was chosen on the same dev rows that score it, "
             f"{flatters}.{typical}"
         )
-        found += _ties(record)
-    if plan["evaluations"] > 1:
+    found += _ties(record)
+    if plan["evaluations"] > 1 and not record.held_out:
         found.append(
             f"Every student's score is the best of up to {plan['evaluations']} evaluations on dev, the "
             "undistilled one's too, which is optimistic for all of them."
@@ -141,8 +142,8 @@ def caveats(record: Record) -> list[str]:
 
 
 def _facts(record: Record) -> dict[str, Any]:
-    """What is known of the teacher."""
-    return (record.prepared or {}).get("teacher") or {}
+    """What is known of the teacher, its scores being those on dev."""
+    return teacher_on_dev(record)
 
 
 def _ties(record: Record) -> list[str]:
@@ -152,10 +153,8 @@ def _ties(record: Record) -> list[str]:
         return []
     names = ", ".join(trial.id for trial in same[:8]) + (", …" if len(same) > 8 else "")
     verb = "is" if len(same) == 1 else "are"
-    return [
-        f"{len(same)} of the {others} other points' scored trials {verb} not told apart from the best one by these dev "
-        f"rows: {names}."
-    ]
+    what = "shown to be behind the chosen one" if record.held_out else "told apart from the best one"
+    return [f"{len(same)} of the {others} other points' scored trials {verb} not {what} by these dev rows: {names}."]
 
 
 def _sizes(sizes: dict[str, int]) -> tuple[int | None, int | None, int | None]:
@@ -188,7 +187,8 @@ def _best(record: Record, best: Trial, finished: bool) -> str:
     made_up = " on made-up data" if plan["data"].get("origin") == "embedded" else ""
     return (
         f"{which}: {best.point['label']} ({best.id}, {remark}epoch {best.best['epoch']:g}) with "
-        f"{plan['metric_title']} {number(best.score)}{spread}{made_up}." + _chance(record, best)
+        f"{plan['metric_title']} {number(best.reported)}{spread}{made_up}{chosen_by(record, best)}."
+        + _chance(record, best)
     )
 
 
@@ -199,9 +199,9 @@ def _noun(record: Record) -> str:
 def _chance(record: Record, trial: Trial) -> str:
     """A warning where a student is not shown to do better than one answer to every row."""
     chance, found = _facts(record).get("chance"), trial_interval(record, trial)
-    if chance is None or trial.score is None:
+    if chance is None or trial.reported is None:
         return ""
-    if trial.score <= chance:
+    if trial.reported <= chance:
         return " That is no better than giving every row the same answer."
     if found is not None and found.low <= chance:
         return f" It is not shown to be better than giving every row the same answer ({number(chance)})."
@@ -222,13 +222,13 @@ def _against(record: Record, best: Trial) -> tuple[str, str, Difference | None]:
             why = f"was {BY_HAND} before it had a score"
         return f"The undistilled student {why}, so whether distillation helped is open.", "even", None
     if not ended(best, base):
-        return f"Undistilled student so far: {number(base.score)}, {_unequal(best, base)}.", "even", None
+        return f"Undistilled student so far: {number(base.reported)}, {_unequal(best, base)}.", "even", None
     epochs = "" if base.last is None or base.state == COMPLETE else f" after {base.last['epoch']:g} epochs"
     found = compare(record, best, base, "distilled", "this sweep does not show that distilling helped")
     if found.tone != "even" and _facts(record).get("weak"):
         remark = "but with a weak teacher this says nothing about distilling"
         found = Claim("even", f"{found.words}, {remark}", found.difference, found.widened)
-    return f"Undistilled student{epochs}: {number(base.score)}. {found.words}.", found.tone, found.difference
+    return f"Undistilled student{epochs}: {number(base.reported)}. {found.words}.", found.tone, found.difference
 
 
 def _published(record: Record, best: Trial) -> str | None:
@@ -238,7 +238,7 @@ def _published(record: Record, best: Trial) -> str | None:
     if best.point["origin"] == "published":
         return "The best is the published setting itself."
     there = max(here, key=lambda trial: trial.score or 0.0)
-    lead = f"Published setting ({there.id}): {number(there.score)}"
+    lead = f"Published setting ({there.id}): {number(there.reported)}"
     if not ended(best, there):
         return f"{lead} so far, {_unequal(best, there)}."
     found = compare(record, best, there, "the best", "no setting is shown to be better than the published one")

@@ -65,6 +65,7 @@ class Asked:
     baseline: bool = True
     gain: float = 0.12
     dev_rows: int = 600
+    held_out: int = 0
     layers: int = 4
     teacher_layers: int = 6
 
@@ -177,7 +178,13 @@ class Asked:
             "teacher": {"origin": origin, "name": "all-minilm-l6-v2 (embedded)", "epochs": 4, "lr": 5e-05}
             | (HUB if self.hub else {}),
             "student": {"init": "truncate", "kept": [2, 3, 5, 6], "layers": 4, "name": "all-minilm-l6-v2 (embedded)"},
-            "data": {"origin": origin, "name": title, "train_rows": 3800, "dev_rows": self.dev_rows},
+            "data": {
+                **{"origin": origin, "name": title, "train_rows": 3800 - self.held_out, "dev_rows": self.dev_rows},
+                "choosing_rows": self.held_out or None,
+            },
+            "select_on": {"kind": "train-holdout", "share": self.held_out / 3800, "rows": self.held_out, "doubles": 2}
+            if self.held_out
+            else {"kind": "dev", "share": None, "rows": self.dev_rows},
             "estimate": {"seconds": 600},
         }
         return {

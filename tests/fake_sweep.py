@@ -15,7 +15,8 @@ import json
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -35,16 +36,25 @@ class Fake(Asked):
 
     def __post_init__(self) -> None:
         rng = np.random.default_rng(7)
-        self.labels = (rng.random(self.dev_rows) < 0.55).astype(np.int64)
-        self.difficulty = rng.normal(size=self.dev_rows)
+        rows = self.held_out or self.dev_rows
+        self.labels = (rng.random(rows) < 0.55).astype(np.int64)
+        self.difficulty = rng.normal(size=rows)
         self.metric = metrics.get("mcc")
+
+    @cached_property
+    def unseen(self) -> Fake:
+        """The dev rows of a sweep whose held-out rows choose."""
+        return replace(self, held_out=0, dev_rows=self.dev_rows, rows=[], clock=0.0)
 
     def answers(self, skill: float, seed: int) -> np.ndarray:
         """Logits [n, 2] whose errors are shared in part by all networks, as on real data."""
         rng = np.random.default_rng(seed)
-        margin = skill - self.difficulty + 0.35 * rng.normal(size=self.dev_rows)
+        margin = skill - self.difficulty + 0.35 * rng.normal(size=len(self.labels))
         sign = np.where(self.labels == 1, 1.0, -1.0)
-        return np.stack([np.zeros(self.dev_rows), sign * margin], axis=1).astype(np.float32)
+        return np.stack([np.zeros(len(self.labels)), sign * margin], axis=1).astype(np.float32)
+
+    def scores(self, logits: np.ndarray) -> dict[str, float]:
+        return {name: metrics.get(name).compute(logits, self.labels) for name in ("mcc", "accuracy")}
 
     def skill(self, point: dict[str, Any], epoch: float) -> float:
         """The tabulated curve: how good the network of `point` is after `epoch` epochs."""
@@ -76,15 +86,21 @@ class Fake(Asked):
                 (folder / "failure.txt").write_text(f"Traceback (most recent call last):\n  ...\n{cause}\n")
                 self.row("state", point=name, state="FAIL", cause=cause, attempt=1, attributes={})
                 return
-            logits = self.answers(self.skill(point, epoch), 1000 * point["number"] + evaluation)
+            skill, seed = self.skill(point, epoch), 1000 * point["number"] + evaluation
+            logits = self.answers(skill, seed)
             value = self.metric.compute(logits, self.labels)
             decision = None
             if ladder is not None and point["origin"] != "baseline" and evaluation < self.evaluations:
                 found = ladder.judge(name, epoch, value)
                 decision = None if found is None else found.as_dict()
             self.save(folder, evaluation, logits, value > best)
+            reported = None
+            if self.held_out and value > best:
+                on_dev = self.unseen.answers(skill, seed + 500)
+                reported = self.unseen.scores(on_dev)
+                if self.predictions:
+                    np.savez(folder / "predictions-report.npz", logits=on_dev, labels=self.unseen.labels)
             best = max(best, value)
-            accuracy = metrics.get("accuracy").compute(logits, self.labels)
             self.row(
                 "evaluation",
                 20.0 + point["number"],
@@ -92,7 +108,8 @@ class Fake(Asked):
                 evaluation=evaluation,
                 epoch=epoch,
                 value=value,
-                metrics={"mcc": value, "accuracy": accuracy},
+                metrics=self.scores(logits),
+                reported=reported,
                 terms=self.terms(point, epoch),
                 seconds=38.0 + point["number"],
                 steps=120,
@@ -171,6 +188,7 @@ class Fake(Asked):
                 "curve": [0.2, 0.45, 0.6, verdict.score.value],
                 "seconds": 93.5,
                 "predictions": "teacher/predictions.npz",
+                "report": self.report(folder) if self.held_out else None,
             },
             "student": {
                 "parameters": 19_166_594,
@@ -179,13 +197,26 @@ class Fake(Asked):
                 "init": "truncate",
             },
             "data": {
-                "train_rows": 3800,
+                "train_rows": 3800 - self.held_out,
                 "dev_rows": self.dev_rows,
                 "fingerprint": "d41d8cd98f00b204e9800998ecf8427e",
                 "majority": float(max(self.labels.mean(), 1 - self.labels.mean())),
             },
         }
         (self.folder / "prepared.json").write_text(json.dumps(content))
+
+    def report(self, folder: Path) -> dict[str, Any]:
+        """The teacher on dev, where held-out rows choose."""
+        logits = self.unseen.answers(1.1, 98)
+        np.savez(folder / "predictions-report.npz", logits=logits, labels=self.unseen.labels)
+        verdict = metrics.teacher_verdict(self.metric, logits, self.unseen.labels)
+        return {
+            "score": verdict.score.value,
+            "own_score": verdict.score.value,
+            "interval": [verdict.score.low, verdict.score.high],
+            "chance": verdict.chance,
+            "predictions": "teacher/predictions-report.npz",
+        }
 
     def write(self) -> Path:
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -257,7 +288,7 @@ def build(folder: Path | str, **changes: Any) -> Path:
             settings (points vary batch_size and name warmup), recipe, hub (the teacher's origin), own_score (of
             the teacher, read as it was fine-tuned), embedded (made-up data) or not, weak (a teacher that knows
             nothing), prepared, predictions, journal, baseline, gain (what distillation brings), dev_rows,
-            layers, teacher_layers.
+            held_out (so many training rows choose instead of dev), layers, teacher_layers.
     """
     return Fake(Path(folder), **changes).write()
 

@@ -90,7 +90,7 @@ def test_points_of_an_extension_are_points_like_all(sweep: Build) -> None:
     changes: dict[str, Any] = {"scheduler": "none", "seeds": {"p03": 3}, "journal": True}
     planned = forms(sweep(**changes))
     extended = sweep(**changes, extended=True)
-    assert [check.faults for check in verify.verify(extended)] == [[]] * 8
+    assert not any(check.faults for check in verify.verify(extended))
     assert "p03-s2" not in (extended / "sweep.json").read_text()
     assert forms(extended)[2] == planned[2]
 
