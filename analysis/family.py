@@ -227,7 +227,7 @@ def difference(child: Child) -> str:
 
 def share(value: float | None) -> str:
     """A share of the teacher's score in percent."""
-    return NOTHING if value is None else f"{100 * value:.0f} %"
+    return NOTHING if value is None else f"{100 * value:.0f}\u00a0%"
 
 
 def row(child: Child) -> dict[str, object]:

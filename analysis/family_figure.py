@@ -98,4 +98,5 @@ def _whole_range(figure: go.Figure) -> None:
         if trace.error_y.array is not None:
             low = min([low, *(y - e for y, e in zip(trace.y, trace.error_y.arrayminus, strict=True))])
             high = max([high, *(y + e for y, e in zip(trace.y, trace.error_y.array, strict=True))])
-    figure.layout.yaxis.range = [low, high]
+    room = 0.03 * (high - low)
+    figure.layout.yaxis.range = [low - room, high + room]

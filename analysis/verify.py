@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.study import check_study
+from trainables.families import is_family, read_family
 from trainables.record import BY_HAND, COMPLETE, FAIL, FINISHED, PRUNED, RUNNING, WAITING, Record, UserError, read
 from trainables.rungs import Ladder, milestones
 from trainables.statistics import recomputed
@@ -64,12 +65,26 @@ def verify(path: Path | str) -> list[Check]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the checks: 0 when all hold, 1 with the first contradictions, 2 when there is no sweep."""
     parser = argparse.ArgumentParser(prog="python -m analysis.verify", description="Prove a sweep's record.")
-    parser.add_argument("folder", metavar="DIR", type=Path, help="folder of a sweep")
+    parser.add_argument("folder", metavar="DIR", type=Path, help="folder of a sweep, or of several")
+    folder = parser.parse_args(argv).folder
     try:
-        checks = verify(parser.parse_args(argv).folder)
+        if is_family(folder):
+            found = {record.path.name: verify(record.path) for record in read_family(folder).records().values()}
+        else:
+            found = {"": verify(folder)}
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    faults = 0
+    for name, checks in found.items():
+        if name:
+            print(f"{name}:")
+        faults += _tell(checks)
+    return 1 if faults else 0
+
+
+def _tell(checks: Sequence[Check]) -> int:
+    """Print what was checked and the first contradictions; how many there are."""
     for check in checks:
         print(f"{'fault' if check.faults else 'ok':>5}  {check.count:5d}  {check.title}")
     faults = [fault for check in checks for fault in check.faults]
@@ -77,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(fault)
     if len(faults) > SHOWN:
         print(f"… and {len(faults) - SHOWN} more.")
-    return 1 if faults else 0
+    return len(faults)
 
 
 # Every check yields one item per fact it looked at: None where it holds, else a sentence.

@@ -9,6 +9,7 @@ from typing import Any
 
 from distill.errors import UserError
 from trainables.budget import Limits
+from trainables.families import refuse_family
 from trainables.options import Parser
 from trainables.progress import plural, say
 from trainables.record import Record, read
@@ -49,6 +50,7 @@ def _run(asked: dict[str, Any], typed: list[str]) -> int:
     if asked["points"] and not asked["seeds"]:
         raise UserError("--points says which points get further seeds; give --seeds too.")
     folder = asked["folder"].expanduser().absolute()
+    refuse_family(folder, "extend")
     data = reopened(folder, asked["allow_changed"], "extend")
     if asked["dry_run"]:
         record = read(folder)

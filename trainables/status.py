@@ -12,6 +12,7 @@ from typing import Any
 
 from distill.errors import UserError
 from trainables.disk import usage
+from trainables.families import is_family
 from trainables.lock import holder
 from trainables.options import Parser
 from trainables.progress import plural, say, seconds_left
@@ -23,11 +24,15 @@ _NAMED = 6
 
 
 def status(folder: Path | str) -> dict[str, Any]:
-    """How a sweep stands that runs, was killed, or is finished; plain data.
+    """How a sweep stands that runs, was killed, or is finished; plain data. Of a parent of several, all of them.
 
     Raises:
         UserError: The folder holds no readable sweep.
     """
+    if is_family(folder):
+        from trainables import status_family
+
+        return status_family.status(folder)
     record = read(folder)
     driver = holder(record.path)
     plan, trials = record.plan, list(record.trials.values())
@@ -116,6 +121,10 @@ def _scored(trial: Trial | None) -> dict[str, Any] | None:
 
 def describe(found: dict[str, Any]) -> list[str]:
     """The same for people: one fact a line."""
+    if "sweeps" in found:
+        from trainables import status_family
+
+        return status_family.describe(found)
     sweep, trials, evaluations, disk = (found[name] for name in ("sweep", "trials", "evaluations", "disk"))
     metric = sweep["metric"]
     recipe = "" if sweep["recipe"] == "modern" else f", recipe {sweep['recipe']}"
@@ -139,8 +148,8 @@ def describe(found: dict[str, Any]) -> list[str]:
     for cause, ids in sorted(found["failures"].items(), key=lambda item: -len(item[1])):
         more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
         lines.append(f"Failed: {', '.join(ids[:_NAMED])}{more}: {cause}.")
-    sizes = ", ".join(f"{name} {_size(disk[name])}" for name in ("students", "states", "rest"))
-    lines.append(f"Disk: {_size(disk['folder'])} ({sizes}). Store: {found['store']}.")
+    sizes = ", ".join(f"{name} {size(disk[name])}" for name in ("students", "states", "rest"))
+    lines.append(f"Disk: {size(disk['folder'])} ({sizes}). Store: {found['store']}.")
     if found["resume"]:
         lines.append(f"Continue with: {found['resume']}")
     return lines
@@ -200,17 +209,18 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def _size(count: int) -> str:
-    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= size:
-            return f"{count / size:.1f} {unit}"
+def size(count: int) -> str:
+    """ "1.5 GB"."""
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= scale:
+            return f"{count / scale:.1f} {unit}"
     return f"{count} B"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print how a sweep stands; 2 where there is none."""
     parser = Parser(prog="python -m trainables.status", description="How a sweep stands that runs or ran.")
-    parser.add_argument("folder", metavar="DIR", type=Path, help="folder of a sweep")
+    parser.add_argument("folder", metavar="DIR", type=Path, help="folder of a sweep, or of several")
     parser.add_argument("--json", action="store_true", help="print it as JSON, one line an observation")
     parser.add_argument("--watch", action="store_true", help="print it again until no driver holds the sweep any more")
     parser.add_argument("--every", type=float, default=5.0, metavar="SECONDS", help="pause of --watch (default: 5)")

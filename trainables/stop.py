@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from distill.errors import UserError
+from trainables.families import refuse_family
 from trainables.lock import holder
 from trainables.options import Parser
 from trainables.progress import plural, say
@@ -98,6 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(folder: Path, points: list[str]) -> int:
+    refuse_family(folder, "stop")
     record = read(folder)
     for point in points:
         trial = record.trials.get(point)
