@@ -130,7 +130,22 @@ class Run:
             yield from self._stage(self.method.stages[self._position["stage"]])
             self._position = {**_START, "stage": self._position["stage"] + 1}
 
-    def _stage(self, stage: Stage) -> Iterator[Evaluation]:
+    def rehearse(self, rows: np.ndarray) -> None:
+        """Two optimizer steps of every stage on the same batch, which leave the run of no further use.
+
+        In the second the moments of the optimizer are there from the start, as in all later ones, and with accumulation
+        so are the gradients of a batch before.
+        """
+        self.student.to(self.numerics.device)
+        for stage in self.method.stages:
+            capture, objective, per_epoch = self._set_up(stage)
+            try:
+                self._train(capture, objective, 2 * [min(2, self.training.accumulation) * [rows]], per_epoch)
+            finally:
+                capture.close()
+
+    def _set_up(self, stage: Stage) -> tuple[Capture, Objective, int]:
+        """All that the steps of a stage work with, and how many steps an epoch has."""
         training, numerics = self.training, self.numerics
         teacher_shape: Shape | None = self.source.shape if self.source is not None else None
         objective = stage.objective(
@@ -156,7 +171,12 @@ class Run:
             schedule.load_state_dict(self._restored["schedule"])
             checkpoint.restore_random_state(self._restored["random"])
             self._restored = None
-        capture = Capture(self.student, objective.needs)
+        return Capture(self.student, objective.needs), objective, per_epoch
+
+    def _stage(self, stage: Stage) -> Iterator[Evaluation]:
+        training = self.training
+        capture, objective, per_epoch = self._set_up(stage)
+        schedule = self._parts["schedule"]
         done = self._position["epoch"] * per_epoch + self._position["step"]
         steps = self._steps()
         try:
@@ -272,6 +292,14 @@ def autocast(numerics: Numerics) -> contextlib.AbstractContextManager[Any]:
 
 
 @torch.no_grad()
+def look(model: Any, tokens: Tokens, rows: np.ndarray, device: str = "cpu") -> np.ndarray:
+    """Logits float32 [B, C] of some rows, in full precision; the model is in eval mode."""
+    batch = tokens.batch(rows, device)
+    batch.pop("labels")
+    logits: np.ndarray = model(**batch).logits.float().cpu().numpy()
+    return logits
+
+
 def predict(model: Any, tokens: Tokens, batch_size: int, device: str = "cpu") -> np.ndarray:
     """Logits float32 [n, C] in the order of `tokens`, in eval mode and full precision.
 
@@ -281,9 +309,7 @@ def predict(model: Any, tokens: Tokens, batch_size: int, device: str = "cpu") ->
     model.eval()
     logits: np.ndarray | None = None
     for rows in evaluation_order(tokens.lengths, batch_size):
-        batch = tokens.batch(rows, device)
-        batch.pop("labels")
-        output = model(**batch).logits.float().cpu().numpy()
+        output = look(model, tokens, rows, device)
         if logits is None:
             logits = np.zeros((len(tokens), output.shape[1]), dtype=np.float32)
         logits[rows] = output
