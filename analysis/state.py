@@ -46,9 +46,10 @@ def progress(record: Record, running: bool | None = None) -> Progress:
     order = (*(STATE_WORDS[state] for state in (COMPLETE, PRUNED)), BY_HAND, STATE_WORDS[FAIL])
     counts = [f"{words.count(word)} {word}" for word in order if word in words]
     split = f" ({', '.join(counts)})" if counts else ""
-    if len(done) == len(trials):
+    total = len(trials) + record.to_suggest
+    if len(done) == total:
         return Progress("complete", f"Complete: all {plural(len(trials), 'trial')} are finished{split}.", None)
-    finished = f"{len(done)} of {plural(len(trials), 'trial')} finished{split}"
+    finished = f"{len(done)} of {plural(total, 'trial')} finished{split}"
     command = f"python -m trainables.sweep --resume {shlex.quote(str(record.path.resolve()))}"
     if locked(record.path) if running is None else running:
         now = sum(trial.state == RUNNING for trial in trials)

@@ -7,6 +7,7 @@ a rung, every state. Then the predictions and the Optuna study are held against 
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -14,10 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from analysis.last_look import check_reported
 from analysis.study import check_study
 from trainables.families import is_family, read_family
 from trainables.record import BY_HAND, COMPLETE, FAIL, FINISHED, PRUNED, RUNNING, WAITING, Record, UserError, read
-from trainables.rungs import Ladder, milestones
+from trainables.rungs import Rule, milestones, rule_of
 from trainables.statistics import recomputed
 
 SHOWN = 10
@@ -49,10 +51,12 @@ def verify(path: Path | str) -> list[Check]:
         ("rows follow each other without a gap", _sequence),
         ("rungs are the ones that were asked for", _rungs),
         ("rung decisions follow from the values before them", _decisions),
+        ("suggested points are new and stand in order", _suggestions),
         ("evaluations are in order and their epochs fit", _evaluations),
         ("repeated evaluations are equal bit for bit", _repeats),
         ("states follow from the evaluations and decisions before them", _states),
         ("scores follow from the saved predictions", _scores),
+        ("dev decided what it was to decide, and no more", check_reported),
         ("trials of the Optuna study agree with the rows", check_study),
     ]
     found = []
@@ -109,6 +113,7 @@ def _sequence(record: Record) -> Iterator[str | None]:
 def _rungs(record: Record) -> Iterator[str | None]:
     scheduler = record.plan["scheduler"]
     if scheduler["name"] != "asha":
+        # The median rule compares at every evaluation.
         yield None if not scheduler.get("rungs") else "The plan has rungs but no scheduler that uses them."
         return
     wanted = list(milestones(record.plan["epochs"], scheduler["grace"], scheduler["reduction_factor"]))
@@ -119,23 +124,45 @@ def _rungs(record: Record) -> Iterator[str | None]:
 
 
 def _decisions(record: Record) -> Iterator[str | None]:
-    """Replay the rungs; the baseline is exempt, and a trial's last evaluation needs no decision."""
-    scheduler = record.plan["scheduler"]
-    asha = scheduler["name"] == "asha"
-    ladder = Ladder(tuple(scheduler["rungs"]), scheduler["reduction_factor"]) if asha else None
+    """Replay the stopping rule; baseline and confirming runs are exempt, and a last evaluation needs no decision."""
+    rule: Rule | None = rule_of(record.plan["scheduler"])
     for row, first in _firsts(record):
         found, wanted = row.get("decision"), None
-        trial = record.trials[row["point"]]
-        judged = ladder is not None and not trial.is_baseline and row["evaluation"] < record.plan["evaluations"]
+        trial = record.trial(row["point"])
+        exempt = trial.is_baseline or trial.confirms or row["evaluation"] >= record.plan["evaluations"]
         if not first:
             yield (None if found is None else f"{_name(row)} repeats an earlier one and still carries a decision.")
             continue
-        if ladder is not None and judged:
-            # A value that is not finite counts as the worst of all.
-            value = -sys.float_info.max if row["value"] is None else row["value"]
-            decision = ladder.judge(row["point"], row["epoch"], value)
+        if rule is not None and not exempt:
+            decision = rule.judge(row["point"], row["epoch"], row["value"])
             wanted = None if decision is None else decision.as_dict()
         yield _decision_fault(row, found, wanted)
+
+
+def _suggestions(record: Record) -> Iterator[str | None]:
+    """A sampler's points came one at a time, before they ran, each new and with a later number than the one before."""
+    later = {point["id"] for row in record.rows for point in row.get("points", ())}
+    last, settings = 0, {_setting(point) for point in record.plan["points"] if point["id"] not in later}
+    asked = (record.plan.get("search") or {}).get("name") == "tpe"
+    some = any(row["kind"] == "suggest" for row in record.rows)
+    yield "Points were suggested, but the plan asks no sampler." if some and not asked else None
+    for row in record.rows:
+        if row["kind"] == "extend":
+            settings |= {_setting(point) for point in row["points"]}
+        if row["kind"] != "suggest":
+            continue
+        new = [_setting(point) for point in row["points"]]
+        if row["k"] <= last:
+            yield f"Row {row['seq']} is suggestion {row['k']} after suggestion {last}."
+        elif twice := [point["id"] for point, key in zip(row["points"], new, strict=True) if key in settings]:
+            yield f"Row {row['seq']} suggests {', '.join(twice)}, a point that was there already."
+        else:
+            yield None
+        last, settings = row["k"], settings | set(new)
+
+
+def _setting(point: dict[str, Any]) -> str:
+    return json.dumps([point["method"], point["params"], point["seed"]], sort_keys=True)
 
 
 def _decision_fault(row: dict[str, Any], found: dict[str, Any] | None, wanted: dict[str, Any] | None) -> str | None:
@@ -174,15 +201,17 @@ def _evaluations(record: Record) -> Iterator[str | None]:
 def _repeats(record: Record) -> Iterator[str | None]:
     for row, first in _firsts(record):
         if not first:
-            known = record.trials[row["point"]].evaluations[row["evaluation"]]
+            known = record.trial(row["point"]).evaluations[row["evaluation"]]
             same = known["value"] == row["value"]
             yield None if same else f"{_name(row)} was first {known['value']} and then {row['value']}."
 
 
 def _states(record: Record) -> Iterator[str | None]:
-    state = dict.fromkeys(record.trials, WAITING)
-    done: dict[str, int] = dict.fromkeys(record.trials, 0)
-    stopped: dict[str, bool] = dict.fromkeys(record.trials, False)
+    ids = [trial.id for trial in record.everything()]
+    state = dict.fromkeys(ids, WAITING)
+    done: dict[str, int] = dict.fromkeys(ids, 0)
+    stopped: dict[str, bool] = dict.fromkeys(ids, False)
+    lost: dict[str, bool] = dict.fromkeys(ids, False)
     for row in record.rows:
         if row["kind"] == "evaluation":
             point = row["point"]
@@ -190,14 +219,25 @@ def _states(record: Record) -> Iterator[str | None]:
             fault = None
             if state[point] != RUNNING and not (repeat and state[point] in FINISHED):
                 fault = f"{_name(row)} was recorded while the trial was {state[point]}."
+            elif lost[point] and not repeat:
+                fault = f"{_name(row)} was recorded although the value before it was not finite."
             elif stopped[point] and not repeat:
                 fault = f"{_name(row)} was recorded although a rung had stopped the trial."
             done[point] = max(done[point], row["evaluation"])
             stopped[point] |= bool((row.get("decision") or {}).get("stop"))
+            lost[point] |= row["value"] is None and not repeat
             yield fault
         elif row["kind"] == "state":
-            yield _state_fault(row, state[row["point"]], done[row["point"]], stopped[row["point"]], record)
-            state[row["point"]] = row["state"]
+            point = row["point"]
+            fault = _state_fault(row, state[point], done[point], stopped[point], record)
+            if fault is None and lost[point] and row["state"] in (COMPLETE, PRUNED) and row.get("cause") != BY_HAND:
+                fault = f"Row {row['seq']} sets {point} to {row['state']}, but its last value was not finite."
+            yield fault
+            state[point] = row["state"]
+        elif row["kind"] == "retry":
+            point, before = row["point"], state[row["point"]]
+            yield None if before == RUNNING else f"Row {row['seq']} sends {point} back although it was {before}."
+            state[point] = WAITING
 
 
 def _state_fault(row: dict[str, Any], before: str, done: int, stopped: bool, record: Record) -> str | None:
@@ -223,7 +263,7 @@ def _state_fault(row: dict[str, Any], before: str, done: int, stopped: bool, rec
 
 def _scores(record: Record) -> Iterator[str | None]:
     """Finished trials only: a running trial's files may be one evaluation ahead of its rows."""
-    for trial in record.trials.values():
+    for trial in record.everything():
         for which, row in (("best", trial.best), ("last", trial.last)):
             file = trial.predictions(which)
             if trial.state not in (COMPLETE, PRUNED) or row is None or not file.exists():

@@ -50,6 +50,8 @@ class Axis:
         recipes: The recipes in which the axis acts. In any other recipe it is inert.
         help: What the hyper-parameter does, for people.
         default: The value taken where neither a row nor a person names one; one of `values`.
+        range: Ends of what a random search may draw, where the file gives them; else `search_spaces.ranges` finds them
+            around `values`.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Axis:
     recipes: tuple[str, ...]
     help: str
     default: Scalar
+    range: tuple[float, float] | None = None
 
     def cast(self, value: Any) -> Scalar:
         """Brings a value to the axis's type: 1 becomes 1.0 on a float axis.

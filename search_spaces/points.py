@@ -12,7 +12,7 @@ from typing import Any, Literal
 from search_spaces.axes import Scalar
 from search_spaces.names import SpaceError
 
-Origin = Literal["published", "grid", "given"]
+Origin = Literal["published", "published elsewhere", "grid", "drawn", "suggested", "given"]
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,11 @@ class Point:
 
     Attributes:
         params: Axis name to value, in the order of the axes; inert axes are left out.
-        origin: "published" (a row of the table), "grid" (a combination of the axes' values) or
-            "given" (a person's own value is among them).
-        grades: Axis name to the grade of its value; "given" for a value that is not on the axis.
+        origin: "published" (the row of the task and size), "published elsewhere" (a row of another task or size),
+            "grid" (a combination of the axes' values), "drawn" (at random between them), "suggested" (by a sampler
+            that had seen results) or "given" (a person's own value is among them).
+        grades: Axis name to the grade of its value; "given" for a value that is not on the axis, "searched" for one
+            that was drawn or suggested.
     """
 
     params: dict[str, Scalar]

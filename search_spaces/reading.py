@@ -13,6 +13,7 @@ The format (`schema: 1`), by example::
         type: float                 # float, int, bool or choice
         scale: log                  # log or linear; numeric axes only
         bounds: [0.1, 100]          # numeric axes only
+        range: [0.5, 20]            # what random and TPE draw between; numeric axes only, may be left out
         recipes: [modern, published]   # where the axis acts; elsewhere it is inert
         default: 1                  # one of the values
         values:
@@ -39,8 +40,8 @@ from search_spaces.names import SpaceError, UnknownName, canonical, nearest_name
 
 SCHEMA = 1
 _KEYS = ("schema", "method", "title", "reference", "epochs", "axes", "rows")
-_AXIS_KEYS = ("help", "type", "scale", "bounds", "recipes", "default", "values")
-_NUMERIC_KEYS = ("scale", "bounds")
+_AXIS_KEYS = ("help", "type", "scale", "bounds", "range", "recipes", "default", "values")
+_NUMERIC_KEYS = ("scale", "bounds", "range")
 # What an axis of a person's own file may lack after `search_spaces.own` completed it.
 _LEFT_OUT = ("help", "bounds", "default")
 
@@ -202,7 +203,8 @@ class _Reader:
         kind = data.get("type") if isinstance(data, Mapping) else None
         numeric = kind in NUMERIC
         meaningless = () if numeric or kind not in TYPES else _NUMERIC_KEYS
-        entry = self.mapping(data, key, _AXIS_KEYS, (*meaningless, *_LEFT_OUT) if self.own else meaningless)
+        useless = (*meaningless, "range")
+        entry = self.mapping(data, key, _AXIS_KEYS, (*useless, *_LEFT_OUT) if self.own else useless)
         for word in meaningless:
             if word in entry:
                 self.say(f"{key}.{word}", f"has no meaning on a {kind} axis")
@@ -220,6 +222,8 @@ class _Reader:
         if numeric:
             low, high = self.bounds(entry.get("bounds"), f"{key}.bounds", axis)
             axis = replace(axis, low=low, high=high)
+            ends = self.bounds(entry.get("range"), f"{key}.range", axis)
+            axis = replace(axis, range=None if None in ends else (float(ends[0]), float(ends[1])))
         axis = replace(axis, values=self.values(entry.get("values"), f"{key}.values", axis))
         default = self.on_axis(axis, entry.get("default"), f"{key}.default")
         if self.own and axis.values and entry.get("default") is None:

@@ -173,13 +173,33 @@ class SearchSpace:
         Raises:
             UnknownName: There is no such recipe.
         """
-        active = self.active(recipe)
+        self.active(recipe)
         row = self.row(task, layers)
-        if row is None:
-            return None
+        return None if row is None else self._of_row(row, recipe, "published")
+
+    def settings(self, task: str, layers: int, recipe: str = "modern") -> list[Point]:
+        """All that was published, each setting once: the nearest to (task, layers) first.
+
+        The row of exactly this task and layer count leads, then come those of the task, those of the layer count, and
+        the rest, each in the order of the file. Rows that differ in inert axes only are one setting.
+
+        Raises:
+            UnknownName: There is no such recipe.
+        """
+        self.active(recipe)
+        name = canonical(task)
+        found: dict[str, Point] = {}
+        for row in sorted(self.rows, key=lambda row: (row.task != name, row.layers != layers)):
+            exact = (row.task, row.layers) == (name, layers)
+            point = self._of_row(row, recipe, "published" if exact else "published elsewhere")
+            found.setdefault(point.id, point)
+        return list(found.values())
+
+    def _of_row(self, row: Row, recipe: str, origin: Origin) -> Point:
+        active = self.active(recipe)
         params = {a.name: row.values.get(a.name, a.default) for a in active}
         grades = {a.name: "published" if a.name in row.values else a.grade(a.default) or GIVEN for a in active}
-        return Point(params, "published", grades)
+        return Point(params, origin, grades)
 
     def point(self, values: Mapping[str, Any] | None = None, recipe: str = "modern") -> Point:
         """A point with a person's values, and defaults for the axes that they leave out.
@@ -334,6 +354,8 @@ def _axis_dict(axis: Axis) -> dict[str, Any]:
     numeric: dict[str, Any] = {} if axis.scale is None else {"scale": axis.scale}
     if axis.low is not None:
         numeric["bounds"] = [axis.low, axis.high]
+    if axis.range is not None:
+        numeric["range"] = list(axis.range)
     return {
         "help": axis.help,
         "type": axis.type,

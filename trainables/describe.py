@@ -6,7 +6,9 @@ from typing import Any
 
 from distill.training.settings import Training, split
 from search_spaces import format_params
-from trainables import select
+from trainables import select, teacher_source
+from trainables.draws import describe_search
+from trainables.early import describe_scheduler
 
 
 def _steps(plan: dict[str, Any]) -> str:
@@ -25,7 +27,7 @@ def describe(header: dict[str, Any]) -> list[str]:
     """Lines that tell a person what will run, in which order, on what."""
     plan = header["plan"]
     resources, teacher, student = (plan[n] for n in ("resources", "teacher", "student"))
-    numerics, estimate, scheduler = plan["numerics"], plan["estimate"], plan["scheduler"]
+    numerics, estimate = plan["numerics"], plan["estimate"]
     lines = [
         f"Sweep: {plan['method_title']} on {plan['task']} ({plan['task_title']}), {plan['layers']} layers, "
         f"recipe {plan['recipe']}.",
@@ -43,19 +45,17 @@ def describe(header: dict[str, Any]) -> list[str]:
         )
     else:
         lines.append(f"Note: {plan['published_note']}")
+    lines.append(teacher_source.words(plan))
     distilled = [p for p in plan["points"] if p["origin"] != "baseline"]
+    lines += describe_search(plan["search"])
+    count = plan["search"]["trials"] if plan["search"]["name"] == "tpe" else len(distilled)
     baseline = " and 1 undistilled baseline" if len(distilled) < len(plan["points"]) else ""
-    lines.append(f"Points: {len(distilled)}{baseline}, {plan['epochs']} epochs each, {_steps(plan)} rows a trial.")
+    lines.append(f"Points: {count}{baseline}, {plan['epochs']} epochs each, {_steps(plan)} rows a trial.")
     for point in plan["points"]:
         lines.append(f"  {point['id']}  {point['label']}  [{point['origin']}]")
-    if scheduler["name"] == "asha":
-        rungs = ", ".join(f"{rung:g}" for rung in scheduler["rungs"])
-        exempt = "; the baseline always runs to the end" if baseline else ""
-        lines.append(
-            f"Early stopping: ASHA, rungs at epochs {rungs}, best 1 in {scheduler['reduction_factor']} goes on{exempt}."
-        )
-    else:
-        lines.append("Early stopping: none.")
+    if count > len(distilled):
+        lines.append(f"  and {count - len(distilled)} more, each suggested when a worker is free.")
+    lines.append(describe_scheduler(plan))
     gpus = f", {resources['gpus_per_trial']:g} GPU" if resources["gpus_per_trial"] else ""
     lines.append(
         f"Resources: {resources['max_concurrent']} trials at once, {resources['cpus_per_trial']:g} CPU{gpus} and "

@@ -12,7 +12,7 @@ from trainables.budget import Limits
 from trainables.families import refuse_family
 from trainables.options import Parser
 from trainables.progress import plural, say
-from trainables.record import Record, read
+from trainables.record import Record, read, suggests
 from trainables.sweep import drive, guarded, reopened
 
 
@@ -54,16 +54,17 @@ def _run(asked: dict[str, Any], typed: list[str]) -> int:
     data = reopened(folder, asked["allow_changed"], "extend")
     if asked["dry_run"]:
         record = read(folder)
-        _tell(record, _points(record, asked))
+        _tell(record, _points(record, asked), asked["trials"])
         say("Dry run: nothing was added.")
         return 0
     limits = Limits.again([read(folder)], {})
     recorder = Recorder(folder)
     try:
         points = _points(recorder.record, asked)
-        _tell(recorder.record, points)
+        _tell(recorder.record, points, asked["trials"])
         # The folder's name is not among the arguments that a copied sweep could use.
-        recorder.extend(points, [word for word in typed if word != str(asked["folder"])])
+        arguments = [word for word in typed if word != str(asked["folder"])]
+        recorder.extend(points, arguments, asked["trials"] if suggests(recorder.record) else None)
     except BaseException:
         recorder.close()
         raise
@@ -87,9 +88,12 @@ def _points(record: Record, asked: dict[str, Any]) -> list[dict[str, Any]]:
     )
 
 
-def _tell(record: Record, points: list[dict[str, Any]]) -> None:
+def _tell(record: Record, points: list[dict[str, Any]], trials: int | None) -> None:
     plan = record.plan
-    say(f"{record.path} gets {plural(len(points), 'point')}, {plan['epochs']} epochs each:")
+    if trials is not None and suggests(record):
+        say(f"{record.path} gets up to {trials} distilled points in all, each suggested when a worker is free.")
+    if points:
+        say(f"{record.path} gets {plural(len(points), 'point')}, {plan['epochs']} epochs each:")
     for point in points:
         say(f"  {point['id']}  {point['label']}  [{point['origin']}]")
     if left := len(record.unfinished()):

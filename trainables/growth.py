@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any
@@ -15,10 +14,12 @@ from distill.methods.base import Shape, nearest
 from distill.tasks import registry
 from distill.training.settings import SWEPT_FIELDS, TRAINING_FIELDS, Training, split
 from search_spaces import format_params
+from search_spaces.axes import GIVEN
 from trainables.config import SweepConfig
+from trainables.draws import ADAPTIVE, next_number
 from trainables.plan import point_hash
-from trainables.points import find_space, make_points, split_settings
-from trainables.record import Record
+from trainables.points import Maker, find_space, make_points, parse_value, split_settings
+from trainables.record import Record, suggests
 
 Point = dict[str, Any]
 _LARGEST_SEED = 2**32 - 1
@@ -34,8 +35,9 @@ def grow(
     """Points that are not in the sweep yet, in the order in which they are to be added.
 
     Args:
-        trials: Points of the grid, in its order, up to so many distilled points in all; further seeds of a point are
-            not counted.
+        trials: Points of the grid or of the random draws, in their order, up to so many distilled points in all;
+            further seeds of a point are not counted. Where a sampler suggests the points, these come later, one at a
+            time, and none of them is among what is returned.
         settings: More values of hyper-parameters: the points of the sweep, those just taken in too, each with these.
         seeds: The points again with these seeds, but for those stopped by hand that `only` does not name.
         only: Ids of the points that get further seeds; all when empty, new ones and the baseline included.
@@ -49,13 +51,15 @@ def grow(
             "start a new sweep."
         )
     growing = _Growing(record)
-    if trials is not None:
+    if trials is not None and not suggests(record):
         growing.fill(trials)
+    elif trials is not None:
+        growing.refuse_few(trials)
     for name, values in (settings or {}).items():
         growing.vary(name, values)
     for seed in seeds:
         growing.repeat(seed, only)
-    if not growing.added:
+    if not growing.added and not (suggests(record) and trials is not None):
         raise UserError(f"Nothing is new: {record.path} has all of these points already; name others.")
     return growing.added
 
@@ -66,6 +70,7 @@ class _Growing:
     def __init__(self, record: Record) -> None:
         self.plan, self.fingerprint = record.plan, record.header["fingerprint"]
         self.path = record.path
+        self._to_suggest = record.to_suggest
         # Whoever stopped a point by hand wants it gone, with any seed.
         self.unwanted = {trial.id for trial in record.trials.values() if trial.by_hand}
         self.config = recorded_config(record.header["config"])
@@ -97,9 +102,13 @@ class _Growing:
         """Distilled points with the sweep's own seed."""
         return [p for p in self.points if p["origin"] != "baseline" and p["seed"] == self.plan["seed"]]
 
-    def _candidates(self, settings: dict[str, list[Any]]) -> list[Point]:
-        """The grid in its order, with `settings` laid over it."""
-        config = replace(self.config, settings={**self.config.settings, **settings}, baseline=False, trials=None)
+    @property
+    def _search(self) -> str:
+        return str((self.plan.get("search") or {"name": "grid"})["name"])
+
+    def _candidates(self, settings: dict[str, list[Any]], trials: int | None = None) -> list[Point]:
+        """The points of the sweep's search in their order, with `settings` laid over them: so many, or a whole grid."""
+        config = replace(self.config, settings={**self.config.settings, **settings}, baseline=False, trials=trials)
         space = find_space(config, self.method)
         if self.fingerprint.get("space") not in (None, artifacts.key_of(space.to_dict())):
             where = config.space or f"the grid of {self.method.name}"
@@ -113,7 +122,7 @@ class _Growing:
             self.plan["layers"],
             values,
             self.training,
-            None,
+            trials,
             self.plan["student"]["hidden_size"],
         )
         return points
@@ -123,11 +132,11 @@ class _Growing:
         new = [point for point in points if self._identity(point) not in self._known]
         if most is not None:
             new = new[: max(0, most - len(self._bases()))]
-        taken = [int(found[1]) for p in self.points if (found := re.fullmatch(r"p(\d+)", p["id"]))]
-        digits = max(2, len(str(max(taken, default=0))))
+        first = next_number(self.points)
+        digits = max(2, len(str(max(first - 1, 0))))
         everyone = [*self._bases(), *new]
         varied = [name for name in _names(new) if len({repr(p["params"].get(name)) for p in everyone}) > 1]
-        for number, point in enumerate(new, max(taken, default=-1) + 1):
+        for number, point in enumerate(new, first):
             self._check(point)
             self._add(point, f"p{number:0{digits}d}", format_params(point["params"], varied or None))
 
@@ -147,13 +156,19 @@ class _Growing:
             )
 
     def fill(self, trials: int) -> None:
-        """More points of the grid, up to `trials` distilled ones in all."""
-        have = len(self._bases())
+        """More points of the search, up to `trials` distilled ones in all."""
+        self.refuse_few(trials)
+        # A random search stops at the number it is told; of a grid all points are needed, to pass over those that are
+        # there.
+        self._take(self._candidates({}, trials if self._search == "random" else None), trials)
+
+    def refuse_few(self, trials: int) -> None:
+        """Raise UserError where the sweep has, or is to have, as many distilled points already."""
+        have = len(self._bases()) + self._to_suggest
         if trials <= have:
             raise UserError(
                 f"--trials {trials}: {self.path} has {have} distilled points already; name a larger number."
             )
-        self._take(self._candidates({}), trials)
 
     def vary(self, name: str, values: list[Any]) -> None:
         """Every distilled point with each of `values` for `name`."""
@@ -175,7 +190,20 @@ class _Growing:
         if name in SWEPT_FIELDS:
             # One value alone would hold for all points, not for some.
             settings[name] = [self.plan["training"][name], *values]
-        self._take([point for point in self._candidates(settings) if any(self._kin(point, b, name) for b in bases)])
+        if self._search in ADAPTIVE:
+            # What was drawn lies on no grid.
+            parsed = [parse_value(self.method, name, value, "--set ") for value in values]
+            self._take([self._changed(base, name, value) for value in parsed for base in bases])
+        else:
+            candidates = self._candidates(settings)
+            self._take([point for point in candidates if any(self._kin(point, b, name) for b in bases)])
+
+    def _changed(self, base: Point, name: str, value: Any) -> Point:
+        """`base` with another value for `name`."""
+        regression = registry.get(self.plan["task"]).kind == "regression"
+        maker = Maker(self.method, self.plan["recipe"], self.training, regression)
+        chosen, grades = {**base["params"], name: value}, {**base["grades"], name: GIVEN}
+        return {**maker.point(chosen, grades, GIVEN), "seed": self.plan["seed"]}
 
     def _kin(self, point: Point, base: Point, name: str) -> bool:
         """Whether `point` is `base` but for `name` and what becomes active with it."""

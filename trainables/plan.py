@@ -18,11 +18,12 @@ from distill.tasks.base import Task, TaskData
 from distill.training.settings import Training, split
 from trainables import resources, select
 from trainables.config import SweepConfig
+from trainables.early import plan_scheduler
 from trainables.models import Models, check_length, resolve_models, shared_part
 from trainables.points import distributions, find_space, make_points, split_settings
 from trainables.record import SCHEMA
-from trainables.rungs import milestones
 from trainables.student import resolve_student
+from trainables.teacher_source import plan_source, source_of
 
 EMBEDDED_TRIALS, EMBEDDED_EPOCHS = 8, 4
 
@@ -62,7 +63,7 @@ def make_with_rows(
     values, training = split_settings(config, method, usual, [axis.name for axis in space.axes])
     check_length(training, models.teacher.positions, "teacher")
     check_length(training, student.pop("positions"), "student")
-    points, published, note, told = make_points(
+    points, published, note, told, search = make_points(
         config, method, space, task, layers, values, training, wanted, student["hidden_size"]
     )
     notices += told
@@ -73,9 +74,10 @@ def make_with_rows(
         notices.append(f"On embedded data a full trial has {EMBEDDED_EPOCHS} epochs; --epochs changes that.")
     evaluations = _evaluations(points, training, len(models.data.train))
     _check_fit(method, points, student, models)
-    if config.scheduler == "none" and (config.reduction_factor is not None or config.grace != 1):
-        notices.append("--grace and --reduction-factor play no part with --scheduler none.")
+    scheduler, told = plan_scheduler(config, training.epochs, _evaluated(training, len(models.data.train)))
+    notices += told
     allotted = resources.allot(machine, config.cpus_per_trial, config.gpu_share, config.max_concurrent)
+    notices += resources.notices(config.gpus_per_trial, allotted, machine.gpus)
     numerics = resources.numerics(machine, allotted)
     plan = {
         **shared_part(config, models, training, numerics, machine.cpus, method),
@@ -89,7 +91,8 @@ def make_with_rows(
         "epochs": training.epochs,
         "evaluations_per_epoch": evaluations / training.epochs,
         "evaluations": evaluations,
-        "scheduler": _scheduler(config, training.epochs),
+        "search": search,
+        "scheduler": scheduler,
         "points": points,
         "published": published,
         "published_note": note,
@@ -124,6 +127,7 @@ def make_with_rows(
         "select_on": select.planned(models.data, config.select_on),
         "keep_students": config.keep_students,
     }
+    plan["teacher_source"] = plan_source(method, plan, models.data, int(config.cache_gb * 1e9))
     plan["estimate"] = _estimate(plan, models, student)
     fingerprint = {
         "data": models.data.fingerprint(),
@@ -159,6 +163,7 @@ def point_hash(point: dict[str, Any], plan: dict[str, Any], fingerprint: dict[st
             **{name: point[name] for name in ("recipe", "head")},
             "training": {**plan["training"], **point["training"]},
             "numerics": plan["numerics"],
+            "teacher_source": source_of(plan, point),
             "teacher": {name: plan["teacher"][name] for name in ("lr", "seed", "keep", "mode", "training")},
             "student": {name: student[name] for name in ("init", "kept")},
             **{name: fingerprint[name] for name in ("data", "encoder", "student")},
@@ -222,18 +227,10 @@ def _check_published(
         check_head(method.published.head, student["model_type"], "--student")
 
 
-def _scheduler(config: SweepConfig, epochs: int) -> dict[str, Any]:
-    """ASHA's rungs, checked to be what was asked."""
-    if config.scheduler == "none":
-        return {"name": "none", "grace": None, "reduction_factor": None, "rungs": []}
-    factor = config.reduction_factor or (3 if epochs >= 9 else 2)
-    rungs = milestones(epochs, config.grace, factor)
-    if not rungs:
-        raise UserError(
-            f"--grace {config.grace} leaves no rung below {epochs} epochs; lower it, raise --epochs, "
-            "or use --scheduler none."
-        )
-    return {"name": "asha", "grace": config.grace, "reduction_factor": factor, "rungs": list(rungs)}
+def _evaluated(training: Training, rows: int) -> list[float]:
+    """Epochs at which dev is looked at."""
+    steps = training.steps_per_epoch(rows)
+    return [step / steps for step in training.evaluations(rows)]
 
 
 def _estimate(plan: dict[str, Any], models: Models, student: dict[str, Any]) -> dict[str, Any]:
@@ -258,8 +255,13 @@ def _estimate(plan: dict[str, Any], models: Models, student: dict[str, Any]) -> 
     if training.padding == "max_length":
         tokens = float(training.max_length * len(models.data.train))
     distilled = sum(point["origin"] != "baseline" for point in plan["points"])
-    operations = tokens * plan["epochs"] * len(plan["points"]) * 6 * student["layers"] * layer
-    operations += tokens * plan["epochs"] * distilled * 2 * models.teacher.layers * teacher_layer
+    trials = len(plan["points"])
+    if plan["search"]["name"] == "tpe":
+        # The others are suggested one at a time.
+        distilled, trials = plan["search"]["trials"], trials + plan["search"]["trials"] - distilled
+    operations = tokens * plan["epochs"] * trials * 6 * student["layers"] * layer
+    passes = 1 if plan["teacher_source"]["kind"] == "cached" else plan["epochs"] * distilled
+    operations += tokens * passes * 2 * models.teacher.layers * teacher_layer
     operations /= running
     rates = _RATES[plan["numerics"]["device"]]
     rate = rates[plan["numerics"]["autocast"] is not None] * (
@@ -267,11 +269,12 @@ def _estimate(plan: dict[str, Any], models: Models, student: dict[str, Any]) -> 
     )
     making = tokens * plan["teacher"]["training"]["epochs"] * 6 * models.teacher.layers * teacher_layer
     return {
-        "trials": len(plan["points"]),
+        "trials": trials,
         "steps_per_trial": steps,
         "seconds": operations / rate + making / (rate * running),
         "teacher_seconds": making / (rate * running),
-        "artifact_bytes": 2 * teacher,
+        "teacher_bytes": teacher,
+        "artifact_bytes": 2 * teacher + plan["teacher_source"]["disk"],
         "disk_bytes": running * (3 * 3 * weights + weights) + (plan["keep_students"] + 2) * weights,
     }
 

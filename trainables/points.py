@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import search_spaces
 from distill import methods
@@ -13,6 +14,7 @@ from distill.tasks.base import Task
 from distill.training.settings import SWEPT_FIELDS, TRAINING_FIELDS, Training, distribution_of, evaluated, parse, split
 from search_spaces import SearchSpace, format_params
 from trainables.config import SweepConfig
+from trainables.draws import ADAPTIVE, candidate_ranges, draw_points, plan_search
 
 # Encoders narrower than this need larger steps (see search_spaces/ft.yaml).
 _NARROW = 512
@@ -37,11 +39,19 @@ def find_space(config: SweepConfig, method: Method) -> SearchSpace:
         if axis.name not in known:
             raise UserError(f"--space {config.space}: {method.name} has no axis {axis.name}{nearest(axis.name, known)}")
         for value in axis.choices:
-            _parse(method, axis.name, value, f"--space {config.space}: ")
+            parse_value(method, axis.name, value, f"--space {config.space}: ")
     return space
 
 
-def _parse(method: Method, name: str, value: Any, where: str) -> Any:
+def parse_value(method: Method, name: str, value: Any, where: str) -> Any:
+    """A value of a hyper-parameter of the method or of training in its type.
+
+    Args:
+        where: Put before the sentence of an error.
+
+    Raises:
+        UserError: It has another type or lies outside the bounds.
+    """
     hyper = method.hyperparameter(name)
     try:
         return hyper.parse(value) if hyper else parse(name, value)
@@ -71,7 +81,7 @@ def split_settings(
     for name, given in config.settings.items():
         if name not in known and name not in TRAINING_FIELDS:
             raise UserError(f"--set {name} is unknown{nearest(name, [*known, *TRAINING_FIELDS])}")
-        parsed = list(dict.fromkeys(_parse(method, name, value, "--set ") for value in given))
+        parsed = list(dict.fromkeys(parse_value(method, name, value, "--set ") for value in given))
         if name in known or (name in SWEPT_FIELDS and (len(parsed) > 1 or name in axes)):
             values[name] = parsed
         elif len(parsed) > 1:
@@ -90,6 +100,64 @@ def split_settings(
         raise UserError(f"--set {error}") from None
 
 
+class Planned(NamedTuple):
+    """The points of a sweep in their order, and what belongs to them in the plan.
+
+    Attributes:
+        published: The published row of this task and size.
+        note: What to say where there is none.
+        notices: What else a person should know.
+        search: How points are found: the plan's part "search".
+    """
+
+    points: list[dict[str, Any]]
+    published: dict[str, Any] | None
+    note: str
+    notices: list[str]
+    search: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Maker:
+    """Turns chosen values into points of one method.
+
+    Attributes:
+        recipe: "modern" or "published".
+        training: Of every point, but for what it sets itself.
+        regression: Whether the task has real labels.
+    """
+
+    method: Method
+    recipe: str
+    training: Training
+    regression: bool
+
+    def point(self, chosen: dict[str, Any], grades: dict[str, str], origin: str) -> dict[str, Any]:
+        """A point without id, number, seed, label and hash.
+
+        Args:
+            chosen: Name to value; what is inert is dropped, what is left out takes its default.
+            grades: Name to the grade of the value.
+
+        Raises:
+            UserError: A name is unknown or a value illegal.
+        """
+        own, _ = split(chosen, self.training)
+        params = self.method.resolve(own, self.recipe, regression=self.regression)
+        # In the declaration's order, so that labels and tables do not depend on who named a number first.
+        numbers = {n: parse(n, chosen[n]) for n in SWEPT_FIELDS if n in chosen}
+        params |= {n: value for n, value in numbers.items() if value is not None}
+        return {
+            "method": self.method.name,
+            "params": params,
+            "origin": origin,
+            "grades": {n: grades.get(n, "code default") for n in params},
+            "recipe": self.recipe,
+            "head": self.method.head(self.recipe),
+            "training": {},
+        }
+
+
 def make_points(
     config: SweepConfig,
     method: Method,
@@ -100,74 +168,99 @@ def make_points(
     training: Training,
     wanted: int | None,
     width: int,
-) -> tuple[list[dict[str, Any]], dict[str, Any] | None, str, list[str]]:
-    """The points in their order, the published row, the sentence about it, and what else a person should know.
+) -> Planned:
+    """The points in their order, the published row, and what a person should know.
 
     Args:
         values: What `--set` gave several values or names a hyper-parameter of the method.
         training: Of every point, but for what it sets itself.
-        wanted: Keep only so many distilled points; all when None.
+        wanted: So many distilled points; where None, all of the grid or of the published settings, and as many as the
+            grid has where they are drawn or suggested.
         width: The student's, which the baseline's learning rate follows.
+
+    Raises:
+        UserError: The search has nothing to look for: no published rows, or no range.
     """
     name, recipe = task.published_as, config.recipe
     row = space.row(name, layers) if name else None
     if task.made_up:
-        note = (
-            f"{task.name} is made-up data: nothing is published for it. The points come from the axes of {space.title}."
-        )
+        whence = "rows of other tasks" if config.search == "published" else "axes"
+        note = f"{task.name} is made-up data: nothing is published for it. "
+        note += f"The points come from the {whence} of {space.title}."
     elif row is None:
         note = space.missing_row(name or task.name, layers) + "."
+        if config.search == "published":
+            note = f"{note.partition(';')[0]}; the points are those of other tasks or sizes."
     else:
         note = ""
-    merged: dict[str, dict[str, Any]] = {}
-    inert = {*values, *(axis.name for axis in space.axes if len(axis.values) > 1)}
+    maker = Maker(method, recipe, training, task.kind == "regression")
     defaults = {hyper.name: hyper.default for hyper in method.hyperparameters} | training.as_dict()
-    head = method.head(recipe)
-    for candidate in space.points(name or task.name, layers, recipe, config.seed):
-        for chosen, grades, origin in _overlay(candidate, values, defaults):
-            own, _ = split(chosen, training)
-            params = method.resolve(own, recipe, regression=task.kind == "regression")
-            # In the declaration's order, so that labels and tables do not depend on who named a number first.
-            numbers = {n: parse(n, chosen[n]) for n in SWEPT_FIELDS if n in chosen}
-            params |= {n: value for n, value in numbers.items() if value is not None}
-            inert -= set(params)
-            key = search_spaces.point_id(params)
-            merged.setdefault(
-                key,
-                {
-                    "method": method.name,
-                    "params": params,
-                    "origin": origin,
-                    "grades": {n: grades.get(n, "code default") for n in params},
-                    "recipe": recipe,
-                    "head": head,
-                    "training": {},
-                },
+    candidates = space.points(name or task.name, layers, recipe, config.seed)
+    if config.search == "published":
+        candidates = space.settings(name or task.name, layers, recipe)
+        if not candidates:
+            raise UserError(
+                f"--search published: {space.title} has no published rows; choose --search grid, random or tpe."
             )
+    merged: dict[str, dict[str, Any]] = {}
+    for candidate in candidates:
+        for chosen, grades, origin in _overlay(candidate, values, defaults):
+            point = maker.point(chosen, grades, origin)
+            merged.setdefault(search_spaces.point_id(point["params"]), point)
+    acting = {n for point in merged.values() for n in point["params"]}
+    search: dict[str, Any] = {"name": config.search, "seed": config.seed, "ranges": []}
+    total = len(merged) if wanted is None else wanted
+    if config.search in ADAPTIVE:
+        ranges = [r for r in candidate_ranges(space, row, recipe, values) if r.name in acting]
+        first = space.published(name or task.name, layers, recipe) or space.point(recipe=recipe)
+        begun = [maker.point(*found) for found in _overlay(first, _one_each(first, values, defaults), defaults)]
+        search |= plan_search(config.search, ranges, total)
+        merged = {search_spaces.point_id(point["params"]): point for point in begun}
+        if config.search == "random":
+            merged = draw_points(maker, ranges, config.seed, total, begun)
+        varied = [n for n in acting if n in {r.name for r in ranges if not r.fixed}]
+    else:
+        names = next(iter(merged.values()))["params"]
+        varied = [n for n in names if len({repr(p["params"].get(n)) for p in merged.values()}) > 1]
     points = list(merged.values())[:wanted]
     if config.baseline:
         points.insert(1, _baseline(training, width, recipe, config.settings))
-    digits = max(2, len(str(len(points) - 1)))
-    varied = [n for n in points[0]["params"] if len({repr(p["params"].get(n)) for p in merged.values()}) > 1]
+    count = total + config.baseline if config.search == "tpe" else len(points)
     for number, point in enumerate(points):
+        baseline = point["origin"] == "baseline"
         point.update(
-            id="ft" if point["origin"] == "baseline" else f"p{number:0{digits}d}",
+            id="ft" if baseline else id_of(number, count),
             number=number,
             seed=config.seed,
-            label=format_params(point["params"], None if point["origin"] == "baseline" else varied or None),
+            label=format_params(point["params"], None if baseline else varied or None),
         )
     published = None
     if row is not None:
         published = {"task": row.task, "layers": row.layers, "values": dict(row.values), "source": row.source}
     notices = []
+    inert = {*values, *(axis.name for axis in space.axes if len(axis.values) > 1)} - acting
     if idle := [hyper.name for hyper in method.hyperparameters if hyper.name in inert]:
         notices.append(
             f"{' and '.join(idle)} would change nothing here (recipe {recipe}): points that differ in nothing else "
             "are one."
         )
-    if wanted is not None and config.trials is None and len(merged) > wanted:
+    if config.search in ADAPTIVE:
+        if config.search == "random" and len(merged) < total:
+            notices.append(f"Only {len(merged)} different points can be drawn from these ranges; {total} were wanted.")
+    elif wanted is not None and config.trials is None and len(merged) > wanted:
         notices.append(f"On embedded data the plan is cut to {wanted} of {len(merged)} points; --trials changes that.")
-    return points, published, note, notices
+    return Planned(points, published, note, notices, search)
+
+
+def id_of(number: int, count: int) -> str:
+    """The id of a point by its number, among `count` of them."""
+    return f"p{number:0{max(2, len(str(count - 1)))}d}"
+
+
+def _one_each(first: Any, values: dict[str, list[Any]], defaults: dict[str, Any]) -> dict[str, list[Any]]:
+    """Of several values that `--set` gave, the one that the first point takes: its own where that is among them."""
+    own = {**defaults, **first.params}
+    return {name: [own[name] if own[name] in given else given[0]] for name, given in values.items()}
 
 
 def _baseline(training: Training, width: int, recipe: str, asked: Collection[str]) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def plural(count: int, word: str) -> str:
 def event_line(kind: str, trial: Trial, row: dict[str, Any], record: Record) -> str | None:
     """One sentence for one row of the record; None for what nobody needs to read."""
     plan = record.plan
-    metric = plan["metric"]
+    metric = record.metric
     name = f"{trial.id} ({trial.point['label']})"
     if kind == "evaluation":
         if row.get("replay"):
@@ -76,7 +76,7 @@ def summary(record: Record) -> dict[str, str]:
     finished = sum(t.state in FINISHED for t in trials)
     by_hand = sum(trial.by_hand for trial in trials)
     parts = [
-        f"{finished} of {len(trials)} finished",
+        f"{finished} of {len(trials) + record.to_suggest} finished",
         f"{count[RUNNING]} running",
         f"{count[PRUNED] - by_hand} stopped early",
         *([f"{by_hand} {BY_HAND}"] if by_hand else []),
@@ -84,7 +84,7 @@ def summary(record: Record) -> dict[str, str]:
     ]
     facts = {"trials": " · ".join(parts)}
     if best is not None and best.score is not None:
-        facts["best"] = f"{plan['metric']} {best.score:.3f} by {best.id} ({best.point['label']})"
+        facts["best"] = f"{record.metric} {best.score:.3f} by {best.id} ({best.point['label']})"
     if plan["scheduler"]["rungs"]:
         facts["rungs"] = " · ".join(
             f"epoch {rung:g}: {sum(_judged(t, rung) for t in trials)} judged" for rung in plan["scheduler"]["rungs"]
@@ -112,6 +112,8 @@ def seconds_left(record: Record) -> float | None:
     slots = [0] * record.resources["max_concurrent"]
     for trial in sorted(record.unfinished(), key=lambda trial: trial.state != RUNNING):
         heapq.heapreplace(slots, slots[0] + plan["evaluations"] - len(trial.evaluations))
+    for _ in range(record.to_suggest):
+        heapq.heapreplace(slots, slots[0] + plan["evaluations"])
     return max(slots) * sum(measured) / len(measured)
 
 

@@ -184,6 +184,11 @@ class Record:
         return newest[0] if newest and newest[0]["kind"] == "halt" else None
 
     @property
+    def metric(self) -> str:
+        """What the values of the record are, for people: such as "mcc", or "held-out mcc" where held-out rows choose."""
+        return f"held-out {self.header['plan']['metric']}" if self.held_out else str(self.header["plan"]["metric"])
+
+    @property
     def sessions(self) -> int:
         return sum(row["kind"] == "session" for row in self.rows)
 
@@ -204,12 +209,16 @@ class Record:
         return [trial for trial in self.everything() if trial.state not in FINISHED]
 
     @property
+    def left(self) -> int:
+        """How many trials are still to run, those included whose points a sampler has yet to suggest."""
+        return len(self.unfinished()) + self.to_suggest
+
+    @property
     def to_suggest(self) -> int:
         """How many points a sampler has yet to suggest; 0 where all are planned, or where it found nothing new."""
-        search = self.plan.get("search") or {}
-        if search.get("name") != "tpe":
+        if not suggests(self):
             return 0
-        wanted, given_up = int(search["trials"]), False
+        wanted, given_up = int(self.header["plan"]["search"]["trials"]), False
         for row in self.rows:
             if row["kind"] == "extend" and row.get("trials"):
                 wanted, given_up = int(row["trials"]), False
@@ -320,6 +329,11 @@ class Record:
             known = trial.evaluations.setdefault(row["evaluation"], row)
             if known is not row and known["value"] != row["value"]:
                 trial.faults.append({"evaluation": row["evaluation"], "first": known["value"], "again": row["value"]})
+
+
+def suggests(record: Record) -> bool:
+    """Whether a sampler says, point by point, what a sweep runs."""
+    return bool((record.header["plan"].get("search") or {}).get("name") == "tpe")
 
 
 def read(path: Path | str) -> Record:

@@ -308,8 +308,8 @@ class Recorder:
 
     # -- disk -------------------------------------------------------------------------------------
 
-    def tidy(self) -> None:
-        """Free what finished trials no longer need: training states, and all but the best students.
+    def losers(self) -> set[str]:
+        """Finished trials whose students are not kept.
 
         Of the search, the baseline's student and the `keep_students` best stay; of the confirming runs, that of the
         best run of each searched point, because a confirmation that goes on may yet change which point is best.
@@ -321,8 +321,12 @@ class Recorder:
             key=lambda t: -(t.score or 0.0),
         )
         losers = {t.id for t in ranked[kept:]} | {t.id for t in finished if t.score is None}
-        losers |= {t.id for t in finished if t.confirms} - {t.id for t in self.record.best_runs().values()}
-        for trial in finished:
+        return losers | {t.id for t in finished if t.confirms} - {t.id for t in self.record.best_runs().values()}
+
+    def tidy(self) -> None:
+        """Free what finished trials no longer need: training states, and the students of `losers`."""
+        losers = self.losers()
+        for trial in (t for t in self.record.everything() if t.state in FINISHED):
             for state in trial.folder.glob("state-*"):
                 state.unlink(missing_ok=True)
             # Of a worker that was ended while it wrote.

@@ -1,14 +1,23 @@
-"""Asynchronous successive halving as a plain, replayable object (no Ray).
+"""Stopping rules as plain, replayable objects (no Ray): asynchronous successive halving, and the median rule.
 
-The scheduler asks it while the sweep runs, a resumed sweep refills it from the record, and `analysis.verify`
-replays it to prove every stop. All three call the same `Ladder.judge`.
+The scheduler asks them while the sweep runs, a resumed sweep refills them from the record, and `analysis.verify`
+replays them to prove every stop. All three call the same `judge`.
 """
 
 from __future__ import annotations
 
+import math
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
+
+# Absorbs the rounding of epochs that are counted in fractions.
+TOLERANCE = 1e-9
+# So many other points must have come as far before the median rule says anything.
+MIN_SAMPLES = 3
 
 
 @dataclass(frozen=True)
@@ -16,9 +25,9 @@ class Decision:
     """What a rung said about one value.
 
     Attributes:
-        rung: The milestone in epochs.
+        rung: The milestone in epochs; with the median rule the epoch of the value.
         cutoff: The value that had to be reached; None for the first arrival, which always continues.
-        recorded: How many points had reached the rung before.
+        recorded: How many points had reached the rung before; with the median rule how many others it was held against.
         stop: Whether the point is stopped here.
     """
 
@@ -29,6 +38,17 @@ class Decision:
 
     def as_dict(self) -> dict[str, object]:
         return {"rung": self.rung, "cutoff": self.cutoff, "recorded": self.recorded, "stop": self.stop}
+
+
+class Rule(Protocol):
+    """Decides which points go on; larger values better."""
+
+    def judge(self, point: str, epoch: float, value: float | None) -> Decision | None:
+        """Record `value` of `point` at `epoch` and say whether it stops; None where nothing is due.
+
+        Args:
+            value: None where it is not finite, which is the worst of all.
+        """
 
 
 def milestones(max_epochs: float, grace: float, reduction_factor: float) -> tuple[float, ...]:
@@ -44,10 +64,14 @@ def milestones(max_epochs: float, grace: float, reduction_factor: float) -> tupl
         raise ValueError("grace must be positive and the reduction factor above 1")
     found = []
     rung = grace
-    while rung < max_epochs:
+    while rung < max_epochs - TOLERANCE:
         found.append(float(rung))
         rung *= reduction_factor
     return tuple(found)
+
+
+# Of a value that is not finite: a number, so that quantiles can be taken.
+_WORST = -sys.float_info.max
 
 
 @dataclass
@@ -67,12 +91,12 @@ class Ladder:
         for milestone in self.milestones:
             self.recorded.setdefault(milestone, {})
 
-    def judge(self, point: str, epoch: float, value: float) -> Decision | None:
+    def judge(self, point: str, epoch: float, value: float | None) -> Decision | None:
         """Record `value` of `point` at `epoch` and say whether it stops; None where no rung is due."""
+        value = _WORST if value is None else value
         for milestone in sorted(self.milestones, reverse=True):
             seen = self.recorded[milestone]
-            # The tolerance absorbs the rounding of epochs counted in fractions.
-            if epoch < milestone - 1e-9:
+            if epoch < milestone - TOLERANCE:
                 continue
             if point in seen:
                 return None
@@ -81,3 +105,46 @@ class Ladder:
             seen[point] = value
             return decision
         return None
+
+
+@dataclass
+class Median:
+    """The median stopping rule (Golovin et al., "Google Vizier", KDD 2017), as Ray means it; larger values better.
+
+    From the grace period on, a point is stopped where its best value so far lies below the median of the running means
+    of the others up to the same epoch. A running mean is taken over the values from the grace period on; only points
+    that have come as far count, and at least `min_samples` of them must have.
+    """
+
+    grace: float
+    min_samples: int = MIN_SAMPLES
+    recorded: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+
+    def judge(self, point: str, epoch: float, value: float | None) -> Decision | None:
+        """Record `value` of `point` at `epoch` and say whether it stops; None where nothing is due."""
+        mine = self.recorded.setdefault(point, [])
+        mine.append((epoch, -math.inf if value is None else value))
+        if epoch < self.grace - TOLERANCE:
+            return None
+        others = [
+            [value for at, value in values if self.grace - TOLERANCE <= at <= epoch + TOLERANCE]
+            for other, values in self.recorded.items()
+            if other != point and values[-1][0] >= epoch - TOLERANCE
+        ]
+        means = [float(np.mean(values)) for values in others if values]
+        if len(means) < self.min_samples:
+            return None
+        cutoff = float(np.median(means))
+        if not math.isfinite(cutoff):
+            return None
+        best = max(value for _, value in mine)
+        return Decision(epoch, cutoff, len(means), best < cutoff)
+
+
+def rule_of(scheduler: Mapping[str, Any]) -> Rule | None:
+    """The rule of a plan's part "scheduler", with nothing recorded yet; None without early stopping."""
+    if scheduler["name"] == "asha":
+        return Ladder(tuple(scheduler["rungs"]), scheduler["reduction_factor"])
+    if scheduler["name"] == "median":
+        return Median(scheduler["grace"], scheduler["min_samples"])
+    return None

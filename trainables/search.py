@@ -8,13 +8,16 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from trainables import retry
+from trainables.interrupt import stop_requested, writing
 from trainables.record import FINISHED, WAITING
 from trainables.recorder import Recorder
+from trainables.suggest import suggest
 
 
 class PointSearcher(Searcher):
     """Hands out unfinished points, in the order of each plan, and of several sweeps in turn.
 
+    Where a sweep's points are suggested, the sampler is asked when the planned ones are given out and a worker is free.
     A point that ran out of memory comes again behind those that wait, so that it keeps no other one from its GPU.
     """
 
@@ -39,8 +42,19 @@ class PointSearcher(Searcher):
                 if trial.state not in FINISHED:
                     self._running[trial_id] = (recorder, trial.id)
                     return config_of(recorder, trial.id)
+            if recorder.record.to_suggest and not stop_requested() and (suggested := self._suggested(recorder)):
+                self._running[trial_id] = (recorder, suggested)
+                return config_of(recorder, suggested)
         # Ray never asks again after the end, and those that run may need another try.
         return None if self._running else Searcher.FINISHED
+
+    def _suggested(self, recorder: Recorder) -> str | None:
+        """The id of a new point, in the record before Ray hears of it; None where the sampler finds none."""
+        points, k = suggest(recorder.record)
+        with writing():
+            recorder.suggested(points, k)
+            return str(points[0]["id"]) if points else None
+        return None
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """What a trial brought stands in the record; one that is to be tried again waits there."""

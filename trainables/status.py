@@ -41,7 +41,7 @@ def status(folder: Path | str) -> dict[str, Any]:
     best, baseline = record.best_trial(), record.best_trial(baseline=True)
     published = next((t for t in trials if t.point["origin"] == "published"), None)
     open_ones = record.unfinished()
-    left = seconds_left(record) if open_ones else 0.0
+    left = seconds_left(record) if record.left else 0.0
     failures: dict[str, list[str]] = {}
     for trial in trials:
         if trial.state == FAIL:
@@ -50,12 +50,14 @@ def status(folder: Path | str) -> dict[str, Any]:
         "folder": str(record.path.absolute()),
         "state": _state(record, driver),
         "driver": driver,
-        "sweep": {name: plan[name] for name in ("method_title", "task", "layers", "recipe", "metric", "epochs")},
+        "sweep": {name: plan[name] for name in ("method_title", "task", "layers", "recipe", "metric", "epochs")}
+        | {"held_out": record.held_out},
         "created": record.header["created"],
         "sessions": record.sessions,
         "last_event": record.rows[-1]["time"] if record.rows else None,
         "trials": {
-            "total": len(trials),
+            "total": len(trials) + record.to_suggest,
+            "to_suggest": record.to_suggest,
             "waiting": count[WAITING],
             "running": count[RUNNING],
             "complete": count[COMPLETE],
@@ -65,8 +67,9 @@ def status(folder: Path | str) -> dict[str, Any]:
         },
         "evaluations": {
             "done": sum(len(trial.evaluations) for trial in trials),
-            "possible": plan["evaluations"] * len(trials),
-            "open": sum(plan["evaluations"] - len(trial.evaluations) for trial in open_ones),
+            "possible": plan["evaluations"] * (len(trials) + record.to_suggest),
+            "open": sum(plan["evaluations"] - len(trial.evaluations) for trial in open_ones)
+            + plan["evaluations"] * record.to_suggest,
         },
         "seconds_left": left,
         "open": [_at_work(trial) for trial in trials if trial.state == RUNNING],
@@ -78,18 +81,18 @@ def status(folder: Path | str) -> dict[str, Any]:
         "disk": usage(record.path),
         "store": plan.get("artifacts"),
         "resume": f"python -m trainables.sweep --resume {shlex.quote(str(record.path.absolute()))}"
-        if open_ones and driver is None
+        if record.left and driver is None
         else None,
     }
 
 
 def _state(record: Record, driver: dict[str, Any] | None) -> str:
     if driver is not None:
-        if not record.unfinished():
+        if not record.left:
             return "finishing"
         started = any(trial.state != WAITING for trial in record.trials.values())
         return "running" if started else "preparing"
-    if not record.unfinished():
+    if not record.left:
         return "finished"
     return "interrupted" if record.rows else "not started"
 
@@ -126,7 +129,7 @@ def describe(found: dict[str, Any]) -> list[str]:
 
         return status_family.describe(found)
     sweep, trials, evaluations, disk = (found[name] for name in ("sweep", "trials", "evaluations", "disk"))
-    metric = sweep["metric"]
+    metric = f"held-out {sweep['metric']}" if sweep["held_out"] else sweep["metric"]
     recipe = "" if sweep["recipe"] == "modern" else f", recipe {sweep['recipe']}"
     lines = [
         f"{sweep['method_title']} on {sweep['task']}, {sweep['layers']} layers{recipe}: {found['folder']}",

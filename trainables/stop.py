@@ -150,10 +150,10 @@ def _alone(folder: Path, points: list[str]) -> int:
                     f"{point} was cut while it wrote an evaluation; the request stays, and the trial ends with that "
                     "evaluation when the sweep goes on."
                 )
-        left = recorder.record.unfinished()
+        left = recorder.record.left
     finally:
         recorder.close()
-    what = f"runs the {plural(len(left), 'trial')} left" if left else "writes student and report anew"
+    what = f"runs the {plural(left, 'trial')} left" if left else "writes student and report anew"
     say(f"python -m trainables.sweep --resume {folder} {what}.")
     return 0
 
@@ -170,7 +170,7 @@ def _outcome(record: Record, trial: Trial) -> str:
     best = (
         ""
         if trial.best is None
-        else f", best {record.plan['metric']} {trial.score:.3f} at epoch {trial.best['epoch']:g}"
+        else f", best {record.metric} {trial.score:.3f} at epoch {trial.best['epoch']:g}"
     )
     return f"{trial.id} was stopped by hand after {count}{best}."
 

@@ -34,17 +34,17 @@ def test_a_row_adds_points_and_the_study_has_them(tmp_path: Path) -> None:
     sweep = create(tmp_path / "s", points=3, epochs=4)
     for point in list(sweep.record.trials):
         run_to_end(sweep, point)
-    assert sweep.ladder is not None
-    rungs = {rung: dict(seen) for rung, seen in sweep.ladder.recorded.items()}
+    assert sweep.rule is not None
+    rungs = {rung: dict(seen) for rung, seen in sweep.rule.recorded.items()}
     sweep.extend(further(sweep, "p00-s1", "p00-s2"), ["--seeds", "1,2"])
     assert [t.id for t in sweep.record.unfinished()] == ["p00-s1", "p00-s2"]
     assert faults(sweep.path) == []
     run_to_end(sweep, "p00-s1")
-    assert "p00-s1" in sweep.ladder.recorded[1.0]
+    assert "p00-s1" in sweep.rule.recorded[1.0]
     sweep.close()
     again = Recorder(sweep.path)
-    assert again.ladder == sweep.ladder
-    assert {rung: dict(list(seen.items())[: len(rungs[rung])]) for rung, seen in again.ladder.recorded.items()} == rungs  # type: ignore[union-attr]
+    assert again.rule == sweep.rule
+    assert {rung: dict(list(seen.items())[: len(rungs[rung])]) for rung, seen in again.rule.recorded.items()} == rungs  # type: ignore[union-attr]
     assert again.record.trials["p00-s1"].state in FINISHED
     assert again.record.trials["p00-s2"].state == WAITING
     again.close()

@@ -59,7 +59,7 @@ def test_last_evaluation_is_not_judged(tmp_path: Path) -> None:
     sweep = create(tmp_path / "s", epochs=4)
     run_to_end(sweep, "p00")
     assert sweep.record.trials["p00"].evaluations[4]["decision"] is None
-    assert set(sweep.ladder.recorded) == {1.0, 2.0}  # type: ignore[union-attr]
+    assert set(sweep.rule.recorded) == {1.0, 2.0}  # type: ignore[union-attr]
 
 
 def test_baseline_is_neither_judged_nor_counted(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_baseline_is_neither_judged_nor_counted(tmp_path: Path) -> None:
         sweep.evaluation("ft", result("ft", number, value=-0.5))
     assert sweep.record.trials["ft"].state == COMPLETE
     assert all(row["decision"] is None for row in sweep.record.trials["ft"].evaluations.values())
-    assert sweep.ladder.recorded == {1.0: {"p00": 0.9}, 2.0: {}}  # type: ignore[union-attr]
+    assert sweep.rule.recorded == {1.0: {"p00": 0.9}, 2.0: {}}  # type: ignore[union-attr]
 
 
 def test_failure_keeps_its_cause_and_its_score(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_failure_keeps_its_cause_and_its_score(tmp_path: Path) -> None:
 def test_equal_replay_leaves_no_row_and_another_is_a_fault(tmp_path: Path) -> None:
     sweep = create(tmp_path / "s", epochs=4)
     run_to_end(sweep, "p00", 2)
-    rows, rungs = len(sweep.record.rows), json.dumps(sweep.ladder.recorded)  # type: ignore[union-attr]
+    rows, rungs = len(sweep.record.rows), json.dumps(sweep.rule.recorded)  # type: ignore[union-attr]
     assert sweep.evaluation("p00", result("p00", 2)) is False
     assert len(sweep.record.rows) == rows
     sweep.evaluation("p00", result("p00", 2, value=0.123))
@@ -95,7 +95,7 @@ def test_equal_replay_leaves_no_row_and_another_is_a_fault(tmp_path: Path) -> No
     first = result("p00", 2)["value"]
     assert trial.faults == [{"evaluation": 2, "first": first, "again": 0.123}]
     assert trial.evaluations[2]["value"] == first
-    assert json.dumps(sweep.ladder.recorded) == rungs  # type: ignore[union-attr]
+    assert json.dumps(sweep.rule.recorded) == rungs  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("bad", [None, float("nan"), float("inf"), float("-inf"), np.float32("nan")])
@@ -108,15 +108,37 @@ def test_a_value_that_is_not_finite_is_null_and_the_lowest(tmp_path: Path, bad: 
     trial = read(sweep.path).trials["p01"]
     assert trial.evaluations[1]["value"] is None
     assert trial.evaluations[1]["metrics"] == {"mcc": None, "f1": 0.5}
-    assert (trial.state, trial.score, trial.best) == (PRUNED, None, None)
+    assert (trial.state, trial.cause) == (FAIL, "diverged: not finite at epoch 1")
+    assert (trial.score, trial.best) == (None, None)
 
 
 def test_a_value_that_is_not_finite_may_come_first(tmp_path: Path) -> None:
     sweep = create(tmp_path / "s", epochs=4)
     sweep.started("p00", attempt=1)
-    assert sweep.evaluation("p00", result("p00", 1, value=float("nan"))) is False
+    assert sweep.evaluation("p00", result("p00", 1, value=float("nan"))) is True
     run_to_end(sweep, "p01", 1)
     assert sweep.record.trials["p01"].state == RUNNING
+    assert sweep.record.trials["p01"].evaluations[1]["decision"]["recorded"] == 1
+
+
+def test_a_trial_that_diverged_keeps_the_score_from_before(tmp_path: Path) -> None:
+    sweep = create(tmp_path / "s", scheduler="none", epochs=3)
+    run_to_end(sweep, "p00", 1)
+    assert sweep.evaluation("p00", result("p00", 2, value=float("nan"))) is True
+    trial = read(sweep.path).trials["p00"]
+    assert (trial.state, trial.score) == (FAIL, result("p00", 1)["value"])
+
+
+def test_a_kill_between_a_lost_value_and_its_end_is_mended(tmp_path: Path) -> None:
+    sweep = create(tmp_path / "s", epochs=4)
+    sweep.started("p00", attempt=1)
+    sweep.evaluation("p00", result("p00", 1, value=float("nan")))
+    sweep.close()
+    file = sweep.path / ROWS
+    file.write_text("".join(file.read_text().splitlines(keepends=True)[:-1]))
+    assert read(sweep.path).trials["p00"].state == RUNNING
+    again = Recorder(sweep.path)
+    assert again.record.trials["p00"].state == FAIL
 
 
 def test_score_is_the_earliest_best_and_best_trial_the_first_in_the_plan(tmp_path: Path) -> None:
@@ -248,7 +270,7 @@ def test_a_full_disk_leaves_whole_rows_and_a_sweep_that_goes_on_later(
     sweep.close()
     assert (sweep.path / ROWS).read_bytes() == rows
     again = Recorder(sweep.path)
-    assert again.ladder.recorded[2.0] == {}  # type: ignore[union-attr]
+    assert again.rule.recorded[2.0] == {}  # type: ignore[union-attr]
     assert again.evaluation("p00", result("p00", 2)) is False
     assert again.record.trials["p00"].evaluations[2]["decision"]["recorded"] == 0
 

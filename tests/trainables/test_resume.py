@@ -154,8 +154,8 @@ def test_rungs_are_refilled_and_not_those_of_the_baseline(place: Path) -> None:
     play(sweep, [0, 1, 2, 3, 4] * 3, limit=16)
     sweep.close()
     again = Recorder(sweep.path)
-    assert again.ladder == sweep.ladder
-    assert not any("ft" in rung for rung in again.ladder.recorded.values())  # type: ignore[union-attr]
+    assert again.rule == sweep.rule
+    assert not any("ft" in rung for rung in again.rule.recorded.values())  # type: ignore[union-attr]
 
 
 def test_a_lock_of_a_killed_optuna_writer_does_not_block(place: Path) -> None:
