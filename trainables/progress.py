@@ -70,7 +70,7 @@ def _again(row: dict[str, Any]) -> str:
 
 def summary(record: Record) -> dict[str, str]:
     """Counts, best so far, rungs and time left, for the head of the live view."""
-    trials = list(record.trials.values())
+    trials = record.everything()
     count = {state: sum(t.state == state for t in trials) for state in (RUNNING, COMPLETE, PRUNED, FAIL)}
     best, plan = record.best_trial(), record.plan
     finished = sum(t.state in FINISHED for t in trials)
@@ -85,6 +85,9 @@ def summary(record: Record) -> dict[str, str]:
     facts = {"trials": " · ".join(parts)}
     if best is not None and best.score is not None:
         facts["best"] = f"{record.metric} {best.score:.3f} by {best.id} ({best.point['label']})"
+    if record.confirming:
+        ended = sum(trial.state in FINISHED for trial in record.confirming.values())
+        facts["confirming"] = f"{ended} of {len(record.confirming)} runs, whole seeds: {len(record.settled_seeds())}"
     if plan["scheduler"]["rungs"]:
         facts["rungs"] = " · ".join(
             f"epoch {rung:g}: {sum(_judged(t, rung) for t in trials)} judged" for rung in plan["scheduler"]["rungs"]
@@ -105,7 +108,7 @@ def seconds_left(record: Record) -> float | None:
     The unfinished trials are laid onto the slots in their order, each evaluation as long as the measured ones on
     average: the last trials leave slots idle, which a mere division would miss.
     """
-    measured = [row["seconds"] for t in record.trials.values() for row in t.evaluations.values() if row.get("seconds")]
+    measured = [row["seconds"] for t in record.everything() for row in t.evaluations.values() if row.get("seconds")]
     if not measured:
         return None
     plan = record.plan
@@ -178,10 +181,11 @@ class LiveProgress(AbstractContextManager["LiveProgress"]):
         plan = record.plan
         lines = [Text(f"{name:>10}  {text}") for name, text in summary(record).items()]
         table = Table(box=None, pad_edge=False)
-        for column in ("trial", "configuration", "epoch", plan["metric"], "best", "state"):
-            table.add_column(column, justify="right" if column in ("epoch", plan["metric"], "best") else "left")
+        for column in ("trial", "configuration", "epoch", record.metric, "best", "state"):
+            right = column in ("epoch", record.metric, "best")
+            table.add_column(column, justify="right" if right else "left")
         shown = sorted(
-            (t for t in record.trials.values() if t.evaluations or t.state == RUNNING),
+            (t for t in record.everything() if t.evaluations or t.state == RUNNING),
             key=lambda t: (t.state != RUNNING, -(t.score if t.score is not None else -9)),
         )[:_ROWS]
         for trial in shown:

@@ -185,7 +185,7 @@ class Record:
 
     @property
     def metric(self) -> str:
-        """What the values of the record are, for people: such as "mcc", or "held-out mcc" where held-out rows choose."""
+        """What the values of the rows are, for people: "mcc", or "held-out mcc" where held-out rows choose."""
         return f"held-out {self.header['plan']['metric']}" if self.held_out else str(self.header["plan"]["metric"])
 
     @property

@@ -16,7 +16,7 @@ from trainables.families import is_family
 from trainables.lock import holder
 from trainables.options import Parser
 from trainables.progress import plural, say, seconds_left
-from trainables.record import COMPLETE, FAIL, PRUNED, RUNNING, WAITING, Record, Trial, read
+from trainables.record import COMPLETE, FAIL, FINISHED, PRUNED, RUNNING, WAITING, Record, Trial, read
 from trainables.sweep import guarded
 
 # Failures of one cause are named by so many of their trials.
@@ -35,11 +35,11 @@ def status(folder: Path | str) -> dict[str, Any]:
         return status_family.status(folder)
     record = read(folder)
     driver = holder(record.path)
-    plan, trials = record.plan, list(record.trials.values())
+    plan, trials = record.plan, record.everything()
     by_hand = sum(trial.by_hand for trial in trials)
     count = {state: sum(t.state == state for t in trials) for state in (WAITING, RUNNING, COMPLETE, PRUNED, FAIL)}
     best, baseline = record.best_trial(), record.best_trial(baseline=True)
-    published = next((t for t in trials if t.point["origin"] == "published"), None)
+    published = next((t for t in record.trials.values() if t.point["origin"] == "published"), None)
     open_ones = record.unfinished()
     left = seconds_left(record) if record.left else 0.0
     failures: dict[str, list[str]] = {}
@@ -64,6 +64,12 @@ def status(folder: Path | str) -> dict[str, Any]:
             "stopped_early": count[PRUNED] - by_hand,
             "stopped_by_hand": by_hand,
             "failed": count[FAIL],
+        },
+        "confirming": {
+            "total": len(record.confirming),
+            "finished": sum(trial.state in FINISHED for trial in record.confirming.values()),
+            "seeds": record.settled_seeds(),
+            "best": record.confirmed_best(),
         },
         "evaluations": {
             "done": sum(len(trial.evaluations) for trial in trials),
@@ -90,7 +96,7 @@ def _state(record: Record, driver: dict[str, Any] | None) -> str:
     if driver is not None:
         if not record.left:
             return "finishing"
-        started = any(trial.state != WAITING for trial in record.trials.values())
+        started = any(trial.state != WAITING for trial in record.everything())
         return "running" if started else "preparing"
     if not record.left:
         return "finished"
@@ -140,6 +146,10 @@ def describe(found: dict[str, Any]) -> list[str]:
     lines.append(f"Trials: {trials['total']}, {', '.join(counts)}.")
     share = f"{evaluations['done']} of {evaluations['possible']} done"
     lines.append(f"Evaluations: {share}, {evaluations['open']} still possible{_left(found)}.")
+    if (again := found["confirming"])["total"]:
+        best = f", best mean so far by {again['best']}" if again["best"] else ""
+        seeds = plural(len(again["seeds"]), "seed")
+        lines.append(f"Confirming runs: {again['finished']} of {again['total']} finished, {seeds} whole{best}.")
     for trial in found["open"]:
         lines.append(f"  {trial['id']}  {_reached(trial, sweep, metric)}  [{trial['label']}]")
     lines.append(f"Best: {_score(found['best'], metric)}{_margin(found)}")

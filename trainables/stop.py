@@ -101,8 +101,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(folder: Path, points: list[str]) -> int:
     refuse_family(folder, "stop")
     record = read(folder)
+    everyone = {trial.id: trial for trial in record.everything()}
     for point in points:
-        trial = record.trials.get(point)
+        trial = everyone.get(point)
         if trial is None:
             raise UserError(f"{point} is no trial of {folder}; did you mean {record.like(point)}?")
         if trial.state in FINISHED:
@@ -121,9 +122,9 @@ def _await(folder: Path, points: list[str]) -> int:
     while waiting and time.monotonic() < end:
         time.sleep(0.5)
         record = read(folder)
-        for point in [point for point in waiting if record.trials[point].state in FINISHED]:
-            say(_outcome(record, record.trials[point]))
-        waiting = [point for point in waiting if record.trials[point].state not in FINISHED]
+        for point in [point for point in waiting if record.trial(point).state in FINISHED]:
+            say(_outcome(record, record.trial(point)))
+        waiting = [point for point in waiting if record.trial(point).state not in FINISHED]
     if waiting:
         say(
             f"No answer yet for {', '.join(waiting)}: the request stays. A driver that prepares the teacher answers "
@@ -139,7 +140,7 @@ def _alone(folder: Path, points: list[str]) -> int:
     recorder = Recorder(folder)
     try:
         for point in points:
-            trial = recorder.record.trials[point]
+            trial = recorder.record.trial(point)
             if released(trial, PATIENCE) and whole(recorder.record, trial):
                 recorder.stopped(point)
                 answer(folder, point)
@@ -167,11 +168,7 @@ def _outcome(record: Record, trial: Trial) -> str:
     count = plural(len(trial.evaluations), "evaluation")
     if not trial.by_hand:
         return f"{trial.id} {_ended(trial)} after {count}, before the request was seen."
-    best = (
-        ""
-        if trial.best is None
-        else f", best {record.metric} {trial.score:.3f} at epoch {trial.best['epoch']:g}"
-    )
+    best = "" if trial.best is None else f", best {record.metric} {trial.score:.3f} at epoch {trial.best['epoch']:g}"
     return f"{trial.id} was stopped by hand after {count}{best}."
 
 
