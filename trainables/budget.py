@@ -80,7 +80,7 @@ class Limits:
             typed.get(TIME), typed.get(FAILURES, before.get(FAILURES)), typed.get(ROW, before.get(ROW, CONSECUTIVE))
         )
         failed = _failed(records)
-        if found.failures is not None and len(failed) >= found.failures and any(r.unfinished() for r in records):
+        if found.failures is not None and len(failed) >= found.failures and any(r.left for r in records):
             raise UserError(
                 f"--max-failures {found.failures} is reached already: {_points(len(failed))} failed "
                 f"({_named(failed)}); mend the cause and resume with a higher limit, such as --max-failures "
@@ -173,6 +173,7 @@ def left(record: Record) -> list[str]:
         if trial.id not in waiting
     ]
     lines = [f"Not run: {', '.join(waiting)}."] if waiting else []
+    lines += [f"Not suggested yet: {_points(record.to_suggest)}."] if record.to_suggest else []
     return [*lines, f"Not finished: {', '.join(begun)}."] if begun else lines
 
 

@@ -63,7 +63,7 @@ def begin(recorders: Sequence[Recorder], say: Callable[[str], None]) -> bool:
     for recorder in recorders:
         record = recorder.record
         asked = record.header["config"].get("confirm")
-        over = all(trial.state in FINISHED for trial in record.trials.values())
+        over = all(trial.state in FINISHED for trial in record.trials.values()) and not record.to_suggest
         if not asked or not over or not winners(record, 1):
             continue
         found = confirmation(record, *parse_confirm(asked))
@@ -151,6 +151,11 @@ _TRAINED = ("recipe", "head", "training")
 
 def _refuse_open(record: Record) -> None:
     left = [trial for trial in record.trials.values() if trial.state not in FINISHED]
+    if record.to_suggest and not left:
+        raise UserError(
+            f"{record.path} has {record.to_suggest} points yet to be suggested, and the best may be among them: finish "
+            "it with python -m trainables.sweep --resume, then confirm."
+        )
     if left and any(trial.score is not None for trial in record.trials.values()):
         some = ", ".join(trial.id for trial in left[:3]) + (", …" if len(left) > 3 else "")
         raise UserError(
@@ -217,7 +222,7 @@ def _baseline(record: Record) -> Point:
     if here is not None:
         return here
     plan = record.plan
-    config = replace(recorded_config(record.header["config"]), baseline=True, trials=1)
+    config = replace(recorded_config(record.header["config"]), baseline=True, trials=1, search="grid")
     method = methods.get(plan["method"])
     space = find_space(config, method)
     values, _ = split_settings(config, method, plan["epochs"], [axis.name for axis in space.axes])
