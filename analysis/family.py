@@ -196,7 +196,8 @@ def standing(family: Family, children: Sequence[Child]) -> Progress:
     """How far the family is, with the command that goes on."""
     trials = [trial for child in children for trial in child.record.everything()]
     done = sum(trial.state in FINISHED for trial in trials)
-    counts = f"{done} of {plural(len(trials), 'trial')} of {len(family.names)} sweeps finished"
+    total = len(trials) + sum(child.record.to_suggest for child in children)
+    counts = f"{done} of {plural(total, 'trial')} of {len(family.names)} sweeps finished"
     if len(children) == len(family.names) and all(child.progress.word == "complete" for child in children):
         return Progress("complete", f"Complete: {counts}.", None)
     if locked(family.path) or any(child.progress.word == "running" for child in children):
@@ -209,9 +210,14 @@ def caveats(children: Sequence[Child]) -> list[str]:
     """What a reader should hold against the numbers."""
     if not any(child.best for child in children):
         return []
-    return [
+    chosen = (
         "Each best was chosen among its sweep's trials on the same dev rows that score it, which flatters it against "
-        "the undistilled student and the teacher; the sweeps' own reports say by how many it was chosen.",
+        "the undistilled student and the teacher; the sweeps' own reports say among how many."
+    )
+    if children[0].record.held_out:
+        chosen = "Each best was chosen on held-out training rows; the scores here are those on dev."
+    return [
+        chosen,
         "Intervals are 95 % bootstrap intervals over the dev rows. They do not cover what another seed would change.",
         "Parameters count the embeddings, which all sizes of one encoder share.",
     ]

@@ -30,13 +30,13 @@ def seconds_left(records: Sequence[Record]) -> float | None:
     for record in records:
         rows = [row for trial in record.everything() for row in trial.evaluations.values()]
         measured = [row["seconds"] for row in rows if row.get("seconds")]
-        waiting = record.unfinished()
-        if waiting and not measured:
+        if record.left and not measured:
             return None
-        for trial in waiting:
-            steps = record.plan["evaluations"] - len(trial.evaluations)
-            open_ones.append((trial.state != RUNNING, steps * sum(measured) / len(measured)))
-    slots = [0.0] * max(record.plan["resources"]["max_concurrent"] for record in records)
+        possible = record.plan["evaluations"]
+        steps = [(trial.state != RUNNING, possible - len(trial.evaluations)) for trial in record.unfinished()]
+        steps += [(True, possible)] * record.to_suggest
+        open_ones += [(waits, count * sum(measured) / len(measured)) for waits, count in steps]
+    slots = [0.0] * max(record.resources["max_concurrent"] for record in records)
     for _, seconds in sorted(open_ones, key=lambda one: one[0]):
         heapq.heapreplace(slots, slots[0] + seconds)
     return max(slots)
@@ -124,7 +124,7 @@ def _line(record: Record) -> list[str]:
     best = record.best_trial()
     return [
         record.path.name,
-        f"{sum(t.state in FINISHED for t in trials)} of {len(trials)}",
+        f"{sum(t.state in FINISHED for t in trials)} of {len(trials) + record.to_suggest}",
         *(str(count[state]) for state in (RUNNING, PRUNED, FAIL)),
         number(best.score if best else None),
         f"{best.id} ({best.point['label']})" if best else "",

@@ -32,7 +32,7 @@ def status(folder: Path | str) -> dict[str, Any]:
         if sweeps
     }
     place = family.path.absolute()
-    left = missing or any(record.unfinished() for record in records)
+    left = missing or any(record.left for record in records)
     return {
         "folder": str(place),
         "title": title([record.plan for record in records]) if records else f"{len(family.names)} sweeps",
@@ -70,7 +70,7 @@ def describe(found: dict[str, Any]) -> list[str]:
     lines = [f"{found['title']}: {found['folder']}", f"State: {found['state']}, {who}."]
     for name, sweep in found["sweeps"].items():
         trials = sweep["trials"]
-        done = trials["total"] - trials["waiting"] - trials["running"]
+        done = sum(trials[key] for key in ("complete", "stopped_early", "stopped_by_hand", "failed"))
         counts = [f"{done} of {plural(trials['total'], 'trial')} finished"]
         counts += [f"{trials[key]} {key}" for key in ("running", "failed") if trials[key]]
         lines.append(f"  {name}  {sweep['state']}, {', '.join(counts)}; best {_best(sweep)}.")
