@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distill.artifacts import Store, key_of
+from distill.artifact_command import size_words
+from distill.artifacts import SEAL, Store, key_of
 from distill.errors import UserError
 from distill.models.folder import Head
 from distill.tasks import registry, tokens
 from distill.tasks import rows as origins
 from distill.tasks.base import Task, TaskData
 from trainables import select
-from trainables.teacher_work import Order, ReadingOrder, Remote, Say, TeacherOrder, find, wait
-
-
-class Interrupted(Exception):
-    """A person stopped the sweep while its teacher was being made."""
+from trainables.building import Interrupted, build, room_for
+from trainables.orders import OutputsOrder, TokensOrder
+from trainables.teacher_source import estimated_lengths, kept_parts
+from trainables.teacher_work import Order, ReadingOrder, Say, TeacherOrder, find
 
 
 def load_data(config: dict[str, Any], plan: dict[str, Any]) -> TaskData:
@@ -40,7 +40,7 @@ def load_data(config: dict[str, Any], plan: dict[str, Any]) -> TaskData:
 def prepare(
     header: dict[str, Any], data: TaskData, say: Say, stopped: Callable[[], bool] = lambda: False
 ) -> dict[str, Any]:
-    """Build or find the tokenised data and the teacher, read it as the trials will, and check it.
+    """Build or find the tokenised data, the teacher and what the plan keeps of its outputs; check the teacher.
 
     Args:
         say: Takes one line of progress.
@@ -50,7 +50,7 @@ def prepare(
         The content of `prepared.json`.
 
     Raises:
-        UserError: The teacher is no better than chance and was not allowed to be.
+        UserError: The teacher is no better than chance and was not allowed to be, or the store is too small.
         Interrupted: `stopped` said so.
     """
     plan = header["plan"]
@@ -62,12 +62,14 @@ def prepare(
             "both must share one vocabulary."
         )
     head = next(point["head"] for point in plan["points"] if point["origin"] != "baseline")
-    made = make_teacher(plan, data, head, say, stopped)
+    make_room(plan, data, head, header["config"].get("artifacts_gb"), say)
+    made = make_teacher(plan, data, head, say, stopped, kept_parts(plan))
     own, verdict = made.own, made.read["verdict"]
     return {
         "teacher": {
             "path": str(made.folder / "model"),
             "key": made.folder.name,
+            "outputs": str(made.outputs) if made.outputs else None,
             "weak": not verdict["ok"],
             "weak_reason": verdict["reason"],
             "predictions": str(made.reading / "predictions.npz"),
@@ -101,6 +103,7 @@ class Made:
         reading: Artifact with its dev predictions as the trials read it; `folder` where they read it as it was trained.
         own: Facts of the teacher.
         read: Facts of the reading.
+        outputs: Artifact with its outputs on the training rows, if they are kept.
     """
 
     rows: Path
@@ -108,10 +111,16 @@ class Made:
     reading: Path
     own: dict[str, Any]
     read: dict[str, Any]
+    outputs: Path | None = None
 
 
 def make_teacher(
-    plan: dict[str, Any], data: TaskData, head: Head, say: Say, stopped: Callable[[], bool] | None = None
+    plan: dict[str, Any],
+    data: TaskData,
+    head: Head,
+    say: Say,
+    stopped: Callable[[], bool] | None = None,
+    parts: tuple[str, ...] = (),
 ) -> Made:
     """Find or make the teacher, read it as the trials will, and check it.
 
@@ -119,16 +128,22 @@ def make_teacher(
         plan: A plan, or the part of it that `trainables.models.shared_part` makes.
         head: Through which the trials read it.
         say, stopped: As in `share`.
+        parts: What is to be kept of its outputs.
 
     Raises:
         UserError: It cannot teach and was not allowed to all the same.
     """
     rows, folder = share(plan, data, say, stopped)
-    reading = read_teacher(plan, rows, folder, head, say, stopped)
     store = Store(plan["artifacts"])
-    own, read = store.facts(folder), store.facts(reading)
-    check_teacher(plan, own, read, head, len(data.dev), say)
-    return Made(rows, folder, reading, own, read)
+    own = store.facts(folder)
+    if as_trained(plan, head):
+        # Before anything is read for a teacher that cannot teach.
+        check_teacher(plan, own, own, head, len(data.dev), say)
+    reading, outputs = read_teacher(plan, rows, folder, head, say, stopped, parts)
+    read = store.facts(reading)
+    if not as_trained(plan, head):
+        check_teacher(plan, own, read, head, len(data.dev), say)
+    return Made(rows, folder, reading, own, read, outputs)
 
 
 def teacher_order(plan: dict[str, Any], data: TaskData) -> TeacherOrder:
@@ -165,64 +180,102 @@ def share(
         plan: A plan, or the part of it that `trainables.models.shared_part` makes.
         data: The rows.
         say: Takes one line of progress.
-        stopped: Given, the teacher is made in a Ray task with all cores, and stopped when this says so; else it is
-            made in this process.
+        stopped: Given, each is made by a Ray task, the teacher with all cores, and stopped when this says so; else
+            in this process.
     """
-    store, teacher = Store(plan["artifacts"]), plan["teacher"]
-    encoder = Path(teacher["path"])
-    rows = tokens.prepare(store, data, encoder, plan["training"]["max_length"])
-    tokens.prepare(store, data, encoder, teacher["training"]["max_length"])
+    rows = build(_tokens_orders(plan, data), plan, say, stopped)[0]
     order = teacher_order(plan, data)
     if found := find(order):
         say(f"Teacher: found in the store ({found.name}).")
         return rows, found
     say(f"Teacher: {order.words()}.")
-    return rows, _carry_out(order, lambda line: say(f"Teacher: {line}"), stopped)
+    return rows, build([order], plan, say, stopped)[0]
+
+
+def _tokens_orders(plan: dict[str, Any], data: TaskData) -> list[TokensOrder]:
+    """Rows as the trials read them, and as the teacher's training does where its length is another."""
+    lengths = dict.fromkeys((plan["training"]["max_length"], plan["teacher"]["training"]["max_length"]))
+    return [TokensOrder(plan["artifacts"], plan["teacher"]["path"], data, length) for length in lengths]
 
 
 def read_teacher(
-    plan: dict[str, Any], rows: Path, teacher: Path, head: Head, say: Say, stopped: Callable[[], bool] | None = None
-) -> Path:
-    """The artifact with the teacher's dev predictions as the trials read it: its own where that is as it was trained.
+    plan: dict[str, Any],
+    rows: Path,
+    teacher: Path,
+    head: Head,
+    say: Say,
+    stopped: Callable[[], bool] | None = None,
+    parts: tuple[str, ...] = (),
+) -> tuple[Path, Path | None]:
+    """The artifact with the teacher's dev predictions as the trials read it, and the one with its outputs.
+
+    Its own predictions serve where the trials read it as it was trained. Where both have to be made, they are at once.
 
     Args:
         rows: Artifact of the trials' tokenised data.
         teacher: Artifact of the teacher.
         head: Through which the trials read it.
         say, stopped: As in `share`.
+        parts: What is to be kept of its outputs on the training rows; nothing is when empty.
     """
-    training = plan["training"]
-    if head == "own" and training["max_length"] == plan["teacher"]["training"]["max_length"]:
-        return teacher
-    order = ReadingOrder(
-        store=plan["artifacts"],
-        teacher=str(teacher),
-        tokens=str(rows),
-        task=plan["task"],
-        head=head,
-        batch=training["evaluation_batch"],
-        numerics={**plan["numerics"], "threads": int(plan["cpus"])},
-    )
-    return find(order) or _carry_out(order, say, stopped)
+    orders = _reading_orders(plan, rows, teacher, head, parts)
+    outputs = next((order for order in orders if isinstance(order, OutputsOrder)), None)
+    known = find(outputs) if outputs else None
+    if outputs:
+        told = f"found in the store ({known.name})" if known else f"one pass for {', '.join(outputs.words())}"
+        say(f"{outputs.label}: {told}.")
+    found = build(orders, plan, say, stopped)
+    made = found[-1] if outputs else None
+    if outputs and made and not known:
+        facts = Store(plan["artifacts"]).facts(made)
+        say(f"{outputs.label}: {facts['rows']} rows, {size_words(facts['bytes'])}, {facts['seconds']:.0f} s.")
+    return (teacher if as_trained(plan, head) else found[0]), made
 
 
-def _carry_out(order: Order, say: Say, stopped: Callable[[], bool] | None) -> Path:
-    """Do the work here, or have it done by a Ray task with all cores while its progress is told."""
-    if stopped is None:
-        return order.carry_out(say)
-    work = Remote(order, order.numerics["threads"], int(order.numerics["device"] == "cuda"))
-    try:
-        while True:
-            finished = wait([work], 0.5)
-            for line in work.lines():
-                say(line)
-            if stopped():
-                work.cancel()
-                raise Interrupted
-            if finished:
-                return work.result()
-    finally:
-        work.close()
+def as_trained(plan: dict[str, Any], head: Head) -> bool:
+    """Whether the trials read the teacher as its own training did."""
+    return head == "own" and plan["training"]["max_length"] == plan["teacher"]["training"]["max_length"]
+
+
+def _reading_orders(
+    plan: dict[str, Any], rows: Path, teacher: Path, head: Head, parts: tuple[str, ...]
+) -> list[ReadingOrder | OutputsOrder]:
+    own, count = as_trained(plan, head), bool(parts) + (not as_trained(plan, head))
+    # One task alone has all cores; else each has what a trial has. The plan decides which, so that what is made again
+    # is made with as many threads as before.
+    numerics = {**plan["numerics"], "threads": int(plan["cpus"])} if count == 1 else plan["numerics"]
+    common = {"teacher": str(teacher), "tokens": str(rows), "task": plan["task"], "head": head, "numerics": numerics}
+    orders: list[ReadingOrder | OutputsOrder] = []
+    if not own:
+        orders.append(ReadingOrder(plan["artifacts"], batch=plan["training"]["evaluation_batch"], **common))
+    if parts:
+        orders.append(OutputsOrder(plan["artifacts"], parts=parts, **common))
+    return orders
+
+
+def make_room(plan: dict[str, Any], data: TaskData, head: Head, limit: float | None, say: Say) -> None:
+    """Hold what the sweep has in the store, and make room for the rest where `--artifacts-gb` limits it.
+
+    Args:
+        limit: In 1e9 bytes; None is unlimited.
+
+    Raises:
+        UserError: It does not fit.
+    """
+    store, estimate = Store(plan["artifacts"]), plan["estimate"]
+    length = plan["training"]["max_length"]
+    # Four bytes of a token's id and one of its segment.
+    size = 5 * sum(int(estimated_lengths(split, length).sum()) for split in (data.train, data.dev))
+    own = teacher_order(plan, data)
+    wanted: list[tuple[Order, int]] = [(order, size) for order in _tokens_orders(plan, data)]
+    wanted.append((own, estimate["teacher_bytes"]))
+    outputs, parts = plan["teacher_source"]["disk"], kept_parts(plan)
+    teacher, rows = store.path(*own.key()), store.path(*wanted[0][0].names()[0])
+    if not (teacher / SEAL).is_file():
+        return room_for(wanted, outputs, store.place, limit, say)
+    for order in _reading_orders(plan, rows, teacher, head, parts):
+        wanted.append((order, outputs if isinstance(order, OutputsOrder) else 0))
+    return room_for(wanted, 0, store.place, limit, say)
 
 
 def check_teacher(
@@ -295,3 +348,6 @@ def _majority(task: Task, data: TaskData) -> float | None:
     import numpy as np
 
     return float(np.bincount(data.reported.labels).max() / len(data.reported))
+
+
+__all__ = ["Interrupted", "Made", "check_teacher", "load_data", "make_teacher", "prepare", "share", "teacher_order"]

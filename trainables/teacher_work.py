@@ -2,21 +2,85 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from distill.artifacts import Store, key_of
 from distill.errors import UserError
 from distill.models.folder import Head
 from distill.tasks import registry
 from distill.training.settings import Numerics, Training
+from trainables import cluster
 
 Say = Callable[[str], None]
+
+
+class Order(Protocol):
+    """Something that the store has or a worker can make; pickled on its way."""
+
+    @property
+    def store(self) -> str:
+        """Folder of the store."""
+        ...
+
+    @property
+    def label(self) -> str:
+        """What begins its lines of progress."""
+        ...
+
+    @property
+    def cores(self) -> int:
+        """Cores that carrying it out takes."""
+        ...
+
+    @property
+    def device(self) -> str:
+        """ "cpu" or "cuda"."""
+        ...
+
+    def names(self) -> list[tuple[str, str]]:
+        """Kind and key of every artifact that would do; the first is the one that is made."""
+        ...
+
+    def carry_out(self, say: Say) -> Path:
+        """Make it in this process."""
+        ...
+
+    def too_large(self, what: str) -> str:
+        """One sentence for the case that memory did not suffice, which `what` words."""
+        ...
+
+
+class _OfTeacher:
+    """What orders of teachers have in common."""
+
+    numerics: dict[str, Any]
+    label = "Teacher"
+
+    @property
+    def cores(self) -> int:
+        return int(self.numerics["threads"])
+
+    @property
+    def device(self) -> str:
+        return str(self.numerics["device"])
+
+    def names(self) -> list[tuple[str, str]]:
+        return [self.key()]
+
+    def key(self) -> tuple[str, str]:
+        raise NotImplementedError
+
+    def too_large(self, what: str) -> str:
+        return (
+            f"The teacher could not be made: {what}; lower --teacher-set batch_size or max_length, or run less at once."
+        )
 
 
 class TeacherDiverged(UserError):
@@ -24,7 +88,7 @@ class TeacherDiverged(UserError):
 
 
 @dataclass(frozen=True)
-class TeacherOrder:
+class TeacherOrder(_OfTeacher):
     """Everything a worker needs to fine-tune a teacher, or to take one as it is.
 
     Attributes:
@@ -98,7 +162,7 @@ class TeacherOrder:
 
 
 @dataclass(frozen=True)
-class ReadingOrder:
+class ReadingOrder(_OfTeacher):
     """Everything a worker needs to read a teacher as the trials will.
 
     Attributes:
@@ -138,12 +202,10 @@ class ReadingOrder:
         )
 
 
-Order = TeacherOrder | ReadingOrder
-
-
 def find(order: Order) -> Path | None:
-    """The artifact, if the store has it."""
-    return Store(order.store).get(*order.key())
+    """The artifact, or one that does as well, if the store has it unharmed."""
+    store = Store(order.store)
+    return next((path for kind, key in order.names() if (path := store.get(kind, key))), None)
 
 
 class Remote:
@@ -156,11 +218,12 @@ class Remote:
     def __init__(self, order: Order, cpus: float, gpus: float) -> None:
         import ray
 
+        self._order = order
         place = Path(order.store)
         place.mkdir(parents=True, exist_ok=True)
         self._progress = place / f".progress-{os.getpid()}-{uuid.uuid4().hex}.jsonl"
         self._told = 0
-        task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=2)(_carry_out)
+        task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=2, scheduling_strategy=cluster.where())(_carry_out)
         self.pending = task.remote(order, str(self._progress))
 
     def lines(self) -> list[str]:
@@ -188,10 +251,16 @@ class Remote:
             if isinstance(cause, UserError):
                 raise type(cause)(str(cause)) from None
             if type(cause).__name__ == "OutOfMemoryError":
-                raise UserError(_too_large("the GPU's memory did not suffice")) from None
+                raise UserError(self._order.too_large("the GPU's memory did not suffice")) from None
+            if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise UserError(
+                    f"--artifacts {self._order.store} is full ({cause.strerror}); make room, or name another place."
+                ) from None
             raise
         except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError):
-            raise UserError(_too_large("its process was ended three times, most likely for want of memory")) from None
+            raise UserError(
+                self._order.too_large("its process was ended three times, most likely for want of memory")
+            ) from None
         finally:
             self.close()
 
@@ -212,10 +281,6 @@ def wait(works: Sequence[Remote], seconds: float) -> list[Remote]:
 
     ready, _ = ray.wait([work.pending for work in works], timeout=seconds)
     return [work for work in works if work.pending in ready]
-
-
-def _too_large(what: str) -> str:
-    return f"The teacher could not be made: {what}; lower --teacher-set batch_size or max_length, or run less at once."
 
 
 def _carry_out(order: Order, progress: str) -> str:
