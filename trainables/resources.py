@@ -97,6 +97,30 @@ def allot(
     return Resources(cpus_per_trial, gpus, max(1, slots), max(1, math.floor(cpus_per_trial)))
 
 
+def notices(asked: float | str | None, allotted: Resources, gpus: int) -> list[str]:
+    """What a person should know about `--gpus-per-trial` before anything starts.
+
+    Args:
+        asked: As typed.
+        gpus: Of the machine.
+    """
+    if asked == "auto":
+        if not gpus:
+            return ["--gpus-per-trial auto: there is no GPU here, so trials take none."]
+        return [
+            "--gpus-per-trial auto: one step is measured before the first trial; until then a whole GPU is planned."
+        ]
+    share = allotted.gpus_per_trial
+    parts = math.floor(1 / share + 1e-9) if share else 1
+    # A ten-thousandth, in which Ray counts, is not worth a word.
+    if (idle := 1 - parts * share) <= 1e-3 or not share:
+        return []
+    return [
+        f"--gpus-per-trial {share:g} leaves {idle:.0%} of each GPU idle: {parts} fit{'s' if parts == 1 else ''}, "
+        f"as with {math.floor(10_000 / parts) / 10_000:g}."
+    ]
+
+
 def numerics(machine: Machine, resources: Resources) -> Numerics:
     """bfloat16 autocast on a GPU and on processors that have it; one decision for the whole sweep."""
     cuda = resources.gpus_per_trial > 0

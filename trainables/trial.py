@@ -18,15 +18,19 @@ from distill import methods
 from distill.models.folder import Head
 from distill.models.student import load_classifier
 from distill.tasks import registry
-from distill.teacher.source import OnlineTeacher
+from distill.teacher.cached import CachedTeacher, DamagedOutputs
+from distill.teacher.source import OnlineTeacher, TeacherSource
 from distill.training import checkpoint
 from distill.training.assemble import assemble
 from distill.training.batching import Tokens
-from distill.training.loop import Diverged, Evaluation
+from distill.training.loop import Diverged, Evaluation, Run
 from distill.training.settings import Numerics, Training
-from trainables import last_look
+from trainables import last_look, memory
 from trainables.lock import FolderLock
-from trainables.record import TRIALS, read
+from trainables.node_store import localised
+from trainables.record import DIVERGED, OUT_OF_MEMORY, TRIALS, read
+from trainables.storage import StorageFailure
+from trainables.teacher_source import source_of
 
 # Reported in place of a value that does not exist, so that every report has the metric.
 WORST = -1e30
@@ -39,19 +43,43 @@ def trial(config: dict[str, Any]) -> None:
     """The function Ray Tune runs: train the point, report once per evaluation.
 
     Args:
-        config: `sweep` (the folder), `point` (its id), `recorded` (evaluations the driver already has), and the
-            point's hyper-parameters for people who look at Ray's tables.
+        config: `sweep` (the folder), `point` (its id), `recorded` (evaluations the driver already has), `resources`
+            (what Ray set aside), `micro` (parts of each batch), and the point's hyper-parameters for people who look
+            at Ray's tables.
     """
     from ray import tune
 
-    train_point(Path(config["sweep"]), str(config["point"]), int(config["recorded"]), tune.report)
+    train_in(config, Path(config["sweep"]), tune.report, lambda: None)
 
 
-def train_point(sweep: Path, point: str, recorded: int, report: Callable[[dict[str, Any]], None]) -> None:
+def train_in(
+    config: dict[str, Any],
+    sweep: Path,
+    report: Callable[[dict[str, Any]], None],
+    written: Callable[[], object],
+) -> None:
+    """`trial` in a folder that need not be the driver's; the other arguments as in `train_point`."""
+    memory.fence(config["resources"]["GPU"])
+    train_point(sweep, str(config["point"]), int(config["recorded"]), report, written, int(config["micro"]))
+
+
+def train_point(
+    sweep: Path,
+    point: str,
+    recorded: int,
+    report: Callable[[dict[str, Any]], None],
+    written: Callable[[], object] = lambda: None,
+    micro: int = 1,
+) -> None:
     """Train one point from its newest checkpoint and report every evaluation after the first `recorded`.
 
     Errors of the program itself are reported as a failure instead of raised: they would come back on every retry.
     Only a killed process leaves without a word, and that is what Ray retries.
+
+    Args:
+        report: Called when the files of an evaluation are written.
+        written: Called instead where a stage before the reporting one was evaluated.
+        micro: Parts into which each batch is cut.
 
     Raises:
         Held: Another process still trains the point, a worker that outlived its driver or its node's connection;
@@ -62,72 +90,113 @@ def train_point(sweep: Path, point: str, recorded: int, report: Callable[[dict[s
     lock = FolderLock(folder)
     lock.acquire(_PATIENCE)
     try:
-        _train(sweep, point, recorded, report)
+        _train(sweep, point, recorded, report, written, micro)
     finally:
         lock.release()
 
 
-def _train(sweep: Path, point: str, recorded: int, report: Callable[[dict[str, Any]], None]) -> None:
+def _train(
+    sweep: Path,
+    point: str,
+    recorded: int,
+    report: Callable[[dict[str, Any]], None],
+    written: Callable[[], object],
+    micro: int,
+) -> None:
     folder = sweep / TRIALS / point
     # A worker serves many trials; its log in Ray's dashboard tells them apart by this line.
     print(f"trial {point} of {sweep.name}, from evaluation {recorded + 1}", flush=True)
+    failure = None
     try:
-        work = _Work(sweep, point)
+        work = _Work(sweep, point, micro)
     except Exception as error:
-        report(_failure(folder, error, 1, 0.0))
+        failure = _failure(folder, error, 1, 0.0)
+    if failure is not None:
+        report(failure)
         return
     for row in work.rows[recorded:]:
         report(row)
     evaluations = iter(work.run)
     while True:
-        # Only the training is guarded: Ray ends a stopped trial by raising inside `report`.
+        # Only the training is guarded: Ray ends a stopped trial by raising inside `report`. And an error holds what
+        # was on the device when it was raised, which is free only behind its clause.
         try:
             evaluation = next(evaluations, None)
             kept = None if evaluation is None else work.keep(evaluation)
         except Exception as error:
+            failure = _failure(folder, error, len(work.rows) + 1, work.rows[-1]["epoch"] if work.rows else 0.0)
+        if failure is not None or evaluation is None:
+            del evaluations
             work.release()
-            report(_failure(folder, error, len(work.rows) + 1, work.rows[-1]["epoch"] if work.rows else 0.0))
-            return
-        if evaluation is None:
-            work.release()
+            if failure is not None:
+                report(failure)
             return
         if kept is not None:
             report(kept)
+        else:
+            written()
+
+
+def run_of(plan: dict[str, Any], prepared: dict[str, Any], spec: dict[str, Any], micro: int = 1) -> Run:
+    """The training of a point, from its beginning.
+
+    Args:
+        spec: The point.
+        micro: Parts into which each batch is cut.
+    """
+    numerics = Numerics(**plan["numerics"])
+    method = methods.get(spec["method"])
+    recipe, head = spec.get("recipe", plan["recipe"]), spec.get("head", "own")
+    student = prepared["student"]
+    return assemble(
+        method,
+        registry.get(plan["task"]),
+        student["path"],
+        tuple(student["kept"]) if student["kept"] else None,
+        tokens(prepared["data"]["path"]),
+        params=spec["params"],
+        training=Training(**{**plan["training"], **spec.get("training", {})}),
+        numerics=numerics,
+        recipe=recipe,
+        head=head,
+        seed=spec["seed"],
+        source=source(plan, prepared["teacher"], spec, numerics, head),
+        micro=micro,
+    )
+
+
+def source(
+    plan: dict[str, Any], prepared: dict[str, Any], spec: dict[str, Any], numerics: Numerics, head: Head
+) -> TeacherSource | None:
+    """Who answers for the teacher: its outputs on disk where the plan keeps them, else the teacher itself.
+
+    Args:
+        prepared: What is ready of the teacher.
+        spec: The point.
+    """
+    kind = source_of(plan, spec)
+    if kind is None:
+        return None
+    if kind == "cached" and prepared.get("outputs"):
+        return outputs(prepared["outputs"])
+    return teacher(prepared["path"], plan["task"], numerics, head)
 
 
 class _Work:
     """A run, its files, and the rows it has produced."""
 
-    def __init__(self, sweep: Path, point: str) -> None:
+    def __init__(self, sweep: Path, point: str, micro: int) -> None:
         record = read(sweep)
-        plan, prepared, spec = record.plan, record.prepared, record.trial(point).point
-        assert prepared is not None
+        plan, own = record.plan, record.trial(point)
+        assert record.prepared is not None
+        prepared = localised(record.prepared)
         self.folder = sweep / TRIALS / point
         self.rows: list[dict[str, Any]] = []
         self.best: float | None = None
-        task = registry.get(plan["task"])
-        numerics = Numerics(**plan["numerics"])
-        method = methods.get(spec["method"])
-        recipe, head = spec.get("recipe", plan["recipe"]), spec.get("head", "own")
-        student = prepared["student"]
-        splits = tokens(prepared["data"]["path"])
-        self.dev = splits[1]
-        self.run = assemble(
-            method,
-            task,
-            student["path"],
-            tuple(student["kept"]) if student["kept"] else None,
-            splits,
-            params=spec["params"],
-            training=Training(**{**plan["training"], **spec.get("training", {})}),
-            numerics=numerics,
-            recipe=recipe,
-            head=head,
-            seed=spec["seed"],
-            source=teacher(prepared["teacher"]["path"], plan["task"], numerics, head) if method.needs_teacher else None,
-        )
+        self.run = run_of(plan, prepared, own.point, micro)
+        self.dev = self.run.dev
         path, training = prepared["data"]["path"], self.run.training
-        self.last_look = last_look.of(plan, path, task, training.evaluation_batch, numerics.device)
+        self.last_look = last_look.of(plan, path, self.run.task, training.evaluation_batch, self.run.numerics.device)
         state = checkpoint.load(self.folder)
         if state is not None:
             self.run.load_state(state["run"])
@@ -203,6 +272,12 @@ def teacher(path: str, task: str, numerics: Numerics, head: Head) -> OnlineTeach
 
 
 @lru_cache(maxsize=1)
+def outputs(path: str) -> CachedTeacher:
+    """The teacher's outputs, opened once per process; their pages are shared with all others of the node."""
+    return CachedTeacher(path)
+
+
+@lru_cache(maxsize=1)
 def tokens(path: str) -> tuple[Tokens, Tokens]:
     """Training and dev rows, loaded once per process."""
     return Tokens.load(Path(path) / "train.npz"), Tokens.load(Path(path) / "dev.npz")
@@ -231,7 +306,9 @@ def _keep_first(file: Path, evaluations: int) -> None:
 
 
 def _failure(folder: Path, error: Exception, evaluation: int, epoch: float) -> dict[str, Any]:
-    """A report that ends the trial, with the traceback in the trial's folder; on a full disk, the whole sweep.
+    """A report that ends the trial, with the traceback in the trial's folder.
+
+    On a full disk, or where what all trials share is damaged, it ends the whole sweep.
 
     Args:
         evaluation: The one that there will not be.
@@ -244,10 +321,14 @@ def _failure(folder: Path, error: Exception, evaluation: int, epoch: float) -> d
             "value": WORST,
             "halt": f"{folder} cannot be written ({error.strerror})",
         }
+    if isinstance(error, StorageFailure):
+        return {"evaluation": evaluation, "epoch": epoch, "value": WORST, "halt": str(error)}
+    if isinstance(error, DamagedOutputs):
+        return {"evaluation": evaluation, "epoch": epoch, "value": WORST, "halt": str(error)}
     (folder / "failure.txt").write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-    kind = "diverged" if isinstance(error, Diverged) else type(error).__name__
-    if isinstance(error, torch.OutOfMemoryError):
-        kind = "out of memory"
+    kind = DIVERGED if isinstance(error, Diverged) else type(error).__name__
+    if memory.exhausted(error):
+        kind = OUT_OF_MEMORY
     text = " ".join(str(error).split())[:300]
     return {
         "evaluation": evaluation,
