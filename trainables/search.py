@@ -77,5 +77,6 @@ def config_of(recorder: Recorder, point: str) -> dict[str, Any]:
         "sweep": str(recorder.path),
         "recorded": len(trial.evaluations),
         "resources": retry.given(recorder.record, trial),
+        "micro": retry.micro(trial),
         **trial.params,
     }
