@@ -7,22 +7,24 @@ from typing import Any
 import yaml
 
 from analysis.choice import chosen_by
-from analysis.style import number, plural
+from analysis.confirmed import BASELINE, KD, Confirmed, confirmed
+from analysis.style import interval, number, plural
 from trainables.record import Record
 
 NAME = "best.yaml"
 # What belongs to the search or to its folder and not to the one point that is to be run again.
-_OF_THE_SEARCH = ("command", "out", "settings", "sizes", "search", "trials")
+_OF_THE_SEARCH = ("command", "confirm", "out", "settings", "sizes", "search", "trials")
 
 
 def best_config(record: Record) -> dict[str, Any] | None:
     """What was asked, narrowed to the best point: `set` fixes every hyper-parameter to one value.
 
-    None while no distilled trial has a score. What was left open when the sweep was asked for and settled by its plan
-    (epochs, the commit of a model, the task whose made-up data stood in) is written as the plan has it; training
-    settings that were asked for stay.
+    None while no distilled trial has a score. The point is the best confirmed one where confirming runs say which that
+    is, with the seed of its best run, whose student is exported. What was left open when the sweep was asked for and
+    settled by its plan (epochs, the commit of a model, the task whose made-up data stood in) is written as the plan has
+    it; training settings that were asked for stay.
     """
-    best = record.best_trial()
+    best = record.student_trial()
     if best is None:
         return None
     plan, config = record.plan, record.header["config"]
@@ -54,7 +56,7 @@ def _wholly_embedded(record: Record) -> bool:
 
 def _reservations(record: Record) -> list[str]:
     """What running the best point again may do otherwise, because no option can say it; one sentence each."""
-    best, plan, config = record.best_trial(), record.plan, record.header["config"]
+    best, plan, config = record.student_trial(), record.plan, record.header["config"]
     assert best is not None
     found = []
     if plan["teacher"]["origin"] == "embedded" and not _wholly_embedded(record):
@@ -76,17 +78,34 @@ def _reservations(record: Record) -> list[str]:
     return found
 
 
+def _confirmation(record: Record, found: Confirmed) -> str:
+    """What chose the point where confirming runs did."""
+    assert found.best is not None
+    group, points = found.group(found.best), sum(one.id not in (BASELINE, KD) for one in found.groups)
+    spread = "" if group.interval is None else f" (95 % interval {interval(*group.interval)})"
+    return (
+        f"Best of {plural(points, 'confirmed point')}: {group.id}, mean {record.plan['metric_title']} "
+        f"{number(group.mean, 4)}{spread} on dev over {plural(len(group.scores), 'fresh seed')}."
+    )
+
+
 def best_yaml(record: Record) -> str | None:
     """`best_config` as YAML under a comment that says what it scored; None while there is no score."""
-    config, best = best_config(record), record.best_trial()
+    config, best = best_config(record), record.student_trial()
     if config is None or best is None or best.best is None:
         return None
     plan = record.plan
+    again = confirmed(record)
     scored = sum(trial.score is not None and not trial.is_baseline for trial in record.trials.values())
+    one = (
+        f"{best.id}, {plan['metric_title']} {number(best.reported, 4)} on dev of {plan['task']} after epoch "
+        f"{best.best['epoch']:g}{chosen_by(record, best)}."
+    )
+    lead = f"Best of {plural(scored, 'configuration')}: {one}"
+    if again is not None and again.best is not None:
+        lead = f"{_confirmation(record, again)}\n# The seed is that of its best run: {one}"
     head = [
-        f"Best of {plural(scored, 'configuration')}: {best.id}, {plan['metric_title']} "
-        f"{number(best.reported, 4)} on dev of {plan['task']} after epoch {best.best['epoch']:g}"
-        f"{chosen_by(record, best)}.",
+        lead,
         "Run it again with: python -m trainables.sweep --config best.yaml",
         *_reservations(record),
     ]

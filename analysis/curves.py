@@ -68,8 +68,8 @@ def best_so_far(record: Record) -> go.Figure | None:
     order: list[Trial] = []
     for row in record.rows:
         if row["kind"] == "state" and row["state"] in FINISHED:
-            trial = record.trials[row["point"]]
-            if not trial.is_baseline and trial.score is not None and trial not in order:
+            trial = record.trial(row["point"])
+            if not trial.confirms and not trial.is_baseline and trial.score is not None and trial not in order:
                 order.append(trial)
     if len(order) < 2:
         return None

@@ -20,12 +20,12 @@ def facts(record: Record) -> list[tuple[str, str]]:
     plan, header, prepared = record.plan, record.header, record.prepared or {}
     teacher, data = teacher_on_dev(record), prepared.get("data") or {}
     where = "curve on the held-out rows" if record.held_out else "dev curve"
-    best = record.best_trial()
+    best = record.chosen_trial()
     scheduler = plan["scheduler"]
     rungs = ", ".join(f"{rung:g}" for rung in scheduler.get("rungs") or [])
     asha = f"ASHA, reduction factor {scheduler.get('reduction_factor')}, rungs at epochs {rungs or 'none'}"
     times = [moment(row["time"]) for row in record.rows]
-    work = sum(trial.seconds for trial in record.trials.values())
+    work = sum(trial.seconds for trial in record.everything())
     found = [
         ("tool", f"{header.get('tool')}, record schema {header['schema']}"),
         ("started", moment(header["created"]) + (f", last event {times[-1]}" if times else "")),

@@ -33,7 +33,7 @@ class Failure:
 def failures(record: Record) -> list[Failure]:
     """Causes with their trials, the most frequent first."""
     found: dict[str, list[Trial]] = {}
-    for trial in record.trials.values():
+    for trial in record.everything():
         if trial.state == FAIL:
             found.setdefault(_PARTICULAR.sub("#", trial.cause or ""), []).append(trial)
     return [_failure(record, mine) for mine in sorted(found.values(), key=len, reverse=True)]

@@ -41,7 +41,7 @@ class Observed:
 
 def observed(record: Record) -> Observed:
     """Figures of the best trial; none where its method recorded nothing."""
-    best = record.best_trial()
+    best = record.chosen_trial()
     found = None if best is None else seen(record, best)
     if found is None:
         return Observed()

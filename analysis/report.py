@@ -1,8 +1,8 @@
 """The report of a sweep: `python -m analysis.report DIR`.
 
 Reads only files in the sweep's folder, so it works on a running, killed, failed, empty or copied sweep,
-without GPU, Ray or torch. Writes report.html (one file, no network), report.md, trials.csv and best.yaml
-beside the rows.
+without GPU, Ray or torch. Writes report.html (one file, no network), report.md, trials.csv, best.yaml
+and, of confirming runs, confirm.csv beside the rows.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from plotly.offline import get_plotlyjs
 from analysis import tables
 from analysis.best import NAME as BEST
 from analysis.best import best_yaml
+from analysis.confirmed import confirmed, table
 from analysis.curves import best_so_far, learning_curves
 from analysis.observed import observed
 from analysis.slices import slices
@@ -31,7 +32,7 @@ from analysis.terms import loss_terms
 from trainables.families import is_family
 from trainables.record import Record, UserError, read
 
-HTML, MARKDOWN, TABLE = "report.html", "report.md", "trials.csv"
+HTML, MARKDOWN, TABLE, CONFIRMED = "report.html", "report.md", "trials.csv", "confirm.csv"
 _CONFIG = {"responsive": True, "displaylogo": False, "displayModeBar": False}
 
 
@@ -55,6 +56,8 @@ def write(path: Path | str, running: bool | None = None) -> Path:
         MARKDOWN: environment().get_template("report.md.j2").render(s=summary, record=record),
         HTML: html(record, summary),
     }
+    if (again := confirmed(record)) is not None:
+        texts[CONFIRMED] = table(again).to_csv(index=False)
     best = best_yaml(record)
     if best is not None:
         texts[BEST] = best
@@ -68,6 +71,7 @@ def html(record: Record, summary: Summary) -> str:
     own = observed(record)
     drawn = {
         "curves": div("curves", learning_curves(record)),
+        "confirmed": div("confirmed", None if summary.confirmed is None else summary.confirmed.figure),
         "slices": _divs("slice", slices(record)),
         "so_far": div("so-far", best_so_far(record)),
         "terms": _divs("term", loss_terms(record)),

@@ -40,11 +40,13 @@ def progress(record: Record, running: bool | None = None) -> Progress:
         record: The sweep.
         running: Whether its driver is at work; asked of the folder's lock when None.
     """
-    trials = list(record.trials.values())
+    trials = record.everything()
     done = [trial for trial in trials if trial.state in FINISHED]
     words = [state_words(trial) for trial in done]
     order = (*(STATE_WORDS[state] for state in (COMPLETE, PRUNED)), BY_HAND, STATE_WORDS[FAIL])
     counts = [f"{words.count(word)} {word}" for word in order if word in words]
+    if record.confirming:
+        counts.append(f"{sum(trial.confirms for trial in done)} of them confirming")
     split = f" ({', '.join(counts)})" if counts else ""
     total = len(trials) + record.to_suggest
     if len(done) == total:

@@ -22,6 +22,7 @@ ROLES = {  # role: colour and the name it has in labels
     "published": (ORANGE, "published"),
     "baseline": (INK, "undistilled"),
     "teacher": (GREEN, "teacher"),
+    "kd": (PINK, "KD"),
     "other": (PALE, ""),
 }
 STATE_WORDS = {
@@ -35,7 +36,7 @@ STATE_WORDS = {
 
 def role(record: Record, trial: Trial) -> str:
     """Which of `ROLES` a trial plays; the best is the best even where it is the published point too."""
-    best = record.best_trial()
+    best = record.chosen_trial()
     if trial.is_baseline:
         return "baseline"
     if best is not None and trial.id == best.id:

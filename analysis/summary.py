@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from analysis import tables
+from analysis import confirmed_words, tables
 from analysis.facts import facts
 from analysis.failures import Failure, failures
 from analysis.seeds import repeated, seeds_differ
@@ -58,6 +58,7 @@ class Summary:
     """The contents of a report.
 
     Attributes:
+        confirmed: What the confirming runs show; None where there are none.
         beside: Rows (hyper-parameter, best here, published, grade of the value here); empty where nothing
             is published, and `beside_note` says why.
         recipe: Which recipe trained the points, as a sentence.
@@ -76,6 +77,7 @@ class Summary:
     made_up: bool
     verdict: Verdict
     networks: list[Network]
+    confirmed: confirmed_words.ConfirmedSection | None
     progress: Progress
     recipe: str
     weak: str | None
@@ -116,8 +118,9 @@ def summarise(record: Record, running: bool | None = None) -> Summary:
     return Summary(
         title=f"{plan['method_title']} on {plan['task']}, {plan['layers']} layers",
         made_up=plan["data"].get("origin") == "embedded",
-        verdict=judge(record, finished=state.word == "complete"),
-        networks=networks(record),
+        verdict=confirmed_words.verdict(record) or judge(record, finished=state.word == "complete"),
+        networks=confirmed_words.networks(record) or networks(record),
+        confirmed=confirmed_words.section(record),
         progress=state,
         recipe=_recipe(plan["recipe"]),
         weak=_weak(teacher),
@@ -134,7 +137,7 @@ def summarise(record: Record, running: bool | None = None) -> Summary:
         terms=_terms(record),
         failures=failures(record),
         legend=_legend(record),
-        caveats=caveats(record),
+        caveats=[*confirmed_words.caveats(record), *caveats(record)],
         command=command(record),
         student=STUDENT if (record.path / STUDENT).is_dir() else None,
         own_code=_carries_code(record.path / STUDENT / "config.json"),
@@ -234,7 +237,7 @@ def _seeds(record: Record, varying: list[str]) -> list[tuple[str, str, str, str,
 
 
 def _terms(record: Record) -> list[tuple[str, str, str]]:
-    sides = [_course(record.best_trial()), _course(record.best_trial(baseline=True))]
+    sides = [_course(record.chosen_trial()), _course(record.best_trial(baseline=True))]
     names = list(dict.fromkeys(name for side in sides for name in side))
     return [(name, sides[0].get(name, NOTHING), sides[1].get(name, NOTHING)) for name in names]
 
@@ -258,13 +261,13 @@ def _faults(record: Record) -> list[str]:
     return [
         f"Trial {trial.id}, evaluation {fault['evaluation']}: recorded {fault['first']}, "
         f"repeated after a restart {fault['again']}."
-        for trial in record.trials.values()
+        for trial in record.everything()
         for fault in trial.faults
     ]
 
 
 def _beside(record: Record) -> list[tuple[str, str, str, str]]:
-    published, best = record.plan.get("published"), record.best_trial()
+    published, best = record.plan.get("published"), record.chosen_trial()
     if not published or best is None:
         return []
     values, grades = published["values"], best.point.get("grades", {})
@@ -294,7 +297,7 @@ def _beside_note(record: Record) -> str:
     if not here:
         return f"Published: {source}. The published point itself is not in this sweep."
     score = f"scored {number(here[0].reported)}" if here[0].score is not None else "has no score"
-    best = " and is the best" if here[0] is record.best_trial() else ""
+    best = " and is the best" if here[0] is record.chosen_trial() else ""
     return f"Published: {source}. The published point ({here[0].id}) {score} here{best}."
 
 

@@ -19,7 +19,7 @@ def loss_terms(record: Record) -> dict[str, go.Figure]:
 
     None before the best trial's second evaluation: a single one has no course.
     """
-    sides = [("best", record.best_trial()), ("baseline", record.best_trial(baseline=True))]
+    sides = [("best", record.chosen_trial()), ("baseline", record.best_trial(baseline=True))]
     steps = {role: _steps(trial) for role, trial in sides if trial is not None}
     if len(steps.get("best", [])) < 2:
         return {}

@@ -22,6 +22,7 @@ class Verdict:
         best: The best configuration and its score.
         against: Best against the undistilled student.
         published: Best against the published setting, where it ran.
+        kd: Best against knowledge distillation, where confirming runs have it.
         teacher: Share of the teacher's score, and size.
         tone: Of `against`: "ahead", "behind" or "even" (nothing is shown).
         difference: Best minus undistilled student.
@@ -33,6 +34,7 @@ class Verdict:
     tone: str
     difference: Difference | None = None
     published: str | None = None
+    kd: str | None = None
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,8 @@ class Asked:
     held_out: int = 0
     layers: int = 4
     teacher_layers: int = 6
+    confirmed: int = 0
+    top: int = 2
 
     @property
     def evaluations(self) -> int:
@@ -102,22 +104,23 @@ class Asked:
                 }
             )
         if self.baseline:
-            found.insert(
-                min(1, len(found)),
-                {
-                    "id": "ft",
-                    "number": len(found),
-                    "method": "ft",
-                    "params": {"lr": 5e-05},
-                    "origin": "baseline",
-                    "grades": {"lr": "ours"},
-                    "hash": "f7f7f7f7f7",
-                    "seed": 0,
-                    "label": "undistilled student",
-                    **({} if self.recipe == "modern" else {"recipe": "modern"}),
-                },
-            )
+            found.insert(min(1, len(found)), {**self.student(), "number": len(found)})
         return found
+
+    def student(self) -> dict[str, Any]:
+        """The undistilled student."""
+        return {
+            "id": "ft",
+            "number": 0,
+            "method": "ft",
+            "params": {"lr": 5e-05},
+            "origin": "baseline",
+            "grades": {"lr": "ours"},
+            "hash": "f7f7f7f7f7",
+            "seed": 0,
+            "label": "undistilled student",
+            **({} if self.recipe == "modern" else {"recipe": "modern"}),
+        }
 
     def further(self, points: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The same points with other seeds, which stand behind all others."""

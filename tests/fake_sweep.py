@@ -59,11 +59,16 @@ class Fake(Asked):
     def skill(self, point: dict[str, Any], epoch: float) -> float:
         """The tabulated curve: how good the network of `point` is after `epoch` epochs."""
         level = 0.72
-        if point["method"] != "ft":
+        if point["method"] == "kd":
+            level += 0.6 * self.gain
+        elif point["method"] != "ft":
             lr, beta, alpha, temperature = (point["params"][n] for n in ("lr", "beta", "alpha", "T"))
             level += self.gain + {2e-05: -0.25, 5e-05: 0.05, 1e-04: 0.2}[lr]
             level += {0.001: 0.0, 0.005: 0.06, 0.01: -0.1}[beta] - 0.02 * temperature
             level -= 0.05 if alpha < 1 else 0.0
+        if "phase" in point:
+            # What a seed does to all, and what it does to one.
+            level += 0.05 * np.sin(point["seed"]) + 0.03 * np.sin(point["number"])
         return level * (1 - 0.75 ** (1.6 * epoch)) / (1 - 0.75 ** (1.6 * self.epochs))
 
     def row(self, kind: str, elapsed: float = 0.4, **content: Any) -> None:
@@ -127,7 +132,7 @@ class Fake(Asked):
         self.row("state", point=name, state="COMPLETE", cause=None, attempt=1, attributes={})
 
     def terms(self, point: dict[str, Any], epoch: float) -> dict[str, float]:
-        if point["method"] == "ft":
+        if point["method"] in ("ft", "kd"):
             return {"hard": 0.69 * 0.7**epoch, "total": 0.69 * 0.7**epoch}
         shape = {"soft": 0.5, "hard": 0.6, "embedding": 0.09, "attention": 3.1, "hidden": 0.4}
         found = {name: start * (0.25 + 0.75**epoch) for name, start in shape.items()}
@@ -140,7 +145,7 @@ class Fake(Asked):
         folder.mkdir(parents=True, exist_ok=True)
         for which in ("best", "last") if best else ("last",):
             np.savez(folder / f"predictions-{which}.npz", logits=logits, labels=self.labels)
-        if not folder.name.startswith("ft"):
+        if not folder.name.startswith(("ft", "kd")):
             with (folder / "seen.jsonl").open("a") as file:
                 file.write(json.dumps(self.seen(evaluation)) + "\n")
 
@@ -233,9 +238,22 @@ class Fake(Asked):
             self.row("extend", points=further)
             points += further
         ladder = Ladder(self.rungs(), 2) if self.scheduler == "asha" else None
+        count = self.run(points, ladder, 0)
+        if self.confirmed and (self.events is None or count < self.events):
+            again = self.again(points)
+            self.row("confirm", points=again, top=self.top, seeds=list(range(1, 1 + self.confirmed)), argv=[])
+            self.run(again, None, count)
+            points += again
+        with (self.folder / "rows.jsonl").open("w") as file:
+            file.writelines(json.dumps(row) + "\n" for row in self.rows)
+        if self.journal:
+            self.write_journal(points)
+        return self.folder
+
+    def run(self, points: list[dict[str, Any]], ladder: Ladder | None, count: int) -> int:
+        """Let trials take turns until all have ended or the sweep is killed; how many events there were by then."""
         waiting = [self.trial(point, ladder) for point in points]
         running: list[Iterator[None]] = []
-        count = 0
         while (waiting or running) and (self.events is None or count < self.events):
             while waiting and len(running) < 2:
                 running.append(waiting.pop(0))
@@ -244,11 +262,26 @@ class Fake(Asked):
             if next(trial, "ended") == "ended":
                 running.remove(trial)
             count += 1
-        with (self.folder / "rows.jsonl").open("w") as file:
-            file.writelines(json.dumps(row) + "\n" for row in self.rows)
-        if self.journal:
-            self.write_journal(points)
-        return self.folder
+        return count
+
+    def again(self, points: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Confirming runs of the best points, the undistilled student and knowledge distillation."""
+        best: dict[str, float] = {}
+        for row in self.rows:
+            if row["kind"] == "evaluation":
+                best[row["point"]] = max(row["value"], best.get(row["point"], -1.0))
+        own = [p for p in points if p["origin"] != "baseline" and p["seed"] == 0 and p["id"] in best]
+        top = sorted(own, key=lambda point: -best[point["id"]])[: self.top]
+        student = next((p for p in points if p["origin"] == "baseline"), self.student())
+        kd = {**student, "id": "kd", "method": "kd", "origin": "kd", "params": {"alpha": 0.7, "T": 20.0, "lr": 5e-05}}
+        kd |= {"label": "alpha 0.7 · T 20 · lr 5e-05", "grades": {}}
+        found = []
+        for seed in range(1, 1 + self.confirmed):
+            for base in (student, kd, *top):
+                name, number = f"{base['id']}-c{seed}", len(points) + len(found)
+                changed = {"id": name, "number": number, "seed": seed, "phase": "confirm", "of": base["id"]}
+                found.append({**base, **changed, "label": f"{base['label']} · seed {seed}"})
+        return found
 
     def write_journal(self, points: list[dict[str, Any]]) -> None:
         """The Optuna study that the driver writes beside the rows."""
@@ -257,20 +290,23 @@ class Fake(Asked):
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         storage = optuna.storages.JournalStorage(JournalFileBackend(str(self.folder / "study.journal")))
-        study = optuna.create_study(storage=storage, study_name="search", direction="maximize")
+        studies = {"search": optuna.create_study(storage=storage, study_name="search", direction="maximize")}
         for point in points:
+            name = point.get("phase", "search")
+            if name not in studies:
+                studies[name] = optuna.create_study(storage=storage, study_name=name, direction="maximize")
             mine = [row for row in self.rows if row.get("point") == point["id"]]
             values = {r["evaluation"]: r["value"] for r in mine if r["kind"] == "evaluation"}
             states = [row["state"] for row in mine if row["kind"] == "state"]
             state = optuna.trial.TrialState[states[-1] if states else "WAITING"]
             scored = values and state.is_finished() and state.name != "FAIL"
-            study.add_trial(
+            studies[name].add_trial(
                 optuna.trial.create_trial(
                     state=state,
                     value=max(values.values()) if scored else None,
                     params=point["params"],
-                    distributions={name: optuna.distributions.FloatDistribution(-1e6, 1e6) for name in point["params"]},
-                    user_attrs={name: point[name] for name in ("id", "method", "origin", "seed", "label")},
+                    distributions={key: optuna.distributions.FloatDistribution(-1e6, 1e6) for key in point["params"]},
+                    user_attrs={key: point[key] for key in ("id", "method", "origin", "seed", "label")},
                     intermediate_values=values,
                 )
             )

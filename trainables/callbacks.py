@@ -10,7 +10,7 @@ from ray import tune
 
 from trainables import stop
 from trainables.interrupt import stop_requested, writing
-from trainables.record import FINISHED, RUNNING
+from trainables.record import FINISHED, RUNNING, Trial
 from trainables.recorder import Recorder
 
 
@@ -76,12 +76,12 @@ class StopCallback(tune.Callback):
     def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
         """Requests for trials that ended since the last look are answered by their end."""
         for point in stop.asked(self._recorder.path):
-            trial = self._recorder.record.trials.get(point)
+            trial = _trial(self._recorder, point)
             if trial is None or trial.state in FINISHED:
                 stop.answer(self._recorder.path, point)
 
     def _answer(self, point: str, ours: list[Any]) -> None:
-        recorder, trial = self._recorder, self._recorder.record.trials.get(point)
+        recorder, trial = self._recorder, _trial(self._recorder, point)
         if trial is not None and trial.state not in FINISHED:
             if point in self._ended:
                 return
@@ -94,6 +94,10 @@ class StopCallback(tune.Callback):
                 return
             recorder.stopped(point)
         stop.answer(recorder.path, point)
+
+
+def _trial(recorder: Recorder, point: str) -> Trial | None:
+    return next((trial for trial in recorder.record.everything() if trial.id == point), None)
 
 
 def is_of(recorder: Recorder, trial: Any) -> bool:

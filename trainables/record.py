@@ -274,6 +274,11 @@ class Record:
         id = self.confirmed_best()
         return self.best_trial() if id is None else self.best_runs()[id]
 
+    def chosen_trial(self) -> Trial | None:
+        """The trial of the search that the sweep came to: of the best confirmed point, or the best of the search."""
+        id = self.confirmed_best()
+        return self.best_trial() if id is None else self.trials[id]
+
     def best_runs(self) -> dict[str, Trial]:
         """Of every searched point that was confirmed, the run with the highest score among those that reached their
         end, the first among equals."""

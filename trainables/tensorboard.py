@@ -120,7 +120,7 @@ def experiment(record: Record) -> api_pb2.Experiment:
     TensorBoard takes them from any one trial, so each has those of all: the baseline's own would hide the others'.
     """
     columns: dict[str, list[bool | float | str]] = {}
-    for trial in record.trials.values():
+    for trial in record.everything():
         for name, value in hparams(trial).items():
             columns.setdefault(name, []).append(value)
     found = api_pb2.Experiment(name=f"{record.plan['method_title']} on {record.plan['task']}")
@@ -170,7 +170,7 @@ class CurveCallback(TBXLoggerCallback):
         record = self._recorder.record
         # Deleted files, a trial that was closed without Ray, and columns that an extension brought.
         marks = (experiment(record).SerializeToString(), b"session_end_info")
-        for trial in record.trials.values():
+        for trial in record.everything():
             files = (record.path / TENSORBOARD / trial.id).glob("events.*")
             if trial.state in FINISHED and not any(_has(file, marks) for file in files):
                 Curve(record, trial).end()

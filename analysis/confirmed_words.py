@@ -1,0 +1,290 @@
+"""The confirming runs in sentences, networks and lines of a table: what a report says of them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import plotly.graph_objects as go
+
+from analysis.choice import teacher_on_dev
+from analysis.confirmed import BASELINE, KD, Confirmed, Contrast, Group, confirmed
+from analysis.style import NOTHING, count, interval, number, plural
+from analysis.verdict import Network, Verdict
+from analysis.verdict import networks as search_networks
+from trainables.record import COMPLETE, FAIL, Record
+from trainables.statistics import Interval, teacher_interval
+
+OTHERS = {BASELINE: "the undistilled student", KD: "knowledge distillation"}
+
+
+@dataclass(frozen=True)
+class ConfirmedSection:
+    """The section of a report.
+
+    Attributes:
+        lead: How far the confirmation is, and with which seeds.
+        groups: Rows (point, values, runs, mean, deviation, interval, score in the search, role).
+        contrasts: Rows (point, against, mean difference, interval over seeds, interval over seeds and dev rows, p of
+            Student's test, corrected p, p of sign flips, p of Wilcoxon's test, what follows).
+        notes: How to read them, and what is missing.
+    """
+
+    lead: str
+    groups: list[tuple[str, ...]]
+    contrasts: list[tuple[str, ...]]
+    notes: list[str] = field(default_factory=list)
+    figure: go.Figure | None = None
+
+
+def section(record: Record) -> ConfirmedSection | None:
+    """What a report says of the confirming runs; None where there are none."""
+    from analysis.confirmed_figure import dots
+
+    found = confirmed(record)
+    if found is None:
+        return None
+    return ConfirmedSection(
+        _lead(record, found),
+        [_group_row(group, found.best) for group in found.groups],
+        [_contrast_row(contrast) for contrast in found.contrasts],
+        _notes(record, found),
+        dots(record, found),
+    )
+
+
+def verdict(record: Record) -> Verdict | None:
+    """The verdict by the confirming runs; None before two seeds are settled, when the search alone can judge."""
+    found = confirmed(record)
+    if found is None or found.best is None:
+        return None
+    best = found.group(found.best)
+    against, baseline = found.contrast(best.id, BASELINE), _group(found, BASELINE)
+    tone, words = _tone(record, against), _against(record, baseline, against, "distilled", "that distilling helped")
+    return Verdict(
+        _best(record, found, best),
+        words
+        or "The undistilled student has no pair of runs with these seeds, so whether distillation helped is open.",
+        _teacher(record, best),
+        tone,
+        against.rows if against else None,
+        _published(record, found),
+        _against(record, _group(found, KD), found.contrast(best.id, KD), "the method", "that the method is better"),
+    )
+
+
+def networks(record: Record) -> list[Network] | None:
+    """Undistilled student, knowledge distillation and best point by their means; None as with `verdict`."""
+    found = confirmed(record)
+    if found is None or found.best is None:
+        return None
+    sizes, teacher = (record.prepared or {}).get("student", {}), teacher_interval(record)
+    weak = teacher_on_dev(record).get("weak")
+    lines = [network for network in search_networks(record) if network.role == "teacher"]
+    for id, name, role in (
+        (BASELINE, "undistilled student", "baseline"),
+        (KD, "student by knowledge distillation", "kd"),
+        (found.best, f"best student by {record.plan['method_title']} ({found.best})", "best"),
+    ):
+        group = _group(found, id)
+        if group is None or group.mean is None:
+            continue
+        spread = None if group.interval is None else Interval(group.mean, *group.interval, len(group.scores))
+        share = group.mean / teacher.value if teacher is not None and teacher.value > 0 and not weak else None
+        shape = (sizes.get("layers"), sizes.get("hidden_size"), sizes.get("parameters"))
+        words = f"{name}, mean of {plural(len(group.scores), 'seed')}"
+        lines.append(Network(words, role, *shape, group.mean, spread, share))
+    return lines
+
+
+def caveats(record: Record) -> list[str]:
+    """What to hold against the confirmed numbers; nothing where the verdict is not theirs."""
+    found = confirmed(record)
+    if found is None or found.best is None:
+        return []
+    rows = "The dev rows are those that chose the points"
+    if record.held_out:
+        rows = "No point was chosen by the dev rows"
+    lines = [
+        f"The verdict comes from {plural(len(found.seeds), 'seed')} that the search did not use, so the luck of the "
+        f"seed that won the search is not in it. {rows}, and every run is scored at its best evaluation; teacher and "
+        "training rows are the same in all runs. What follows is about the search's own trials."
+    ]
+    points = sum(group.id not in OTHERS for group in found.groups)
+    if points > 1:
+        lines.insert(
+            1,
+            f"The best of {points} confirmed points was chosen by the same runs that score it; its claims are "
+            "corrected for that (Holm), its mean is not.",
+        )
+    return lines
+
+
+def _group(found: Confirmed, id: str) -> Group | None:
+    return next((group for group in found.groups if group.id == id), None)
+
+
+def _seeds(found: Confirmed) -> str:
+    if len(found.seeds) == len(found.planned):
+        return plural(len(found.seeds), "fresh seed")
+    return f"{len(found.seeds)} of {plural(len(found.planned), 'fresh seed')} so far"
+
+
+def _best(record: Record, found: Confirmed, best: Group) -> str:
+    plan = record.plan
+    points = sum(group.id not in OTHERS for group in found.groups)
+    lead = f"Best of {points} confirmed points" if points > 1 else "Confirmed"
+    spread = "" if best.interval is None else f" (95 % interval {interval(*best.interval)})"
+    made_up = " on made-up data" if plan["data"].get("origin") == "embedded" else ""
+    return (
+        f"{lead}: {best.label} ({best.id}) with mean {plan['metric_title']} {number(best.mean)}{spread} over "
+        f"{_seeds(found)}{made_up}; the search had scored it {number(best.searched)}."
+    )
+
+
+def _tone(record: Record, contrast: Contrast | None) -> str:
+    """A weak teacher's student may be ahead, but that says nothing about distilling."""
+    return "even" if contrast is None or teacher_on_dev(record).get("weak") else contrast.tone
+
+
+def _against(
+    record: Record, other: Group | None, contrast: Contrast | None, subject: str, open_words: str
+) -> str | None:
+    """One opponent over the same seeds: numbers, then what follows or why nothing does."""
+    if other is None or contrast is None or other.mean is None:
+        return None
+    name = OTHERS[other.id]
+    words = f"{name[0].upper()}{name[1:]} over the same seeds: {number(other.mean)}. Difference "
+    words += f"{number(contrast.mean, signed=True)}"
+    seeds = len(contrast.differences)
+    if math.isinf(contrast.low):
+        return f"{words}, the same with every seed, so nothing is known of its spread and nothing is shown."
+    words += f", 95 % interval {interval(contrast.low, contrast.high, signed=True)} over {plural(seeds, 'seed')}"
+    if contrast.rows is None:
+        return f"{words}, without an interval over dev rows, because predictions are missing: nothing is shown."
+    words += f" ({interval(contrast.rows.low, contrast.rows.high, signed=True)} over seeds and dev rows), paired "
+    words += f"p {probability(contrast.p)}"
+    if contrast.holm > contrast.p:
+        words += f" ({probability(contrast.holm)} corrected)"
+    tone = contrast.tone
+    if tone != "even" and teacher_on_dev(record).get("weak"):
+        return f"{words}: but with a weak teacher this says nothing about distilling."
+    if tone == "even":
+        return f"{words}: {_why(contrast)}, so these runs do not show {open_words}."
+    return f"{words}: {subject} is {tone}, outside the noise of {plural(seeds, 'seed')} and {contrast.rows.n} dev rows."
+
+
+def _why(contrast: Contrast) -> str:
+    """Why nothing follows from a difference."""
+    assert contrast.rows is not None
+    if contrast.low <= 0 <= contrast.high:
+        return "the interval over seeds includes 0"
+    if contrast.rows.low <= 0 <= contrast.rows.high:
+        return "other dev rows may turn it round"
+    return "the choice among the confirmed points may explain it"
+
+
+def _published(record: Record, found: Confirmed) -> str | None:
+    """The confirmed best beside the published setting, which need not be among the confirmed points."""
+    here = [trial for trial in record.trials.values() if trial.point["origin"] == "published" and trial.best]
+    if not here:
+        return None
+    if found.best in {trial.id for trial in here}:
+        return "The best is the published setting itself."
+    there = _group(found, here[0].id)
+    if there is None or there.mean is None:
+        return f"The published setting ({here[0].id}, {number(here[0].reported)} in the search) was not confirmed."
+    return f"Published setting ({there.id}) over the same seeds: {number(there.mean)}."
+
+
+def _teacher(record: Record, best: Group) -> str | None:
+    teacher, student = teacher_on_dev(record), (record.prepared or {}).get("student") or {}
+    parts, found = [], teacher_interval(record)
+    if found is not None and found.value > 0 and best.mean is not None and not teacher.get("weak"):
+        parts.append(f"{100 * best.mean / found.value:.0f} % of the teacher's {number(found.value)}")
+    small, large = student.get("parameters"), teacher.get("parameters")
+    if small and large:
+        ratio = f" ({large / small:.1f}× smaller)" if large > 1.05 * small else ""
+        parts.append(f"{count(small)} parameters, the teacher has {count(large)}{ratio}")
+    return ", ".join(parts) + "." if parts else None
+
+
+def _lead(record: Record, found: Confirmed) -> str:
+    ids = [group.id for group in found.groups if group.id not in OTHERS]
+    points = f"{ids[0]} was" if len(ids) == 1 else f"{', '.join(ids[:-1])} and {ids[-1]} were"
+    seeds = ", ".join(map(str, found.planned))
+    far = (
+        ""
+        if len(found.seeds) == len(found.planned)
+        else f" {len(found.seeds)} of {len(found.planned)} seeds have ended."
+    )
+    return (
+        f"{points} trained again at full length with seeds {seeds}, which the search did not use, beside "
+        f"{' and '.join(OTHERS[group.id] for group in reversed(found.groups) if group.id in OTHERS)}. None of these "
+        f"runs is stopped early.{far}"
+    )
+
+
+def _group_row(group: Group, best: str | None) -> tuple[str, ...]:
+    role = {BASELINE: "baseline", KD: "kd"}.get(group.id, "best" if group.id == best else "other")
+    return (
+        group.id,
+        group.label,
+        str(len(group.scores)),
+        number(group.mean),
+        number(group.deviation),
+        NOTHING if group.interval is None else interval(*group.interval),
+        number(group.searched),
+        ", ".join(number(score) for score in group.scores.values()) or NOTHING,
+        role,
+    )
+
+
+def _contrast_row(found: Contrast) -> tuple[str, ...]:
+    bounded = math.isfinite(found.low)
+    return (
+        found.id,
+        OTHERS[found.other],
+        number(found.mean, signed=True),
+        interval(found.low, found.high, signed=True) if bounded else NOTHING,
+        NOTHING if found.rows is None else interval(found.rows.low, found.rows.high, signed=True),
+        probability(found.p) if bounded else NOTHING,
+        probability(found.holm) if bounded else NOTHING,
+        probability(found.flip),
+        probability(found.wilcoxon),
+        {"ahead": "ahead", "behind": "behind", "even": "not shown"}[found.tone],
+    )
+
+
+def _notes(record: Record, found: Confirmed) -> list[str]:
+    fewest = min((len(contrast.differences) for contrast in found.contrasts), default=0)
+    notes = []
+    if fewest:
+        notes.append(
+            "Intervals over seeds are Student's, of the mean and of the paired differences; the interval over seeds "
+            "and dev rows draws both anew (bootstrap). “Ahead” needs both without 0, and the paired p, corrected for "
+            "several points (Holm), below .05. Sign flips and Wilcoxon's test assume no distribution: with "
+            f"{plural(fewest, 'pair')} no p of theirs can be below {probability(2 / 2**fewest)}."
+        )
+    for group in found.groups:
+        for trial in group.missing:
+            what = f"failed ({trial.cause})" if trial.state == FAIL else "did not reach its end"
+            if trial.state == COMPLETE:
+                what = "has no finite score"
+            notes.append(f"{trial.id} {what} and does not count.")
+    student = record.student_trial()
+    if found.best is not None and student is not None and student.confirms:
+        notes.append(
+            f"The exported student is that of {student.id}, the best run of {found.best} "
+            f"({number(student.reported)}); expect the mean from another seed, not this score."
+        )
+    return notes
+
+
+def probability(value: float | None) -> str:
+    """ ".031", "< .001", a dash for nothing."""
+    if value is None:
+        return NOTHING
+    if value < 0.0005:
+        return "< .001"
+    return f"{value:.3f}".removeprefix("0")
