@@ -163,7 +163,12 @@ def measure_remotely(plan: dict[str, Any], prepared: dict[str, Any], point: dict
     from trainables.prepare import Interrupted
 
     task = ray.remote(
-        num_cpus=plan["resources"]["cpus_per_trial"], num_gpus=1, max_retries=1, scheduling_strategy=cluster.where()
+        num_cpus=plan["resources"]["cpus_per_trial"],
+        num_gpus=1,
+        # The process that measured must not stay on the GPU.
+        max_calls=1,
+        max_retries=1,
+        scheduling_strategy=cluster.where(),
     )(measure_here)
     pending = task.remote(plan, prepared, point)
     while not ray.wait([pending], timeout=0.5)[0]:

@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 
 from analysis.verify import verify
+from distill.errors import UserError
 from tests.trainables.curves import FAULTS, curve
 from tests.trainables.sweeps import create, value
-from trainables import budget, interrupt
+from trainables import budget, interrupt, memory
 from trainables.budget import Limits, Watch
+from trainables.prepare import Interrupted
 from trainables.record import COMPLETE, FAIL, FINISHED, WAITING, read
 from trainables.recorder import Recorder
 
@@ -122,12 +124,26 @@ def test_failures_in_a_row_stop_the_sweep_and_resume_runs_the_rest_but_not_them(
     proven(again)
 
 
-def test_out_of_memory_on_a_share_is_tried_again_on_a_whole_gpu(tmp_path: Path) -> None:
+def test_a_step_that_cannot_be_measured_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The GPU is made up, so that torch finds none in the worker.
+    plan = {"resources": {"cpus_per_trial": 1.0}}
+    with pytest.raises(
+        UserError, match=r"auto: a step of p00 could not be measured \(.*\); give the share as a number"
+    ):
+        memory.measure_remotely(plan, {}, {"id": "p00"})
+    interrupt.halt("enough")
+    with pytest.raises(Interrupted):
+        memory.measure_remotely(plan, {}, {"id": "p00"})
+
+
+def test_out_of_memory_on_a_share_is_tried_again_on_a_whole_gpu_and_ends_there_where_no_batch_may_be_cut(
+    tmp_path: Path,
+) -> None:
     sweep = on_a_gpu(tmp_path / "s", points=4, epochs=2)
-    run(sweep, p00=("oom", 2))
+    run(sweep, p00=("oom", 2), p01=("large", 1))
     record = read(sweep.path)
     trial = record.trials["p00"]
-    assert {t.state for t in record.trials.values()} == {COMPLETE}
+    assert [t.state for t in record.trials.values()] == [COMPLETE, FAIL, COMPLETE, COMPLETE]
     assert kinds(sweep, "p00") == ["RUNNING", "evaluation", "retry", "RUNNING", "evaluation", "COMPLETE"]
     assert trial.retry is not None
     assert (trial.retry["resources"], trial.retry["micro"]) == ({"CPU": 1.0, "GPU": 1.0}, 1)
@@ -137,17 +153,11 @@ def test_out_of_memory_on_a_share_is_tried_again_on_a_whole_gpu(tmp_path: Path) 
     assert {n: row["value"] for n, row in trial.evaluations.items()} == {n: value("p00", n) for n in (1, 2)}
     # Behind those that waited.
     order = [row["point"] for row in record.rows if row.get("state") == "RUNNING"]
-    assert order[-1] == "p00"
-    proven(sweep)
-
-
-def test_out_of_memory_on_a_whole_gpu_ends_where_parts_of_a_batch_are_another_loss(tmp_path: Path) -> None:
-    sweep = on_a_gpu(tmp_path / "s", points=2, epochs=2)
-    run(sweep, p00=("large", 1))
-    trial = read(sweep.path).trials["p00"]
-    assert trial.state == FAIL
-    assert "out of memory: tried to allocate 3 GiB; begin a sweep with a smaller --set batch_size" in str(trial.cause)
-    assert kinds(sweep, "p00") == ["RUNNING", "retry", "RUNNING", "FAIL"]
+    assert set(order[-2:]) == {"p00", "p01"}
+    # Parts of a batch would be another loss of BERT-EMD.
+    cause = str(record.trials["p01"].cause)
+    assert "out of memory: tried to allocate 3 GiB; begin a sweep with a smaller --set batch_size" in cause
+    assert kinds(sweep, "p01") == ["RUNNING", "retry", "RUNNING", "FAIL"]
     proven(sweep)
 
 

@@ -119,6 +119,31 @@ def test_what_counts_as_want_of_memory(error: Exception, wanted: bool) -> None:
     assert memory.exhausted(error) is wanted
 
 
+def test_one_step_is_measured_on_what_others_leave_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    from distill.training import memory as steps
+    from trainables import trial
+
+    class Device:
+        peak: int | Exception = 7 * GB
+
+    def peak(run: Any) -> int:
+        assert run == ("plan", "prepared", "point")
+        if isinstance(Device.peak, Exception):
+            raise Device.peak
+        return Device.peak
+
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (30 * GB, 80 * GB))
+    monkeypatch.setattr(trial, "run_of", lambda *arguments: arguments)
+    monkeypatch.setattr(steps, "peak_bytes", peak)
+    measured = memory.measure_here("plan", "prepared", "point")  # type: ignore[arg-type]
+    assert measured == Measured(7 * GB, 30 * GB + CONTEXT_BYTES)
+    Device.peak = torch.OutOfMemoryError("2 GiB")
+    assert memory.measure_here("plan", "prepared", "point").peak is None  # type: ignore[arg-type]
+    Device.peak = ValueError("a bug")
+    with pytest.raises(ValueError, match="a bug"):
+        memory.measure_here("plan", "prepared", "point")  # type: ignore[arg-type]
+
+
 def plan(**resources: Any) -> dict[str, Any]:
     found = {"cpus_per_trial": 1.0, "gpus_per_trial": 1.0, "max_concurrent": 1, "gpus": 1, **resources}
     training = {"batch_size": 16}
