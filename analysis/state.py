@@ -26,11 +26,13 @@ class Progress:
         word: "complete", "running", "interrupted" or "not started".
         sentence: The state with its counts.
         resume: The command that goes on; None where there is nothing left or the sweep runs.
+        left: Of a sweep that ended before its end, sentences that name the points which are left.
     """
 
     word: str
     sentence: str
     resume: str | None
+    left: tuple[str, ...] = ()
 
 
 def progress(record: Record, running: bool | None = None) -> Progress:
@@ -60,7 +62,23 @@ def progress(record: Record, running: bool | None = None) -> Progress:
     if not record.rows:
         return Progress("not started", f"Not started: {finished}.", command)
     last = moment(record.rows[-1]["time"])
-    return Progress("interrupted", f"Interrupted: {finished}; the last event is of {last}.", command)
+    reason = f" The session ended because {record.halt['reason']}." if record.halt else ""
+    sentence = f"Interrupted: {finished}; the last event is of {last}.{reason}"
+    return Progress("interrupted", sentence, command, _left(record))
+
+
+def _left(record: Record) -> tuple[str, ...]:
+    """Which points were not run, and which were not finished."""
+    waiting = [trial.id for trial in record.unfinished() if not trial.attempts and not trial.evaluations]
+    begun = [
+        f"{trial.id} ({len(trial.evaluations)} of {record.plan['evaluations']} evaluations)"
+        for trial in record.unfinished()
+        if trial.id not in waiting
+    ]
+    named = {"Not run": ", ".join(waiting), "Not finished": ", ".join(begun)}
+    if record.to_suggest:
+        named["Not suggested yet"] = plural(record.to_suggest, "point")
+    return tuple(f"{what}: {which}." for what, which in named.items() if which)
 
 
 def moment(text: str) -> str:

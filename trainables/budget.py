@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from distill.errors import UserError
 from trainables import interrupt
-from trainables.record import DIVERGED, FAIL, FINISHED, WAITING, Record, Trial
+from trainables.record import DIVERGED, FAIL, FINISHED, Record, Trial
 
 if TYPE_CHECKING:
     from trainables.recorder import Recorder
@@ -166,7 +166,7 @@ def diverged(trial: Trial) -> bool:
 def left(record: Record) -> list[str]:
     """Sentences that name the points that were not run, and those that were not finished."""
     open_ones = record.unfinished()
-    waiting = [trial.id for trial in open_ones if trial.state == WAITING and not trial.evaluations]
+    waiting = [trial.id for trial in open_ones if not trial.attempts and not trial.evaluations]
     begun = [
         f"{trial.id} ({len(trial.evaluations)} of {record.plan['evaluations']} evaluations)"
         for trial in open_ones

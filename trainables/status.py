@@ -54,6 +54,7 @@ def status(folder: Path | str) -> dict[str, Any]:
         | {"held_out": record.held_out},
         "created": record.header["created"],
         "sessions": record.sessions,
+        "halt": None if driver or record.halt is None else record.halt["reason"],
         "last_event": record.rows[-1]["time"] if record.rows else None,
         "trials": {
             "total": len(trials) + record.to_suggest,
@@ -140,6 +141,7 @@ def describe(found: dict[str, Any]) -> list[str]:
     lines = [
         f"{sweep['method_title']} on {sweep['task']}, {sweep['layers']} layers{recipe}: {found['folder']}",
         f"State: {_words(found)}.",
+        *([f"Ended because {found['halt']}."] if found["halt"] else []),
     ]
     names = ("running", "waiting", "complete", "stopped_early", "stopped_by_hand", "failed")
     counts = [f"{trials[name]} {_title(name, found)}" for name in names if trials[name]]
