@@ -52,12 +52,24 @@ def facts(record: Record) -> list[tuple[str, str]]:
         ("student", _origin(plan["student"])),
         ("training", _pairs(_shared(record))),
         ("numerics", _pairs(plan["numerics"])),
-        ("resources", _pairs(plan["resources"])),
+        ("resources", _pairs(record.resources)),
+        ("out of memory", _retries(record)),
         ("hash of the best point", f"{best.id}: {best.point.get('hash')}" if best else ""),
         ("fingerprint", _pairs(header.get("fingerprint") or {})),
         ("versions", _pairs(header.get("versions") or {})),
     ]
     return [(heading, text) for heading, text in found if text]
+
+
+def _retries(record: Record) -> str:
+    """Trials that went on with more memory or with smaller pieces; the pieces of a batch change rounding alone."""
+    found = []
+    for trial in record.everything():
+        if trial.retry is not None:
+            share, parts = trial.retry["resources"]["GPU"], trial.retry["micro"]
+            cut = f", each batch in {parts} parts (equal but for rounding)" if parts > 1 else ""
+            found.append(f"{trial.id} went on with {share:g} GPU{cut}")
+    return " · ".join(found)
 
 
 def _origin(part: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from analysis import report
+from analysis.facts import facts
 from analysis.state import progress
 from analysis.verify import verify
 from tests.fake_sweep import build
@@ -74,6 +75,15 @@ def test_a_finished_or_killed_sweep_names_nothing(tmp_path: Path) -> None:
     build(tmp_path / "killed", events=20)
     assert "because" not in progress(read(tmp_path / "killed")).sentence
     assert progress(read(tmp_path / "killed")).left
+
+
+def test_the_report_says_with_what_trials_went_on_that_ran_out_of_memory(ended: Path) -> None:
+    assert "out of memory" not in dict(facts(read(ended)))
+    trial = next(t for t in read(ended).unfinished() if t.state == "RUNNING")
+    row = {"kind": "retry", "point": trial.id, "reason": "out of memory", "resources": {"CPU": 1.0, "GPU": 1.0}}
+    append(ended, **row, micro=4, attempt=1)
+    wanted = f"{trial.id} went on with 1 GPU, each batch in 4 parts (equal but for rounding)"
+    assert dict(facts(read(ended)))["out of memory"] == wanted
 
 
 def test_the_proof_follows_trials_that_ran_out_of_memory(ended: Path) -> None:
