@@ -23,7 +23,8 @@ def differences(header: dict[str, Any], data: TaskData) -> tuple[list[str], list
         path = plan[part].get("path")
         if path and old[name] and (not Path(path).is_dir() or artifacts.hash_encoder(Path(path)) != old[name]):
             fatal.append(f"the {part}'s encoder in {path}")
-    if plan["resources"]["gpus_per_trial"] and not detect().gpus:
+    # A cluster's nodes are looked at before the first trial.
+    if plan["resources"]["gpus_per_trial"] and not (header["config"].get("address") or detect().gpus):
         fatal.append("the machine, which has no GPU now")
     soft = [
         f"{name} {before} → {now}"

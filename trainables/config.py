@@ -13,7 +13,7 @@ from typing import Any
 from distill.errors import UserError
 from distill.methods.base import nearest
 from distill.models.folder import hub_id
-from trainables import budget
+from trainables import budget, storage
 from trainables.refused import check_scheduler
 
 # What serves where nothing is named and the hub answers.
@@ -160,6 +160,8 @@ def from_namespace(values: dict[str, Any], command: list[str]) -> SweepConfig:
         # A sweep may be resumed, and its best.yaml read, from another working directory.
         if values.get(name):
             values[name] = _absolute(values[name])
+    if values.get("storage"):
+        values["storage"] = storage.normal(values["storage"])
     for name in ("teacher", "student"):
         if values.get(name) and (values.get("source") == "local" or hub_id(values[name]) is None):
             values[name] = _absolute(values[name])

@@ -11,6 +11,7 @@ from typing import Any
 from ray import tune
 
 from distill.errors import UserError
+from trainables import cluster
 from trainables.callbacks import PointCallback, StopCallback
 from trainables.interrupt import catch_signals, halted, stop_requested
 from trainables.lock import holder
@@ -33,10 +34,20 @@ class _Stopper(tune.Stopper):
         return stop_requested()
 
 
-def start_ray(plan: dict[str, Any], dashboard: bool = True) -> str | None:
-    """Start Ray on this machine with the plan's cores and GPUs; the dashboard's address, if it runs."""
+def start_ray(plan: dict[str, Any], dashboard: bool = True, address: str | None = None) -> str | None:
+    """Start Ray on this machine with the plan's cores and GPUs; the dashboard's address, if it runs.
+
+    Args:
+        address: Of a running cluster, which is joined instead.
+
+    Raises:
+        UserError: The cluster cannot be joined.
+    """
     import ray
 
+    cluster.keep_tasks_here(False)
+    if address is not None:
+        return cluster.connect(address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     context = ray.init(
@@ -93,7 +104,7 @@ def run(recorders: Sequence[Recorder], function: Callable[[dict[str, Any]], None
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
     logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)
     waiting = [trial for recorder in recorders for trial in recorder.record.unfinished()]
-    if not waiting:
+    if not any(recorder.record.left for recorder in recorders):
         return
     _await_orphans(waiting)
     first = recorders[0]

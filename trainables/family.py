@@ -83,16 +83,17 @@ def _plans(
     config: SweepConfig, children: Sequence[dict[str, Any]], parent: Path | None
 ) -> tuple[dict[str, dict[str, Any]], TaskData]:
     """Headers by name, from models and rows that are read once, and the rows."""
-    from trainables import plan
+    from trainables import places, plan
     from trainables.models import resolve_models
 
     models = resolve_models(config)
+    machine = places.machine(config.address)
     headers = {}
     for child in children:
         changes = child["changes"]
         out: dict[str, Any] = {} if parent is None else {"out": str(parent / child["name"])}
         own = replace(config, **changes, **out, sizes=(), command=_command(config.command, changes, out))
-        headers[child["name"]], data = plan.make_with_rows(own, models=models)
+        headers[child["name"]], data = plan.make_with_rows(own, machine, models)
     return headers, data
 
 

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from distill.errors import UserError
+from trainables.families import FAMILY
 from trainables.interrupt import halt
 from trainables.node_store import bundles, from_storage, paths, upload
 from trainables.node_trial import BUNDLES, CLAIM, NodeTrial, Train, local_files
-from trainables.record import FINISHED, JOURNAL, PREPARED, ROWS, SWEEP, TRIALS, Trial
+from trainables.record import FINISHED, JOURNAL, LOCK, PREPARED, ROWS, SWEEP, TRIALS, Trial
 from trainables.recorder import Recorder
 from trainables.storage import Place, StorageFailure, normal
 
@@ -42,7 +43,10 @@ class Mirror:
         top = (parent or recorders[0].path).parent
         self.names = {path: Path(path).relative_to(top).as_posix() for path in self._recorders}
         self._sent: dict[Path, tuple[int, int]] = {}
-        self._closed: list[Trial] = []
+        self._parent = parent
+        # Beginnings of the names of files that nobody needs any more, by sweep and trial.
+        self._unneeded: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._removed: dict[tuple[str, str], tuple[str, ...]] = {}
         self._sending = threading.Lock()
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
@@ -79,6 +83,7 @@ class Mirror:
                 for trial in recorder.record.everything():
                     self._send_trial(path, trial)
             self._send()
+            self._send_family()
         except StorageFailure as failure:
             raise UserError(f"--storage {self.place.uri} cannot be written: {failure}.") from failure
         for recorder in self._recorders.values():
@@ -89,10 +94,9 @@ class Mirror:
 
     def end(self) -> None:
         """No trial runs any more: send the rest, and take the students that are kept."""
-        self._ended.set()
+        self.close()
         if self._thread is None:
             return
-        self._thread.join()
         try:
             self._send()
             for recorder in self._recorders.values():
@@ -112,6 +116,7 @@ class Mirror:
         """
         try:
             self._send()
+            self._send_family()
             for path in self._recorders:
                 folder = Path(path)
                 for file in sorted(folder.rglob("*")):
@@ -125,6 +130,16 @@ class Mirror:
                 f"--storage {self.place.uri} lags behind: {failure}; the sweep is whole on this machine, and --resume "
                 "brings the rest there."
             ) from failure
+
+    def addresses(self) -> list[str]:
+        """Of the sweeps in the storage."""
+        return [f"{self.place.uri}/{name}" for name in self.names.values()]
+
+    def close(self) -> None:
+        """Stop sending."""
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join()
 
     def take(self, trial: Trial, student: bool = False) -> None:
         """Bring what a node left of a trial into the sweep's folder; its state stays there.
@@ -149,7 +164,7 @@ class Mirror:
                 self.take(trial)
             elif kind == "state" and trial.state in FINISHED:
                 self.take(trial)
-                self._closed.append(trial)
+                self._note_unneeded(str(trial.folder.parents[1]))
             elif kind != "state":
                 self._send()
         except StorageFailure as failure:
@@ -166,20 +181,42 @@ class Mirror:
     def _send(self) -> None:
         """Send the record where it has changed; then remove what its rows say nobody needs."""
         with self._sending:
-            closed, self._closed = self._closed, []
+            unneeded = dict(self._unneeded)
             for path in self._recorders:
                 for file in _RECORD:
                     self._send_file(path, Path(path) / file)
-            for trial in closed:
-                self._tidy(trial)
+            for (path, point), starts in unneeded.items():
+                if self._removed.get((path, point)) != starts:
+                    place, name = self._of(path), f"{TRIALS}/{point}"
+                    for found in place.names(name):
+                        if found.startswith(starts):
+                            place.remove(f"{name}/{found}")
+                    self._removed[path, point] = starts
+
+    def _note_unneeded(self, path: str) -> None:
+        """What `Recorder.tidy` removes from the folder is to go from the storage, once the rows are there."""
+        losers = self._recorders[path].losers()
+        for trial in self._recorders[path].record.everything():
+            if trial.state in FINISHED:
+                self._unneeded[path, trial.id] = _LEFT_THERE if trial.id in losers else _LEFT_THERE[:1]
 
     def _send_file(self, path: str, file: Path) -> None:
+        self._send_to(self._of(path), file, file.relative_to(path).as_posix())
+
+    def _send_family(self) -> None:
+        """Files of the parent folder itself."""
+        if self._parent is not None:
+            for file in sorted(self._parent.iterdir()):
+                if file.is_file() and not file.name.startswith(".") and file.name != LOCK:
+                    self._send_to(self.place.below(self._parent.name), file, file.name)
+
+    def _send_to(self, place: Place, file: Path, name: str) -> None:
         if not file.exists():
             return
         status = file.stat()
         if self._sent.get(file) == (status.st_size, status.st_mtime_ns):
             return
-        self._of(path).put(file, file.relative_to(path).as_posix())
+        place.put(file, name)
         self._sent[file] = status.st_size, status.st_mtime_ns
 
     def _send_trial(self, path: str, trial: Trial) -> None:
@@ -189,18 +226,6 @@ class Mirror:
         if files and not place.names(name):
             for file in sorted(files, key=lambda file: file.startswith("state-")):
                 place.put(trial.folder / file, f"{name}/{file}")
-
-    def _tidy(self, trial: Trial) -> None:
-        """Remove from the storage what `Recorder.tidy` removes from the folder."""
-        path = str(trial.folder.parents[1])
-        recorder, place = self._recorders[path], self._of(path)
-        for one in [trial, *(other for other in recorder.record.everything() if other.state in FINISHED)]:
-            gone = ("state-", "student/") if one.id in recorder.losers() else ("state-",)
-            name = f"{TRIALS}/{one.id}"
-            if one is trial or len(gone) > 1:
-                for file in place.names(name):
-                    if file.startswith(gone):
-                        place.remove(f"{name}/{file}")
 
 
 def restore(uri: str, folder: Path) -> None:
@@ -216,10 +241,11 @@ def restore(uri: str, folder: Path) -> None:
     if folder.exists():
         raise UserError(f"{folder} exists; continue that sweep with --resume {folder}, or move it away.")
     try:
-        if place.read(SWEEP) is None:
+        if place.read(SWEEP) is None and place.read(FAMILY) is None:
             raise UserError(f"--resume {uri} holds no sweep ({SWEEP} is missing); name STORAGE/NAME of a mirrored one.")
         for file in place.names(""):
-            if not (file.startswith(f"{TRIALS}/") and "/state-" in file) and file.rpartition("/")[2] != CLAIM:
+            # States stay there: nodes take them from there.
+            if not file.rpartition("/")[2].startswith(("state-", CLAIM)):
                 place.fetch(file, folder / file)
     except StorageFailure as failure:
         raise UserError(f"--resume {uri} cannot be read: {failure}.") from failure

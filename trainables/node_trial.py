@@ -26,9 +26,9 @@ Report = Callable[[dict[str, Any]], None]
 
 
 class Train(Protocol):
-    """`trainables.trial.train_point`, or a stand-in."""
+    """`trainables.trial.train_in`, or a stand-in."""
 
-    def __call__(self, sweep: Path, point: str, recorded: int, report: Report, kept: Callable[[], object]) -> None: ...
+    def __call__(self, config: dict[str, Any], sweep: Path, report: Report, written: Callable[[], object]) -> None: ...
 
 
 class Superseded(Exception):
@@ -55,22 +55,23 @@ class NodeTrial:
 
         # Several nodes may share a host, as in tests; each has a folder of its own all the same.
         home = node_place() / "trials" / ray.get_runtime_context().get_node_id()[:12]
-        name, point, recorded = self._names[config["sweep"]], str(config["point"]), int(config["recorded"])
-        train_here(self._train, self._place, name, point, recorded, tune.report, home)
+        train_here(self._train, config, self._place, self._names[config["sweep"]], tune.report, home)
 
 
-def train_here(train: Train, place: Place, name: str, point: str, recorded: int, report: Report, home: Path) -> None:
+def train_here(train: Train, config: dict[str, Any], place: Place, name: str, report: Report, home: Path) -> None:
     """Train a point in a folder below `home` from its newest state in the storage, and push what it writes.
 
     A storage that fails ends the whole sweep: the report says so, because every other trial would fail too.
 
     Args:
+        config: As Ray Tune hands it to a trial.
         name: Of the sweep in the storage.
-        recorded, report: As in `trainables.trial.train_point`.
+        report: As in `trainables.trial.train_point`.
 
     Raises:
         Superseded: Another worker has taken the point over.
     """
+    point, recorded = str(config["point"]), int(config["recorded"])
     _sweep_up(home)
     attempt = home / f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
     sweep = attempt / name.rpartition("/")[2]
@@ -95,7 +96,7 @@ def train_here(train: Train, place: Place, name: str, point: str, recorded: int,
             if push():
                 report(row)
 
-        train(sweep, point, recorded, push_then_report, push)
+        train(config, sweep, push_then_report, push)
     finally:
         shutil.rmtree(attempt, ignore_errors=True)
 

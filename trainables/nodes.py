@@ -7,7 +7,7 @@ import platform
 import shutil
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,18 +33,20 @@ class Look:
         probes: Files that the driver has written into folders that trials use, by what the folder is called.
         storage: Address of the storage; None without one.
         gpu: Whether a trial will use a GPU.
+        encoders: Folders of teacher and student.
     """
 
     probes: dict[str, str]
     storage: str | None
     gpu: bool
+    encoders: tuple[str, ...] = ()
 
 
 def look(asked: Look) -> dict[str, Any]:
     """What this node has, as plain data; runs in a process of the node.
 
     Returns:
-        versions, code; bfloat16; `unseen`: names of folders without the driver's file, `unwritable`: of those that take
+        versions, code; bfloat16; `missing`: encoders that are not there; `unseen`: names of folders without the driver's file, `unwritable`: of those that take
         no file, each with the reason; `place`: the node's own folder, `own` why it takes no file, `free` its bytes;
         `storage`: what failed there, or None; `gpu`: what is wrong with the GPU, or None.
     """
@@ -61,6 +63,7 @@ def look(asked: Look) -> dict[str, Any]:
     return {
         **identity(),
         "bfloat16": multiplies_in_bfloat16(),
+        "missing": [folder for folder in asked.encoders if not Path(folder).is_dir()],
         "unseen": unseen,
         "unwritable": unwritable,
         "place": str(own),
@@ -145,11 +148,12 @@ def check(folders: Sequence[Path], plan: dict[str, Any], resources: dict[str, An
     used = tuple(node for node in everyone.nodes if node.slots(cpus, gpus))
     here = ray.get_runtime_context().get_node_id()
     probes = {str(folder): _probe(folder) for folder in dict.fromkeys([*folders, store])}
-    asked = Look({name: str(file) for name, file in probes.items()}, storage, bool(gpus))
+    encoders = tuple(dict.fromkeys(path for who in ("teacher", "student") if (path := plan[who].get("path"))))
+    asked = Look({name: str(file) for name, file in probes.items()}, storage, bool(gpus), encoders)
     try:
         if [node.id for node in used] == [here]:
             cluster.keep_tasks_here(False)
-            found = {used[0]: look(Look(asked.probes, asked.storage, False))}
+            found = {used[0]: look(replace(asked, gpu=False))}
         else:
             found = _ask(used, asked, gpus)
     finally:
@@ -160,11 +164,11 @@ def check(folders: Sequence[Path], plan: dict[str, Any], resources: dict[str, An
     for node, facts in found.items():
         if problem := fault(node, facts, own, storage is not None, bf16, needed, str(store)):
             raise UserError(problem)
-    blind = any(str(store) in (*facts["unseen"], *facts["unwritable"]) for facts in found.values())
+    blind = any(facts["missing"] or str(store) in (*facts["unseen"], *facts["unwritable"]) for facts in found.values())
     cluster.keep_tasks_here(blind)
     if blind and not next((n.slots(plan["cpus"], min(gpus, 1)) for n in everyone.nodes if n.id == here), 0):
         raise UserError(
-            f"The teacher is made beside the store {store}, which only the driver's node sees, and that node has no "
+            f"The teacher is made beside the store {store}, which, or whose encoder, only the driver's node sees, and that node has no "
             f"{plan['cpus']} cores{' and a GPU' if gpus else ''} for it: start the driver on a node of the trials "
             "(`ray job submit --entrypoint-num-cpus`), or put --artifacts on a folder that all nodes share."
         )
@@ -194,7 +198,7 @@ def fault(
     if facts["code"] != own["code"]:
         return f"{name} has other code of distill-tune than the driver; install the same on every node."
     if bf16 and not facts["bfloat16"]:
-        return f"{name} does not multiply in bfloat16, as the plan does; leave it out of the cluster, or start a new sweep."
+        return f"{name} does not multiply in bfloat16, as the plan does; leave it out, or start a new sweep."
     if facts["gpu"]:
         return f"{name} cannot run the plan's trials: {facts['gpu']}; leave it out of the cluster."
     if facts["storage"]:
@@ -205,6 +209,11 @@ def fault(
         for folder in facts["unseen"]:
             flag = "--artifacts" if folder == store else "--out"
             return f"{name} does not see {folder}; put {flag} on a folder that all nodes share, or give --storage URI."
+        for folder in facts["missing"]:
+            return (
+                f"{name} does not see the encoder {folder}; put it on a folder that all nodes share (HF_HOME for the "
+                "hub's cache), or give --storage URI."
+            )
         for folder, problem in facts["unwritable"].items():
             return f"{name} cannot write {folder} ({problem}); make it writable there, or give --storage URI."
     elif facts["free"] is not None and facts["free"] < needed:

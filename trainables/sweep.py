@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED, FAILED = 130, 1
 # What concerns one session and not the plan.
-SESSION_OPTIONS = ("time_budget", "max_failures", "max_consecutive_failures", "address")
+SESSION_OPTIONS = ("time_budget", "max_failures", "max_consecutive_failures", "address", "storage")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,15 +58,15 @@ def _start(values: dict[str, Any], typed: list[str]) -> int:
     limits = Limits(config.time_budget, config.max_failures, config.max_consecutive_failures)
     if config.sizes:
         return _start_family(config, bool(values.get("dry_run")), typed, limits)
+    from trainables import places, resources
     from trainables import plan as planning
-    from trainables import resources
     from trainables.describe import describe
     from trainables.recorder import Recorder, refuse_occupied
 
     out = Path(config.out).expanduser().absolute() if config.out else None
     if out is not None:
         refuse_occupied(out)
-    header, data = planning.make_with_rows(config)
+    header, data = planning.make_with_rows(config, places.machine(config.address))
     out = out or _new_folder(config, header["plan"])
     for line in describe(header):
         say(line)
@@ -111,8 +111,10 @@ def _resume(values: dict[str, Any]) -> int:
             f"--resume continues a sweep as it was planned; --{others[0].replace('_', '-')} cannot change it. "
             "Start a new sweep for that."
         )
+    from trainables import places
     from trainables.recorder import Recorder
 
+    values = places.brought(values)
     path = Path(values["resume"]).expanduser().absolute()
     again = [
         word for name in SESSION_OPTIONS if name in values for word in (f"--{name}".replace("_", "-"), values[name])
@@ -126,7 +128,7 @@ def _resume(values: dict[str, Any]) -> int:
     everyone = recorder.record.everything()
     done = sum(t.state in ("COMPLETE", "PRUNED", "FAIL") for t in everyone)
     say(f"Resuming {path}: {done} of {len(everyone)} trials are finished.")
-    return drive([recorder], data, typed, limits=limits)
+    return drive([recorder], data, typed, limits=limits, typed=values)
 
 
 def _resume_family(path: Path, values: dict[str, Any], typed: list[str]) -> int:
@@ -138,7 +140,7 @@ def _resume_family(path: Path, values: dict[str, Any], typed: list[str]) -> int:
         trials = [trial for record in records for trial in record.everything()]
         done = sum(trial.state in FINISHED for trial in trials)
         say(f"Resuming {path}: {done} of {len(trials)} trials of {len(recorders)} sweeps are finished.")
-        return drive(recorders, data, typed, path, limits)
+        return drive(recorders, data, typed, path, limits, values)
 
 
 def reopened(path: Path, allow_changed: bool, command: str = "--resume") -> TaskData:
@@ -170,6 +172,7 @@ def drive(
     arguments: list[str],
     parent: Path | None = None,
     limits: Limits | None = None,
+    typed: Mapping[str, Any] | None = None,
 ) -> int:
     """Prepare, run what is missing, report. Whatever happens, the records stay whole and the folders are released.
 
@@ -177,15 +180,15 @@ def drive(
         recorders: Of one sweep, or of several on the same rows, whose points are run in turn.
         parent: The folder that holds the sweeps of a family; None for a single sweep.
         limits: Of this session; those of a further session to which none is given when None.
+        typed: Options of this session by name; the sweep's own where they say nothing.
     """
     # Ray copies these to its workers; set before it starts.
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     import ray
 
-    from trainables import confirmation, engine, progress
+    from trainables import confirmation, engine, memory, places, progress
     from trainables.finish import finish
     from trainables.prepare import Interrupted, prepare
-    from trainables.trial import trial
 
     records = [recorder.record for recorder in recorders]
     limits = limits or Limits.again(records, {})
@@ -197,24 +200,31 @@ def drive(
     say(f"Folder: {folder}")
     engine.catch_signals(say)
     watch = Watch(recorders, limits)
+    place = places.Places(recorders, parent, typed or {})
     try:
+        place.begin()
         # A session may have ended between a search and its confirmation.
         confirmation.begin(recorders, say)
-        if any(recorder.record.unfinished() for recorder in recorders):
-            address = engine.start_ray(plan)
+        if any(recorder.record.left for recorder in recorders):
+            address = engine.start_ray(plan, address=place.address)
+            place.check()
             name = engine.worker_name([recorder.record.plan for recorder in recorders])
             say(f"Ray dashboard: {address or 'not available'} (actors {name}; `ray get-auth-token` prints its token)")
             for recorder in recorders:
-                if recorder.record.unfinished():
-                    recorder.prepared(prepare(recorder.record.header, data, say, engine.stop_requested))
+                if recorder.record.left:
+                    header = recorder.record.header
+                    shared = prepare(header, data, say, engine.stop_requested)
+                    recorder.prepared({**shared, **memory.packed(header, shared, say)})
+            function = place.function()
             with progress.make(records) as view:
                 for recorder in recorders:
                     recorder.listeners.append(view)
-                engine.run(recorders, trial)
+                engine.run(recorders, function)
                 if not engine.stop_requested() and confirmation.begin(recorders, view.say):
-                    engine.run(recorders, trial)
+                    engine.run(recorders, function)
                 for recorder in recorders:
                     recorder.listeners.remove(view)
+            place.end()
             ray.shutdown()
             tell_halt(recorders, say)
         say(f"Time: {(time.monotonic() - started) / 60:.1f} min.")
@@ -225,13 +235,15 @@ def drive(
             from analysis import family as page
 
             say(f"Report of all: {page.write(parent)}")
+        place.publish()
     except Interrupted:
         say("Stopped before the first trial.")
         tell_halt(recorders, say)
     finally:
         ray.shutdown()
         watch.close()
-        unfinished = sum(len(recorder.record.unfinished()) for recorder in recorders)
+        place.close()
+        unfinished = sum(recorder.record.left for recorder in recorders)
         for recorder in recorders:
             recorder.close()
     if unfinished:
