@@ -126,7 +126,9 @@ def verdict(children: Sequence[Child]) -> list[str]:
     if not scored:
         return ["Nothing to judge yet: no distilled trial has been evaluated."]
     done = all(child.progress.word == "complete" for child in children)
-    return [line for line in (_kept(scored, done), _smallest(scored), _distilling(scored)) if line]
+    without = [child.name for child in children if child.best is None and child.progress.word == "complete"]
+    nothing = f"No configuration of {listed(without, 'or')} has a score." if without else None
+    return [line for line in (_kept(scored, done), nothing, _smallest(scored), _distilling(scored)) if line]
 
 
 def _kept(scored: Sequence[Child], done: bool) -> str:
