@@ -1,0 +1,69 @@
+"""What a declaration says that is taken of the teacher is what its objective takes, for every method and point."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import pytest
+import torch
+
+from distill import methods
+from distill.errors import UserError
+from distill.methods.objective import Outputs
+from distill.teacher import parts
+from tests.distill.methods.bench import DISTILLING, RECIPES, STAGES, Recipe, alternatives, bench
+
+KNOWN = {*parts.SMALL, *parts.LARGE}
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize(("name", "stage"), STAGES)
+def test_stage_and_objective_agree(name: str, stage: int, recipe: Recipe) -> None:
+    """At the defaults, with each value changed, and with any switches turned."""
+    method = methods.get(name)
+    points = [{h.name: value} for h in method.hyperparameters for value in alternatives(h, h.default)]
+    switches = [h.name for h in method.hyperparameters if h.type == "bool"]
+    points += [
+        dict(zip(switches, chosen, strict=True)) for chosen in itertools.product((True, False), repeat=len(switches))
+    ]
+    seen = set()
+    for params in ({}, *points):
+        try:
+            made = bench(name, stage, params=params, recipe=recipe)
+        except (UserError, ValueError):
+            continue
+        declared = made.stage.needs(method.resolve(params, recipe), recipe)
+        assert declared == made.objective.needs, params
+        assert declared <= KNOWN
+        seen.add(declared)
+    assert seen
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize(("name", "stage"), [(n, s) for n, s in STAGES if n in DISTILLING])
+def test_padding_is_read_where_that_is_declared(name: str, stage: int, recipe: Recipe) -> None:
+    made = bench(name, stage, recipe=recipe)
+    batch = made.batch()
+    student, teacher = made.outputs(batch)
+    assert teacher is not None
+    padded = batch["attention_mask"] == 0
+    assert padded.any()
+    other = _elsewhere(teacher, padded)
+    plain, changed = (
+        bench(name, stage, recipe=recipe).objective(student, answer, batch) for answer in (teacher, other)
+    )
+    same = all(torch.equal(plain[term].value, changed[term].value) for term in plain)
+    large = made.objective.needs & set(parts.LARGE)
+    assert same != (made.stage.reads_padding(recipe) and bool(large))
+
+
+def _elsewhere(teacher: Outputs, padded: torch.Tensor) -> Outputs:
+    """The same at real tokens, other numbers at padded ones."""
+    hidden, scores = teacher.hidden, teacher.scores
+    if hidden is not None:
+        hidden = torch.where(padded[None, :, :, None], hidden + 3.0, hidden)
+    if scores is not None:
+        either = padded[:, None, :, None] | padded[:, None, None, :]
+        scores = torch.where(either[None], scores + 3.0, scores)
+    return replace(teacher, hidden=hidden, scores=scores)
