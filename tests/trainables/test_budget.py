@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -195,6 +196,6 @@ def test_a_finished_sweep_may_be_reported_again_whatever_failed(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(("values", "flag"), [({"failures": 0}, "max-failures"), ({"consecutive": 0}, "consecutive")])
-def test_limits_that_are_none(values: dict[str, int], flag: str) -> None:
+def test_limits_that_are_none(values: dict[str, Any], flag: str) -> None:
     with pytest.raises(UserError, match=f"{flag}.* 0 is too small"):
         Limits(**values)

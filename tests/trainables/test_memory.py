@@ -175,11 +175,15 @@ def test_the_hungriest_of_one_point_of_each_kind_decides(monkeypatch: pytest.Mon
 
 
 def test_nothing_is_measured_where_nobody_asks_or_no_gpu_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    never = {"measure": lambda *arguments: pytest.fail("measured")}
+    def never(plan: dict[str, Any], prepared: dict[str, Any], point: dict[str, Any]) -> Measured:
+        pytest.fail("measured")
+
     asked = {"gpus_per_trial": 0.5, "max_concurrent": None}
-    assert memory.packed({"plan": plan(), "config": asked}, {}, print, **never) == {}
+    assert memory.packed({"plan": plan(), "config": asked}, {}, print, measure=never) == {}
     without = plan(gpus_per_trial=0.0, gpus=0)
-    assert memory.packed({"plan": without, "config": {**asked, "gpus_per_trial": "auto"}}, {}, print, **never) == {}
+    assert (
+        memory.packed({"plan": without, "config": {**asked, "gpus_per_trial": "auto"}}, {}, print, measure=never) == {}
+    )
 
 
 def test_what_was_measured_lies_over_the_plan_and_not_in_it(tmp_path: Path) -> None:
