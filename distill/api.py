@@ -26,6 +26,7 @@ from distill.tasks.tokens import load_tokenizer
 from distill.teacher.choose import Chosen, TeacherWish, choose
 from distill.training.assemble import assemble
 from distill.training.batching import Tokens
+from distill.training.last_look import load, look
 from distill.training.loop import Diverged, Evaluation, Run
 from distill.training.machine import decide_numerics, unchanged_torch
 from distill.training.settings import TRAINING_FIELDS, Training, evaluated, parse
@@ -36,18 +37,20 @@ RECIPES = ("modern", "published")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Distilled:
-    """What `run` gives back. Scores are those of the best dev evaluation, and so are the student's weights.
+    """What `run` gives back. Scores are those of the best evaluation, and so are the student's weights.
 
     Attributes:
-        score: The task's metric, higher is better.
+        score: The task's metric on the rows that choose (dev, unless rows were held out), higher is better.
         metrics: The metric and those shown beside it, by name.
         terms: Mean of each named loss term, and of the total, over the steps before the best evaluation.
-        evaluations: All looks at the dev rows, in order; their `logits` are float32 [n, C].
+        evaluations: All looks at the rows that choose, in order; their `logits` are float32 [n, C].
         best: The one that counts; of equal ones the first.
         student: A sequence classifier of the transformers library, on the CPU, in eval mode.
         tokenizer: What splits text into the student's token ids.
         path: Folder of the student in Hugging Face form, with its tokenizer; None without `out`.
-        teacher_score: The teacher's dev score as the student saw it; None without a teacher.
+        teacher_score: The teacher's score on the same rows, as the student saw it; None without a teacher.
+        reported: Where held-out rows chose, the metrics on dev by name; else None.
+        teacher_reported: The teacher's score on dev, where held-out rows chose and there is a teacher; else None.
         method, task, params, training, seed: What was run, every default resolved.
     """
 
@@ -65,12 +68,15 @@ class Distilled:
     params: dict[str, Any]
     training: Training
     seed: int
+    reported: dict[str, float] | None = None
+    teacher_reported: float | None = None
 
     def __repr__(self) -> str:
         teacher = "" if self.teacher_score is None else f", teacher {self.teacher_score:.3f}"
+        dev = "" if self.reported is None else f", {self.reported[self.task.metric]:.3f} on dev"
         return (
             f"<{self.method} on {self.task.name}: {self.task.metric} {self.score:.3f} at epoch {self.best.epoch:g} of "
-            f"{self.training.epochs}{teacher}; {parameter_count(self.student) / 1e6:.1f} M parameters>"
+            f"{self.training.epochs}{dev}{teacher}; {parameter_count(self.student) / 1e6:.1f} M parameters>"
         )
 
 
@@ -85,6 +91,7 @@ def run(
     training: Training | None = None,
     data_dir: str | os.PathLike[str] | None = None,
     max_train_rows: int | None = None,
+    select_on: str = "dev",
     tokenizer: Any = None,
     finetune_teacher: Literal["auto", "always", "never"] = "auto",
     teacher_settings: Mapping[str, Any] | None = None,
@@ -114,6 +121,8 @@ def run(
         training: All training numbers at once, instead of the recipe's.
         data_dir: Folder in GLUE's layout.
         max_train_rows: Train on so many rows, drawn by `seed`.
+        select_on: What chooses the epoch: "dev", or "train-holdout:SHARE" for rows held out of the training set by
+            `seed`, also for the teacher; dev is then looked at once, at the end.
         tokenizer: Folder, hub id or tokenizer of loaded models that do not say where they came from.
         finetune_teacher: "auto" takes a teacher with a classifier of as many labels as it is, "always" trains it all
             the same, "never" refuses one without.
@@ -152,7 +161,7 @@ def run(
     numerics = decide_numerics(device, autocast, threads)
     with ExitStack() as stack:
         stack.enter_context(unchanged_torch())
-        rows = find_data(data, data_dir, max_train_rows, seed)
+        rows = find_data(data, data_dir, max_train_rows, seed, select_on)
         if rows.task.kind == "regression" and not known.regression:
             raise UserError(f"{method} is not defined for regression, and {rows.task.name} has real labels.")
         values = known.resolve(values, recipe, regression=rows.task.kind == "regression")
@@ -197,6 +206,7 @@ def run(
             raise UserError(
                 f"{method} on {rows.task.name} diverged: {error}; lower lr (it was {values['lr']:g})."
             ) from error
+        reported = None if rows.report is None else _on_dev(made, folder)
         words = load_tokenizer((taught or origin).path)
         if target is not None:
             _save(made.student, words, target)
@@ -210,6 +220,8 @@ def run(
         tokenizer=words,
         path=target,
         teacher_score=chosen.score if chosen else None,
+        teacher_reported=chosen.reported if chosen else None,
+        reported=reported,
         method=method,
         task=rows.task,
         params=values,
@@ -315,6 +327,14 @@ def _train(made: Run, say: Callable[[str], None]) -> tuple[list[Evaluation], Eva
     made.student.cpu().eval().load_state_dict(weights)
     made.student.requires_grad_(True)
     return evaluations, best
+
+
+def _on_dev(made: Run, folder: Path) -> dict[str, float]:
+    """Metrics of the finished student on the task's dev rows, which chose nothing."""
+    device, batch = made.numerics.device, made.training.evaluation_batch
+    metrics, _ = look(made.student.to(device), load(folder), made.task, batch, device)
+    made.student.cpu()
+    return metrics
 
 
 def _save(student: Any, words: Any, target: Path) -> None:

@@ -19,6 +19,7 @@ from distill.models.folder import EncoderFolder, hub_id, inspect
 from distill.models.layers import Rule, chosen
 from distill.tasks import registry
 from distill.tasks.base import TaskData
+from distill.tasks.holdout import hold_out, parse
 from distill.tasks.rows import read
 from distill.tasks.tokens import load_tokenizer
 from distill.teacher.recipe import origin_of
@@ -141,7 +142,13 @@ def _share_vocabulary(teacher: Encoder, student: Encoder) -> bool:
     return teacher.folder.vocabulary == student.folder.vocabulary and same_vocabulary(teacher.path, student.path)
 
 
-def find_data(given: str | TaskData, data_dir: str | os.PathLike[str] | None, rows: int | None, seed: int) -> TaskData:
+def find_data(
+    given: str | TaskData,
+    data_dir: str | os.PathLike[str] | None,
+    rows: int | None,
+    seed: int,
+    select_on: str = "dev",
+) -> TaskData:
     """The rows of a task.
 
     Args:
@@ -149,9 +156,10 @@ def find_data(given: str | TaskData, data_dir: str | os.PathLike[str] | None, ro
         data_dir: Folder in GLUE's layout.
         rows: Training rows to draw; all when None.
         seed: Of the draw.
+        select_on: "dev", or "train-holdout:SHARE" for rows that are to be held out.
 
     Raises:
-        UserError: There is no such task, its rows cannot be had, or `rows` is too small.
+        UserError: There is no such task, its rows cannot be had, `rows` is too small, or so many cannot be held out.
     """
     if isinstance(given, TaskData):
         if data_dir is not None:
@@ -166,4 +174,7 @@ def find_data(given: str | TaskData, data_dir: str | os.PathLike[str] | None, ro
         data = read(task, origin, place)
     if rows is not None and whole_number("max_train_rows", rows, 2) < len(data.train):
         data = data.limit_train(rows, seed)
-    return data
+    share = parse(str(select_on), "select_on")
+    if share is not None and data.report is not None:
+        raise UserError(f"select_on {select_on}: data holds rows out already; leave select_on out.")
+    return data if share is None else hold_out(data, share, seed, "select_on")

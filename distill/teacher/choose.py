@@ -48,13 +48,15 @@ class Chosen:
 
     Attributes:
         model: Folder of the classifier, with tokenizer.
-        score: Its dev score, as the student sees it.
+        score: Its score as the student sees it, on the rows that choose.
+        reported: The same on dev, where held-out rows choose.
         trained: Whether it was fine-tuned from the encoder here, so that the encoder's own weights are at hand.
     """
 
     model: Path
     score: float
     trained: bool
+    reported: float | None = None
 
     def source(self, task: Task, head: Head, numerics: Numerics) -> OnlineTeacher:
         """The teacher in memory, answering batch by batch."""
@@ -150,13 +152,15 @@ def choose(
         # What the student's loss sees is not what was trained.
         facts = store.facts(examine(store, artifact, rows, task, head, everything, training.evaluation_batch))
     verdict = facts["verdict"]
-    say(f"Teacher: {name}, {task.metric} {facts['score']:.3f} on {len(data.dev)} dev rows.")
+    where = "dev" if data.report is None else "held-out"
+    say(f"Teacher: {name}, {task.metric} {facts['score']:.3f} on {len(data.dev)} {where} rows.")
     if not verdict["ok"] and not wish.allow_weak:
         raise UserError(
             f"The teacher cannot teach: {verdict['reason']}; train it longer or otherwise (teacher_settings), name "
             "another, or go on with allow_weak_teacher=True."
         )
-    return Chosen(artifact / MODEL, facts["score"], trained)
+    on_dev = facts.get("report")
+    return Chosen(artifact / MODEL, facts["score"], trained, on_dev["score"] if on_dev else None)
 
 
 def _finetuned(
