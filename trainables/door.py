@@ -27,6 +27,9 @@ _ELSEWHERE = {
     "grace": "scheduler of your TuneConfig",
     "reduction_factor": "scheduler of your TuneConfig",
     "max_concurrent": "max_concurrent_trials of your TuneConfig",
+    "time_budget": "time_budget_s of your TuneConfig",
+    "max_failures": "stop of your RunConfig",
+    "max_consecutive_failures": "stop of your RunConfig",
     "keep_students": "checkpoint_config of your RunConfig",
     "out": "storage_path of your RunConfig",
 }

@@ -41,6 +41,9 @@ def test_the_teacher_is_made_at_the_call_and_the_function_carries_paths(asked: d
     [
         ({"epoch": 3}, "trainable has no option epoch; did you mean epochs?"),
         ({"batchsize": 8}, "did you mean batch_size?"),
+        ({"time_budget": "90m"}, "trainable takes no time_budget: that is decided by time_budget_s of your TuneConfig"),
+        ({"max_failures": 3}, "trainable takes no max_failures: that is decided by stop of your RunConfig"),
+        ({"gpus_per_trial": "auto"}, "gpus_per_trial is 'auto', expected float"),
         ({"scheduler": "asha"}, "trainable takes no scheduler: that is decided by scheduler of your TuneConfig"),
         ({"epochs": "3"}, "epochs is '3', expected int"),
         ({"allow_weak_teacher": 1}, "allow_weak_teacher is 1, expected bool"),
