@@ -17,7 +17,10 @@ PARAMETERS = {2: 15_617_666, 3: 17_392_130, 4: 19_166_594, 6: 22_713_986}
 
 
 def build_family(
-    parent: Path, sizes: Sequence[int] = (2, 3, 4, 6), own: Mapping[int, dict[str, Any]] | None = None, **changes: Any
+    parent: Path,
+    sizes: Sequence[int] = (2, 3, 4, 6),
+    own: Mapping[int, dict[str, Any] | None] | None = None,
+    **changes: Any,
 ) -> Path:
     """Write a parent with a fake sweep per size and return it.
 

@@ -16,7 +16,7 @@ import pytest
 from analysis.verify import verify
 from distill.errors import UserError
 from tests.trainables.curves import FAULTS, curve
-from tests.trainables.sweeps import create, value
+from tests.trainables.sweeps import create, header, value
 from trainables import lock
 from trainables.record import COMPLETE, FAIL, PRUNED, RUNNING, read
 from trainables.recorder import Recorder
@@ -85,8 +85,8 @@ def test_without_early_stopping_and_every_kind_of_fault(ray: None, tmp_path: Pat
     assert [row["evaluation"] for row in rows] == [1, 2, 3, 4]
     assert trials["p03"].state == FAIL
     assert "ended after 2 evaluations" in str(trials["p03"].cause)
-    assert values(sweep, "p04") == {**{n: value("p04", n) for n in (1, 3, 4)}, 2: None}
-    assert trials["p04"].state == COMPLETE
+    assert values(sweep, "p04") == {1: value("p04", 1), 2: None}
+    assert (trials["p04"].state, trials["p04"].cause) == (FAIL, "diverged: not finite at epoch 2")
     assert trials["p05"].state == FAIL
     assert "process died 3 times" in str(trials["p05"].cause)
     assert not (trials["p00"].folder / "state-1.json").exists()
@@ -162,3 +162,33 @@ def test_a_worker_that_outlived_its_driver_is_waited_for(tmp_path: Path, monkeyp
     before = time.monotonic()
     engine._await_orphans([trial], patience=30)
     assert 0.3 < time.monotonic() - before < 20
+
+
+def test_several_sweeps_take_turns_and_each_keeps_its_own_record(ray: None, tmp_path: Path) -> None:
+    from trainables import engine
+
+    sweeps: list[Recorder] = []
+    started: list[str] = []
+
+    def note(kind: str, trial: Any, row: dict[str, Any]) -> None:
+        if row.get("state") == RUNNING:
+            started.append(trial.folder.parents[1].name)
+
+    for layers, scheduler in ((2, "asha"), (6, "none")):
+        planned = header(points=3, epochs=2, scheduler=scheduler, concurrent=CPUS)
+        planned["plan"]["layers"] = layers
+        sweep = Recorder.create(tmp_path / f"{layers}L", planned)
+        # The second sweep's faults are its own, although its points are named like those of the first.
+        (sweep.path / FAULTS).write_text(json.dumps({"p02": ("fail", 2)} if layers == 6 else {}))
+        sweep.session([])
+        sweep.listeners.append(note)
+        sweeps.append(sweep)
+    engine.catch_signals(lambda line: None)
+    engine.run(sweeps, curve)
+    small, large = (read(sweep.path).trials for sweep in sweeps)
+    assert {trial.state for trial in small.values()} == {COMPLETE, PRUNED}
+    assert [trial.id for trial in large.values() if trial.state == FAIL] == ["p02"]
+    assert all(trial.state == COMPLETE for trial in large.values() if trial.id != "p02")
+    assert started == ["2L", "6L"] * 4
+    for sweep in sweeps:
+        proven(sweep)
