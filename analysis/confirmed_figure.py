@@ -41,7 +41,7 @@ def dots(record: Record, found: Confirmed) -> go.Figure | None:
         figure.add_scatter(
             x=[at + 0.16],
             y=[mean],
-            mode="markers+text",
+            mode="markers",
             marker={"size": 11, "color": color, "symbol": "diamond"},
             error_y=None
             if ends is None
@@ -54,11 +54,19 @@ def dots(record: Record, found: Confirmed) -> go.Figure | None:
                 "thickness": 2,
                 "width": 6,
             },
-            text=[f" {number(mean)}"],
-            textposition="middle right",
-            textfont={"color": color, "size": 12},
             hovertemplate=f"mean of {len(group.scores)} seeds<br>%{{y:.4f}}<extra></extra>",
             cliponaxis=False,
+        )
+        figure.add_annotation(
+            x=at + 0.16,
+            y=mean,
+            text=number(mean),
+            showarrow=False,
+            xanchor="left",
+            xshift=9,
+            font={"color": color, "size": 12},
+            bgcolor="rgba(255,255,255,0.8)",
+            borderpad=0,
         )
     figure.update_xaxes(
         tickvals=list(range(len(shown))),

@@ -61,6 +61,7 @@ def verdict(record: Record) -> Verdict | None:
     best = found.group(found.best)
     against, baseline = found.contrast(best.id, BASELINE), _group(found, BASELINE)
     tone, words = _tone(record, against), _against(record, baseline, against, "distilled", "that distilling helped")
+    kd, title = found.contrast(best.id, KD), record.plan["method_title"]
     return Verdict(
         _best(record, found, best),
         words
@@ -69,7 +70,7 @@ def verdict(record: Record) -> Verdict | None:
         tone,
         against.rows if against else None,
         _published(record, found),
-        _against(record, _group(found, KD), found.contrast(best.id, KD), "the method", "that the method is better"),
+        _against(record, _group(found, KD), kd, title, f"that {title} is better"),
     )
 
 
@@ -164,7 +165,7 @@ def _against(
         return f"{words}, without an interval over dev rows, because predictions are missing: nothing is shown."
     words += f" ({interval(contrast.rows.low, contrast.rows.high, signed=True)} over seeds and dev rows), paired "
     words += f"p {probability(contrast.p)}"
-    if contrast.holm > contrast.p:
+    if probability(contrast.holm) != probability(contrast.p):
         words += f" ({probability(contrast.holm)} corrected)"
     tone = contrast.tone
     if tone != "even" and teacher_on_dev(record).get("weak"):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from distill.errors import UserError
+from trainables.config import check_confirm
 from trainables.options import Parser
 from trainables.progress import say
 from trainables.record import read
@@ -41,6 +42,7 @@ def _run(asked: dict[str, Any], typed: list[str]) -> int:
 
     folder = asked["folder"].expanduser().absolute()
     top, seeds = asked["top"], asked["seeds"]
+    check_confirm("--top", "--seeds", top, seeds)
     if asked["dry_run"]:
         record = read(folder)
         for line in describe(record, confirmation(record, top, seeds)):

@@ -20,7 +20,7 @@ from distill.methods.base import Shape
 from distill.tasks import registry
 from distill.training.settings import SWEPT_FIELDS, Training
 from search_spaces import format_params
-from trainables.config import LARGEST_SEED, check_confirm, parse_confirm
+from trainables.config import LARGEST_SEED, parse_confirm
 from trainables.growth import recorded_config
 from trainables.plan import point_hash
 from trainables.points import distributions, find_space, make_points, split_settings
@@ -86,9 +86,8 @@ def confirmation(record: Record, top: int, seeds: int) -> Confirmation:
     Points that were confirmed before keep pace, so that all have the same seeds and can be compared in pairs.
 
     Raises:
-        UserError: A number is too small, nothing has a score yet, or the search is not over.
+        UserError: Nothing has a score yet, or the search is not over.
     """
-    check_confirm("--top", "--seeds", top, seeds)
     _refuse_open(record)
     plan, earlier = record.plan, record.confirmed()
     best = winners(record, top)
