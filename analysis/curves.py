@@ -13,6 +13,7 @@ from analysis.marks import marks
 from analysis.seeds import seeds_differ
 from analysis.style import GREY, INK, PALE, ROLES, apart, number, role
 from trainables.record import BY_HAND, FAIL, FINISHED, PRUNED, Record, Trial
+from trainables.rungs import place_of
 
 _HEIGHT = 460
 # Up to so many lines all are named; among more only those that play a role, and the rest answer the pointer.
@@ -92,7 +93,7 @@ def best_so_far(record: Record) -> go.Figure | None:
     return figure
 
 
-def stop_words(trial: Trial) -> str:
+def stop_words(record: Record, trial: Trial) -> str:
     """Why a trial ended before its last evaluation, by which cutoff; empty where it did not."""
     stop, last = trial.stop, trial.last
     if trial.state == FAIL:
@@ -102,10 +103,12 @@ def stop_words(trial: Trial) -> str:
     if stop is None:
         return ""
     at = next(row for row in trial.evaluations.values() if row.get("decision") == stop)
+    place = place_of(record.plan["scheduler"], stop)
     if at["value"] is None:
-        return f"stopped at rung {stop['rung']:g}: no finite value, cutoff {number(stop['cutoff'])}"
+        return f"stopped at {place}: no finite value, cutoff {number(stop['cutoff'])}"
     value, cutoff = apart(at["value"], stop["cutoff"])
-    return f"stopped at rung {stop['rung']:g}: {value} is below the cutoff {cutoff} of {stop['recorded']} before it"
+    others = f"{stop['recorded']} before it" if place.startswith("rung") else f"{stop['recorded']} others"
+    return f"stopped at {place}: {value} is below the cutoff {cutoff} of {others}"
 
 
 def _free(end: End, ends: list[End], last: float) -> bool:
@@ -140,7 +143,7 @@ def _marks(length: int, color: str) -> dict[str, Any]:
 def _stops(figure: go.Figure, record: Record, drawn: list[Trial]) -> None:
     """A mark where a trial ended early, which tells the pointer by which cutoff."""
     seeds = seeds_differ(record)
-    ended = [(trial, stop_words(trial)) for trial in drawn]
+    ended = [(trial, stop_words(record, trial)) for trial in drawn]
     ended = [(trial, words) for trial, words in ended if words]
     if not ended:
         return

@@ -6,6 +6,7 @@ from typing import Any
 
 from analysis import tables
 from analysis.choice import teacher_on_dev
+from analysis.search_words import scheduler_words, search_words
 from analysis.state import moment
 from analysis.style import duration, number, own_score, parameter, plural
 from trainables.record import Record
@@ -21,9 +22,6 @@ def facts(record: Record) -> list[tuple[str, str]]:
     teacher, data = teacher_on_dev(record), prepared.get("data") or {}
     where = "curve on the held-out rows" if record.held_out else "dev curve"
     best = record.chosen_trial()
-    scheduler = plan["scheduler"]
-    rungs = ", ".join(f"{rung:g}" for rung in scheduler.get("rungs") or [])
-    asha = f"ASHA, reduction factor {scheduler.get('reduction_factor')}, rungs at epochs {rungs or 'none'}"
     times = [moment(row["time"]) for row in record.rows]
     work = sum(trial.seconds for trial in record.everything())
     found = [
@@ -33,7 +31,8 @@ def facts(record: Record) -> list[tuple[str, str]]:
         ("time in trials", duration(work) if work else ""),
         ("method", f"{plan['method_title']} ({plan['method']}), recipe {plan['recipe']}"),
         ("epochs", f"{plan['epochs']:g}, {plural(plan['evaluations_per_epoch'], 'evaluation')} each"),
-        ("scheduler", asha if scheduler["name"] == "asha" else "none: every trial runs all its epochs"),
+        ("search", search_words(plan)),
+        ("scheduler", scheduler_words(plan)),
         ("seed", str(plan["seed"])),
         (
             "data",

@@ -28,6 +28,7 @@ from analysis.style import (
 )
 from analysis.verdict import Network, Verdict, caveats, judge, networks
 from trainables.record import BY_HAND, FAIL, PRUNED, RUNNING, Record, Trial
+from trainables.rungs import place_of
 from trainables.statistics import Interval, trial_interval
 
 STUDENT = "student"
@@ -163,7 +164,7 @@ def _line(record: Record, trial: Trial, names: list[str], running: bool) -> Line
         value, cutoff = (
             (number(None), number(stop["cutoff"])) if at["value"] is None else apart(at["value"], stop["cutoff"])
         )
-        stopped = f"rung {stop['rung']:g}: {value} < {cutoff}"
+        stopped = f"{place_of(record.plan['scheduler'], stop)}: {value} < {cutoff}"
     values = trial.params | {"seed": trial.point.get("seed")}
     return Line(
         id=trial.id,

@@ -63,8 +63,7 @@ def _about_rungs(rungs: Sequence[float], evaluated: Sequence[float]) -> list[str
     words = ", ".join(f"{rung:g}" for rung in idle)
     which = f"The rungs at epochs {words} compare" if len(idle) > 1 else f"The rung at epoch {words} compares"
     return [
-        f"{which} nothing: between two evaluations only the highest rung counts, and the last evaluation stops "
-        "nothing."
+        f"{which} nothing: between two evaluations only the highest rung counts, and the last evaluation stops nothing."
     ]
 
 

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TextIO
 
 from trainables.record import BY_HAND, COMPLETE, FAIL, FINISHED, PRUNED, RUNNING, Record, Trial
+from trainables.rungs import place_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,12 +49,8 @@ def event_line(kind: str, trial: Trial, row: dict[str, Any], record: Record) -> 
     if row["state"] == PRUNED:
         if trial.stop is None:
             return f"{name}: {trial.cause} after {plural(len(trial.evaluations), 'evaluation')}."
-        stop = trial.stop
-        reached = (trial.last or {}).get("value")
-        # A cutoff between a number and a value that was not finite is of no use to a reader.
-        cutoff = f"{stop['cutoff']:.3f}" if abs(stop["cutoff"]) < 1e6 else "every finite value"
-        reason = f"{metric} {'not finite' if reached is None else f'{reached:.3f}'} below {cutoff}"
-        return f"{name}: stopped at rung {stop['rung']:g}, {reason}."
+        reason = f"{metric} {(trial.last or {})['value']:.3f} below {trial.stop['cutoff']:.3f}"
+        return f"{name}: stopped at {place_of(plan['scheduler'], trial.stop)}, {reason}."
     if row["state"] == COMPLETE:
         return (
             f"{name}: complete, best {metric} {trial.score or 0:.3f} at epoch {(trial.best or {}).get('epoch', 0):g}."

@@ -127,7 +127,9 @@ class Trial:
 
     @property
     def stop(self) -> dict[str, Any] | None:
-        """The rung decision that stopped the trial; None where it was stopped by hand."""
+        """The decision that stopped the trial; None where it was stopped by hand, or failed."""
+        if self.state == FAIL:
+            return None
         for row in self.evaluations.values():
             if row.get("decision") and row["decision"]["stop"]:
                 return dict(row["decision"])

@@ -210,7 +210,8 @@ class Recorder:
         number = int(result["evaluation"])
         if trial.state in FINISHED:
             return True
-        value = _plain(result["value"])
+        # A report without the metric is one whose value is not finite, instead of the end of the sweep.
+        value = _plain(result.get("value"))
         row: dict[str, Any] = {
             "kind": "evaluation",
             "point": point,

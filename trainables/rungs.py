@@ -141,6 +141,11 @@ class Median:
         return Decision(epoch, cutoff, len(means), best < cutoff)
 
 
+def place_of(scheduler: Mapping[str, Any], decision: Mapping[str, Any]) -> str:
+    """Where a decision was made, in words: "rung 2", or "epoch 2" where a rule has no rungs."""
+    return f"{'rung' if scheduler['name'] == 'asha' else 'epoch'} {decision['rung']:g}"
+
+
 def rule_of(scheduler: Mapping[str, Any]) -> Rule | None:
     """The rule of a plan's part "scheduler", with nothing recorded yet; None without early stopping."""
     if scheduler["name"] == "asha":

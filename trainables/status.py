@@ -143,7 +143,7 @@ def describe(found: dict[str, Any]) -> list[str]:
         f"State: {_words(found)}.",
         *([f"Ended because {found['halt']}."] if found["halt"] else []),
     ]
-    names = ("running", "waiting", "complete", "stopped_early", "stopped_by_hand", "failed")
+    names = ("running", "waiting", "to_suggest", "complete", "stopped_early", "stopped_by_hand", "failed")
     counts = [f"{trials[name]} {_title(name, found)}" for name in names if trials[name]]
     lines.append(f"Trials: {trials['total']}, {', '.join(counts)}.")
     share = f"{evaluations['done']} of {evaluations['possible']} done"
@@ -182,6 +182,8 @@ def _words(found: dict[str, Any]) -> str:
 
 def _title(name: str, found: dict[str, Any]) -> str:
     """A trial that was running when the driver ended is only open."""
+    if name == "to_suggest":
+        return "yet to be suggested"
     return "cut while running" if name == "running" and found["driver"] is None else name.replace("_", " ")
 
 

@@ -72,6 +72,11 @@ def curve(config: dict[str, Any]) -> None:
                 np.savez(folder / "predictions-last.npz", logits=[[1.0, 0.0], [0.0, 1.0]], labels=[0, 1])
                 state.write_text(json.dumps([*rows, row]))
                 time.sleep(600)
+            if number == at and kind == "silent":
+                tune.report({"note": "neither metric nor number"})
+                del row["value"]
+            if kind == "peak":
+                row["value"] = row["metrics"]["mcc"] = 0.9 if number == at else 0.6
             if number == at and kind == "nan":
                 row["value"] = row["metrics"]["mcc"] = float("nan")
             rows.append(row)

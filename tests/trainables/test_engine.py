@@ -97,13 +97,14 @@ def test_asha_stops_by_the_recorded_values_and_reuses_workers(ray: None, tmp_pat
     sweep = create(tmp_path / "s", points=8, epochs=4, concurrent=CPUS)
     run(sweep, p03=("nan", 1))
     trials = read(sweep.path).trials
-    assert {t.state for t in trials.values()} == {COMPLETE, PRUNED}
+    assert trials["p03"].state == FAIL
+    assert {t.state for t in trials.values() if t.id != "p03"} == {COMPLETE, PRUNED}
     assert trials["ft"].state == COMPLETE
     for trial in trials.values():
         if trial.state == PRUNED:
             assert trial.stop is not None
             assert trial.last is not None
-            assert (trial.last["value"] is None) or trial.last["value"] < trial.stop["cutoff"]
+            assert trial.last["value"] < trial.stop["cutoff"]
     proven(sweep)
 
 

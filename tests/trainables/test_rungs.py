@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+import search_spaces
 from trainables.rungs import Ladder, milestones
 
 
@@ -21,10 +22,14 @@ from trainables.rungs import Ladder, milestones
         ((1024, 1, 2), tuple(2**k for k in range(10))),
         ((9, 4, 2), (4, 8)),
         ((4, 4, 2), ()),
+        ((3, 1, 4), (1,)),
+        ((10, 1, 4), (1, 4)),
+        ((1, 0.25, 2), (0.25, 0.5)),
+        ((2, 0.1, 3), (0.1, 0.3, 0.9)),
     ],
 )
-def test_milestones(asked: tuple[int, int, int], wanted: tuple[int, ...]) -> None:
-    assert milestones(*asked) == wanted
+def test_milestones(asked: tuple[int, float, int], wanted: tuple[float, ...]) -> None:
+    assert milestones(*asked) == pytest.approx(wanted)
 
 
 @given(st.integers(1, 2000), st.integers(1, 50), st.integers(2, 10))
@@ -117,3 +122,25 @@ def test_first_arrival_goes_on_and_equals_are_not_stopped() -> None:
 def test_epochs_counted_in_fractions_reach_their_rung() -> None:
     assert Ladder((1.0,), 2).judge("p", 0.1 + 0.2 + 0.3 + 0.4 - 1e-12, 0.5) is not None
     assert Ladder((1.0,), 2).judge("p", 0.9, 0.5) is None
+
+
+def stopped(levels: list[float]) -> int:
+    """How many of these points stop, each running to its end before the next begins."""
+    ladder = Ladder(milestones(4, 1, 2), 2)
+    found = 0
+    for number, level in enumerate(levels):
+        for epoch in (1, 2, 3):
+            decision = ladder.judge(f"p{number}", epoch, level * epoch)
+            if decision is not None and decision.stop:
+                found += 1
+                break
+    return found
+
+
+def test_points_from_worst_to_best_are_all_kept_and_a_shuffled_grid_is_not() -> None:
+    """Why the order is shuffled: the product of the axes may put the worst values first."""
+    assert stopped([n / 9 for n in range(1, 10)]) == 0
+    points = search_spaces.load("emd").points("cola", 4)
+    rates = [float(point.params["lr"]) for point in points]
+    assert stopped(sorted(rates)) == 0
+    assert stopped(rates) > len(rates) / 4

@@ -49,6 +49,7 @@ def test_a_sweep_that_waits_runs_is_cut_and_ends(tmp_path: Path) -> None:
         "stopped_early": 0,
         "stopped_by_hand": 0,
         "failed": 0,
+        "to_suggest": 0,
     }
     assert found["evaluations"] == {"done": 3, "possible": 8, "open": 5}
     # Two slots, two seconds an evaluation: one takes p01 (1) and p02 (2), the other the baseline (2).
@@ -105,9 +106,10 @@ def test_values_that_are_not_finite_are_null(tmp_path: Path) -> None:
     sweep.evaluation("p00", result("p00", 1, value=float("nan")))
     found = status.status(sweep.path)
     json.dumps(found, allow_nan=False)
-    assert found["open"][0]["value"] is None
+    assert found["open"] == []
+    assert found["failures"] == {"diverged: not finite at epoch 1": ["p00"]}
     text = "\n".join(status.describe(found))
-    assert "epoch 1 of 4, mcc not finite, attempt 2" in text
+    assert "Failed: p00: diverged: not finite at epoch 1." in text
     assert "Best: none yet." in text
 
 
