@@ -16,6 +16,7 @@ from typing import Any
 
 from distill import artifact_use
 from distill.artifacts import SEAL, alive, hash_file
+from distill.teacher.parts import WORDS
 
 _NAME = re.compile(r"([a-z][a-z0-9_-]*)-([0-9a-f]{16})")
 # Half-built, or half-removed: a dot, the artifact's name, host and process.
@@ -164,6 +165,10 @@ def _words(kind: str, name: str, seal: Mapping[str, Any], tasks: Mapping[str, st
                 f"answers of teacher {encoder} to the dev rows of {inputs['task']}, read {how}: "
                 f"{facts['metric']} {facts['score']:.3f}{_weak(facts)}"
             )
+        if kind == "outputs":
+            encoder = facts.get("encoder") or inputs["teacher"][:8]
+            held = ", ".join(WORDS[part] for part in WORDS if part in inputs["parts"])
+            return f"answers of teacher {encoder} to {facts['rows']} training rows of {inputs['task']}: {held}"
         if kind == "tokens":
             task = facts.get("task") or tasks.get(name) or f"data {inputs['data'][:8]}"
             rows = f"{facts['train']['rows']} training and {facts['dev']['rows']} dev rows"

@@ -127,7 +127,7 @@ def make_with_rows(
         "select_on": select.planned(models.data, config.select_on),
         "keep_students": config.keep_students,
     }
-    plan["teacher_source"] = plan_source(method, plan, models.data, int(config.cache_gb * 1e9))
+    plan["teacher_source"] = plan_source(method, plan, models.data, round(config.cache_gb * 1e9))
     plan["estimate"] = _estimate(plan, models, student)
     fingerprint = {
         "data": models.data.fingerprint(),

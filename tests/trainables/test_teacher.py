@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from distill.artifacts import Store
-from distill.tasks import registry
-from trainables import plan, prepare, resources, rows, sweep, teacher
+from distill.tasks import registry, rows
+from trainables import plan, prepare, resources, sweep, teacher
 from trainables.config import from_namespace
 from trainables.options import parser
 from trainables.teacher_work import find
@@ -104,7 +104,7 @@ def test_published_is_read_as_the_trials_do(
 
 def test_read_as_it_was_trained(arguments: list[str], tiny_encoder: Path, tmp_path: Path) -> None:
     assert teacher.main(arguments) == 0
-    found = header(*arguments, "--layers", "2")
+    found = header(*arguments, "--layers", "2", "--cache-gb", "0")
     prepared = prepare.prepare(found, prepare.load_data(found["config"], found["plan"]), lambda line: None)["teacher"]
     assert prepared["own_score"] == prepared["score"]
     assert prepared["predictions"] == str(teachers(tmp_path)[0] / "predictions.npz")
@@ -160,7 +160,7 @@ def test_a_ready_teacher_is_taken(
     assert "found in the store" in capsys.readouterr().out
 
     place = ["--data-dir", str(tiny_data), "--artifacts", str(tmp_path / "other"), "--layers", "2"]
-    found = header("--teacher", str(ready), *place)
+    found = header("--teacher", str(ready), *place, "--cache-gb", "0")
     assert found["plan"]["teacher"]["mode"] == "ready"
     prepared = prepare.prepare(found, prepare.load_data(found["config"], found["plan"]), lambda line: None)
     assert prepared["teacher"]["own_score"] == prepared["teacher"]["score"] == first["score"]
