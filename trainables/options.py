@@ -133,7 +133,11 @@ def parser() -> argparse.ArgumentParser:
     place = root.add_argument_group("record")
     place.add_argument("--out", metavar="DIR", help="folder of this sweep (default: a new one in sweeps/)")
     place.add_argument("--keep-students", type=int, metavar="N", help="keep the weights of the N best (default: 3)")
-    place.add_argument("--resume", metavar="DIR", help="continue a sweep; takes no other option but --allow-changed")
+    place.add_argument(
+        "--resume",
+        metavar="DIR",
+        help="continue a sweep; takes only --allow-changed and what concerns a session: limits, --address, --storage",
+    )
     place.add_argument(
         "--allow-changed", action="store_true", help="resume although code or versions differ from the start"
     )
