@@ -48,7 +48,8 @@ def parser() -> argparse.ArgumentParser:
         "--trials",
         type=int,
         metavar="N",
-        help="run only the first N points (default: all of the grid; 8 on made-up data)",
+        help="run N points: the first of the grid, or so many draws (default: as many as the grid has; 8 on made-up "
+        "data)",
     )
     what.add_argument("--no-baseline", dest="baseline", action="store_false", help="leave out the undistilled student")
     what.add_argument(
