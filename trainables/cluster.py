@@ -100,7 +100,8 @@ def connect(address: str) -> str | None:
             what = " ".join(str(error).split())[:200]
             raise UserError(
                 f"--address {address}: no Ray cluster could be joined ({type(error).__name__}: {what}); start one with "
-                "`ray start --head`, or leave --address out to use this machine."
+                "`ray start --head`, set RAY_AUTH_MODE=token where it asks for the token of ~/.ray, or leave --address "
+                "out to use this machine."
             ) from error
         _JOINED.dashboard = f"http://{context.dashboard_url}" if context.dashboard_url else None
     return _JOINED.dashboard

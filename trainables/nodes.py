@@ -46,9 +46,10 @@ def look(asked: Look) -> dict[str, Any]:
     """What this node has, as plain data; runs in a process of the node.
 
     Returns:
-        versions, code; bfloat16; `missing`: encoders that are not there; `unseen`: names of folders without the driver's file, `unwritable`: of those that take
-        no file, each with the reason; `place`: the node's own folder, `own` why it takes no file, `free` its bytes;
-        `storage`: what failed there, or None; `gpu`: what is wrong with the GPU, or None.
+        versions, code; bfloat16; `missing`: encoders that are not there; `unseen`: names of folders without the
+        driver's file, `unwritable`: of those that take no file, each with the reason; `place`: the node's own folder,
+        `own` why it takes no file, `free` its bytes; `storage`: what failed there, or None; `gpu`: what is wrong with
+        the GPU, or None.
     """
     unseen, unwritable = [], {}
     for name, probe in asked.probes.items():
@@ -168,9 +169,9 @@ def check(folders: Sequence[Path], plan: dict[str, Any], resources: dict[str, An
     cluster.keep_tasks_here(blind)
     if blind and not next((n.slots(plan["cpus"], min(gpus, 1)) for n in everyone.nodes if n.id == here), 0):
         raise UserError(
-            f"The teacher is made beside the store {store}, which, or whose encoder, only the driver's node sees, and that node has no "
-            f"{plan['cpus']} cores{' and a GPU' if gpus else ''} for it: start the driver on a node of the trials "
-            "(`ray job submit --entrypoint-num-cpus`), or put --artifacts on a folder that all nodes share."
+            f"The teacher is made on the driver's node, because others do not see {store} or the encoder, and that "
+            f"node has no {plan['cpus']} cores{' and a GPU' if gpus else ''} for it: start the driver on a node of the "
+            "trials (`ray job submit --entrypoint-num-cpus`), or put --artifacts on a folder that all nodes share."
         )
 
 
