@@ -7,6 +7,7 @@ from typing import Any
 from distill.training.settings import Training, split
 from search_spaces import format_params
 from trainables import select, teacher_source
+from trainables.config import parse_confirm
 from trainables.draws import describe_search
 from trainables.early import describe_scheduler
 
@@ -56,6 +57,13 @@ def describe(header: dict[str, Any]) -> list[str]:
     if count > len(distilled):
         lines.append(f"  and {count - len(distilled)} more, each suggested when a worker is free.")
     lines.append(describe_scheduler(plan))
+    if header["config"].get("confirm"):
+        top, seeds = parse_confirm(header["config"]["confirm"])
+        lines.append(
+            f"Then: the best {top} again with {seeds} fresh seeds, beside the undistilled student and knowledge "
+            f"distillation: up to {(top + 2) * seeds} runs of {plan['epochs']} epochs, none of which is stopped early. "
+            "Time and disk below do not count them."
+        )
     gpus = f", {resources['gpus_per_trial']:g} GPU" if resources["gpus_per_trial"] else ""
     lines.append(
         f"Resources: {resources['max_concurrent']} trials at once, {resources['cpus_per_trial']:g} CPU{gpus} and "

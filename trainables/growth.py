@@ -71,6 +71,7 @@ class _Growing:
         self.plan, self.fingerprint = record.plan, record.header["fingerprint"]
         self.path = record.path
         self._to_suggest = record.to_suggest
+        self.confirming = {trial.point["seed"] for trial in record.confirming.values()}
         # Whoever stopped a point by hand wants it gone, with any seed.
         self.unwanted = {trial.id for trial in record.trials.values() if trial.by_hand}
         self.config = recorded_config(record.header["config"])
@@ -217,6 +218,11 @@ class _Growing:
 
     def repeat(self, seed: int, only: Sequence[str]) -> None:
         """The points again with another seed."""
+        if seed in self.confirming:
+            raise UserError(
+                f"--seeds {seed}: confirming runs have it, and a search that used it would choose by what is to judge "
+                "the choice; name another seed."
+            )
         base = {point["id"]: point for point in self.points if point["seed"] == self.plan["seed"]}
         for id in only:
             if id not in base:

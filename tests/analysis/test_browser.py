@@ -57,6 +57,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
             settings=True,
             teacher_layers=12,
             layers=6,
+            confirmed=5,
+            top=3,
         )
     )
 

@@ -12,6 +12,7 @@ from tests.trainables.sweeps import result
 from trainables import plan
 from trainables.config import from_namespace, parse_confirm
 from trainables.confirmation import add, begin, confirmation, describe, winners
+from trainables.describe import describe as describe_plan
 from trainables.growth import grow
 from trainables.recorder import Recorder
 from trainables.resources import Machine
@@ -170,6 +171,20 @@ def test_the_sweep_s_own_option_begins_when_the_search_is_over(sweep: Any) -> No
     run(recorder, {"p04": 0.9})
     assert begin([recorder], said.append)
     assert list(recorder.record.confirming)[6:] == ["p04-c1", "p04-c2"]
+
+
+def test_an_extension_leaves_the_seeds_of_a_confirmation_alone(sweep: Any) -> None:
+    recorder = sweep()
+    add(recorder, confirmation(recorder.record, 1, 2), [])
+    with pytest.raises(UserError, match="--seeds 2: confirming runs have it"):
+        grow(recorder.record, seeds=[3, 2])
+    assert ids(grow(recorder.record, seeds=[3])) == ["p00-s3", "ft-s3", "p02-s3", "p03-s3"]
+
+
+def test_the_plan_says_what_comes_after_the_search(sweep: Any) -> None:
+    lines = describe_plan(sweep(confirm="2x3").record.header)
+    assert [line for line in lines if line.startswith("Then: the best 2 again with 3 fresh seeds")]
+    assert any("up to 12 runs of 1 epochs" in line for line in lines)
 
 
 def test_without_the_option_nothing_begins(sweep: Any) -> None:
