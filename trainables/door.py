@@ -55,8 +55,10 @@ def trainable(
     The function reports once per evaluation, with a checkpoint each time, a flat dict: the task's metric by its name
     (such as `mcc`), the same as `value`, the largest so far as `best`, further metrics by name, `epoch` (passes over
     the rows, a float), `evaluation` (from 1), `terms/NAME` (mean of each loss term since the last evaluation, with
-    `terms/total`), `lr` and `seconds`. A checkpoint holds all that is needed to go on bit for bit, and the student that
-    is best so far, so the newest one of a trial is enough (`CheckpointConfig(num_to_keep=1)`).
+    `terms/total`), `lr` and `seconds`. With `select_on="train-holdout:SHARE"` the metrics are those of rows held out of
+    the training set, and `dev/NAME` those on dev, of the student that is best so far. A checkpoint holds all that is
+    needed to go on bit for bit, and the student that is best so far, so the newest one of a trial is enough
+    (`CheckpointConfig(num_to_keep=1)`).
 
     A loss that is no longer finite raises, and Tune marks the trial as failed; nothing that is not finite is reported.
     Every try of `FailureConfig(max_failures=N)` goes on from the last checkpoint and meets the same fault.

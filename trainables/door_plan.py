@@ -41,6 +41,7 @@ def plan_trials(config: SweepConfig, say: Callable[[str], None]) -> dict[str, An
     spec = {
         **{name: plan[name] for name in names},
         "method": plan["method"],
+        "select_on": plan["select_on"],
         "head": point["head"],
         # What `settings` fixed of the method, else its defaults, not the first point of a grid.
         "params": {n: listed[0] for n, listed in config.settings.items() if n not in TRAINING_FIELDS},
@@ -53,7 +54,7 @@ def plan_trials(config: SweepConfig, say: Callable[[str], None]) -> dict[str, An
         "kept": student["kept"],
     }
     # Where things lie does not decide values, so a moved store may go on with old checkpoints.
-    places = ("data", "teacher", "student", "gpus", "seed", "params", "training")
+    places = ("data", "teacher", "student", "gpus", "seed", "params", "training", "select_on")
     spec["identity"] = key_of(
         {
             **{name: value for name, value in spec.items() if name not in places},

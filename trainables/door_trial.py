@@ -22,6 +22,7 @@ from distill.training import checkpoint
 from distill.training.assemble import assemble
 from distill.training.loop import Diverged, Evaluation, Run
 from distill.training.settings import TRAINING_FIELDS, Numerics, Training, parse, split
+from trainables import last_look
 from trainables.door import STUDENT
 from trainables.trial import teacher, tokens
 
@@ -98,7 +99,9 @@ def _train(spec: dict[str, Any], point: Point, tune: Any) -> None:
     run = _fresh(spec, point)
     with TemporaryDirectory(prefix="distill-") as place:
         folder = Path(place)
-        best = _resume(run, spec, point, folder, tune.get_checkpoint())
+        best, dev = _resume(run, spec, point, folder, tune.get_checkpoint())
+        batch, device = run.training.evaluation_batch, run.numerics.device
+        on_dev = last_look.of(spec, spec["data"], run.task, batch, device)
         evaluations = iter(run)
         while (evaluation := _next(evaluations, point, spec)) is not None:
             if not evaluation.reporting:
@@ -108,8 +111,10 @@ def _train(spec: dict[str, Any], point: Point, tune: Any) -> None:
                 shutil.rmtree(folder / STUDENT, ignore_errors=True)
                 run.student.save_pretrained(folder / STUDENT)
                 load_tokenizer(Path(spec["teacher"])).save_pretrained(folder / STUDENT)
-            _save(run, spec, point, best, evaluation, folder)
-            tune.report(_row(evaluation, run.task.metric, best), checkpoint=tune.Checkpoint.from_directory(place))
+                dev = {} if on_dev is None else on_dev.look(run.student)[0]
+            _save(run, spec, point, (best, dev), evaluation, folder)
+            row = _row(evaluation, run.task.metric, best, dev)
+            tune.report(row, checkpoint=tune.Checkpoint.from_directory(place))
 
 
 def _next(evaluations: Iterator[Evaluation], point: Point, spec: dict[str, Any]) -> Evaluation | None:
@@ -142,23 +147,32 @@ def _fresh(spec: dict[str, Any], point: Point) -> Run:
     )
 
 
-def _save(run: Run, spec: dict[str, Any], point: Point, best: float, evaluation: Evaluation, folder: Path) -> None:
+def _save(
+    run: Run,
+    spec: dict[str, Any],
+    point: Point,
+    best: tuple[float, dict[str, float]],
+    evaluation: Evaluation,
+    folder: Path,
+) -> None:
     """The state of the run beside its best student; the state before it has gone to Tune already."""
     for old in folder.glob("state-*.pt"):
         old.unlink()
-    state = {"run": run.state(), "best": best, "spec": spec["identity"], "point": json.dumps(point.as_dict())}
-    checkpoint.save(folder, evaluation.number, state)
+    state = {"run": run.state(), "best": best[0], "spec": spec["identity"], "point": json.dumps(point.as_dict())}
+    checkpoint.save(folder, evaluation.number, {**state, "dev": best[1]})
 
 
-def _resume(run: Run, spec: dict[str, Any], point: Point, folder: Path, found: Any) -> float | None:
-    """Let `run` go on from Tune's checkpoint; the best value so far, None for a fresh start.
+def _resume(
+    run: Run, spec: dict[str, Any], point: Point, folder: Path, found: Any
+) -> tuple[float | None, dict[str, float]]:
+    """Let `run` go on from Tune's checkpoint; the best value so far, None for a fresh start, and its metrics on dev.
 
     Raises:
         UserError: The checkpoint belongs to another teacher, data or config: going on would mix two trials.
         RuntimeError: It cannot be read.
     """
     if found is None:
-        return None
+        return None, {}
     with found.as_directory() as source:
         state = checkpoint.load(Path(source))
         if state is None:
@@ -176,10 +190,10 @@ def _resume(run: Run, spec: dict[str, Any], point: Point, folder: Path, found: A
             )
         shutil.copytree(Path(source) / STUDENT, folder / STUDENT)
     run.load_state(state["run"])
-    return float(state["best"])
+    return float(state["best"]), dict(state["dev"])
 
 
-def _row(evaluation: Evaluation, metric: str, best: float) -> dict[str, Any]:
+def _row(evaluation: Evaluation, metric: str, best: float, dev: dict[str, float]) -> dict[str, Any]:
     """A flat report."""
     return {
         **evaluation.metrics,
@@ -191,4 +205,5 @@ def _row(evaluation: Evaluation, metric: str, best: float) -> dict[str, Any]:
         "seconds": evaluation.seconds,
         "lr": evaluation.lr,
         **{f"terms/{name}": value for name, value in evaluation.terms.items()},
+        **{f"dev/{name}": value for name, value in dev.items()},
     }
