@@ -1,13 +1,14 @@
-"""Which parts of a teacher's outputs can be kept on disk, in which form, and how large they are. Without torch."""
+"""Which parts of a teacher's outputs can be kept on disk, in which form, and how large they are. Without torch and numpy."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TypeVar
-
-import numpy as np
+from typing import TYPE_CHECKING, TypeVar
 
 from distill.methods.base import Shape
+
+if TYPE_CHECKING:
+    import numpy as np
 
 # One value a row and layer, kept exactly; and one value a token and layer, or a pair of tokens, rounded to float16.
 SMALL, LARGE = ("logits", "cls"), ("hidden", "scores")
@@ -15,7 +16,7 @@ WORDS = {"logits": "logits", "cls": "[CLS]", "hidden": "hidden states", "scores"
 # Largest number that float16 holds.
 FLOAT16_MOST = 65504.0
 
-Length = TypeVar("Length", int, np.ndarray)
+Length = TypeVar("Length", int, "np.ndarray")
 
 
 def kept(needs: Collection[str]) -> tuple[str, ...]:
@@ -54,5 +55,5 @@ def size(parts: Collection[str], teacher: Shape, labels: int, lengths: np.ndarra
     Args:
         lengths: Tokens of each row [n].
     """
-    wide = np.asarray(lengths, dtype=np.int64)
+    wide = lengths.astype("int64")
     return sum(bytes_each(part) * int(row_numbers(part, teacher, labels, wide).sum()) for part in parts)
