@@ -1,4 +1,4 @@
-"""Which parts of a teacher's outputs can be kept on disk, in which form, and how large they are. Without torch and numpy."""
+"""Which parts of a teacher's outputs can be kept on disk, in which form, how large. Imports no torch, no numpy."""
 
 from __future__ import annotations
 
