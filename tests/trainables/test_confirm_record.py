@@ -10,11 +10,14 @@ import optuna
 import pytest
 from optuna.storages.journal import JournalFileBackend
 
+from analysis import state
 from analysis.verify import verify
 from distill.errors import UserError
 from tests.trainables.sweeps import FLOAT, create, result, run_to_end
+from trainables import progress, status, stop
 from trainables.record import COMPLETE, JOURNAL, ROWS, WAITING, read
 from trainables.recorder import Recorder
+from trainables.tensorboard import CurveCallback, experiment
 
 
 def again(sweep: Recorder, *of: str, seeds: tuple[int, ...] = (1, 2)) -> list[dict[str, Any]]:
@@ -184,3 +187,41 @@ def test_a_row_tells_what_was_asked(tmp_path: Path) -> None:
     assert row["kind"] == "confirm"
     assert [point["id"] for point in row["points"]][:3] == ["ft-c1", "kd-c1", "p00-c1"]
     assert sweep.record.confirming_distributions() == {"kd": {"lr": FLOAT, "T": FLOAT}}
+
+
+def test_status_and_progress_count_them(tmp_path: Path) -> None:
+    sweep = searched(tmp_path / "s", scheduler="none", epochs=1)
+    confirm(sweep, "ft", "kd", "p00")
+    for of in ("ft", "kd", "p00"):
+        report(sweep, f"{of}-c1", 0.5)
+    sweep.started("ft-c2", attempt=1)
+    sweep.close()
+    found = status.status(sweep.path)
+    assert found["confirming"] == {"total": 6, "finished": 3, "seeds": [1], "best": None}
+    assert (found["trials"]["total"], found["trials"]["waiting"], found["state"]) == (10, 2, "interrupted")
+    assert [trial["id"] for trial in found["open"]] == ["ft-c2"]
+    assert "Confirming runs: 3 of 6 finished, 1 seed whole." in status.describe(found)
+    assert progress.summary(read(sweep.path))["confirming"] == "3 of 6 runs, whole seeds: 1"
+    assert state.progress(read(sweep.path), running=False).sentence.startswith(
+        "Interrupted: 7 of 10 trials finished (7 complete, 3 of them confirming); "
+    )
+
+
+def test_one_can_be_stopped_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sweep = searched(tmp_path / "s", scheduler="none", epochs=1)
+    confirm(sweep, "ft", "p00")
+    sweep.close()
+    assert stop.main([str(sweep.path), "p00-c1"]) == 0
+    assert read(sweep.path).confirming["p00-c1"].by_hand
+    assert faults(sweep.path) == []
+    assert stop.main([str(sweep.path), "p00-c9"]) == 2
+    assert "did you mean p00-c" in capsys.readouterr().err
+
+
+def test_their_curves_are_drawn(tmp_path: Path) -> None:
+    sweep = searched(tmp_path / "s", scheduler="none", epochs=1)
+    confirm(sweep, "ft", "kd", "p00")
+    report(sweep, "kd-c1", 0.5)
+    CurveCallback(sweep).setup()
+    assert list((sweep.path / "tensorboard" / "kd-c1").glob("events.*"))
+    assert "T" in {info.name for info in experiment(sweep.record).hparam_infos}
