@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from distill.errors import UserError
 from distill.methods.objective import Outputs, Shape
 from distill.models.folder import SUPPORTED, unsupported
+from distill.models.masks import for_attention
 
 
 def encoder_layers(model: nn.Module) -> nn.ModuleList:
@@ -85,9 +86,8 @@ class Capture:
         self._taken = {"hidden": [], "query": [], "key": []}
         self._watching = True
         try:
-            logits = self._model(
-                input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids
-            ).logits
+            mask = for_attention(self._model, attention_mask)
+            logits = self._model(input_ids=input_ids, attention_mask=mask, token_type_ids=token_type_ids).logits
         finally:
             self._watching = False
         taken, self._taken = self._taken, {}

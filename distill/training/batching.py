@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from distill.models.masks import note
 from distill.tasks.base import Examples
 
 # Batches per length-sorted group: large enough to leave little padding, small enough to keep batches random.
@@ -59,20 +60,22 @@ class Tokens:
         if length is not None and longest > length:
             raise ValueError(f"a row of {longest} tokens does not fit into {length}")
         shape = (len(rows), length or longest)
-        ids = np.full(shape, self.pad, dtype=np.int64)
-        types = np.zeros(shape, dtype=np.int64)
-        for i, row in enumerate(rows):
-            span = slice(self.offsets[row], self.offsets[row + 1])
-            ids[i, : lengths[i]] = self.ids[span]
-            types[i, : lengths[i]] = self.types[span]
-        mask = (np.arange(shape[1]) < lengths[:, None]).astype(np.int64)
+        places = np.arange(shape[1])
+        real = places < lengths[:, None]
+        # Where each real token stands; at padding a place that surely exists.
+        found = np.where(real, self.offsets[rows, None] + places, 0)
+        ids = np.where(real, self.ids[found], self.pad).astype(np.int64)
+        types = np.where(real, self.types[found], 0).astype(np.int64)
+        mask = real.astype(np.int64)
         arrays = {
             "input_ids": ids,
             "attention_mask": mask,
             "token_type_ids": types,
             "labels": self.labels[rows],
         }
-        return {name: torch.from_numpy(array).to(device, non_blocking=True) for name, array in arrays.items()}
+        batch = {name: torch.from_numpy(array).to(device, non_blocking=True) for name, array in arrays.items()}
+        note(batch["attention_mask"], full=bool(lengths.min() == shape[1]))
+        return batch
 
     def save(self, file: Path) -> None:
         np.savez(

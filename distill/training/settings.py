@@ -116,11 +116,20 @@ class Numerics:
         return asdict(self)
 
 
-def multiplies_in_bfloat16() -> bool:
-    """Whether this machine's processor does, so that autocast is worth while on it."""
-    info = Path("/proc/cpuinfo")
-    flags = info.read_text() if info.exists() else ""
-    return "avx512_bf16" in flags or "amx_bf16" in flags
+# AVX-512 and AMX of x86 (the kernel's "flags"), Neon and SVE of Arm (its "Features").
+_BFLOAT16 = frozenset({"avx512_bf16", "amx_bf16", "bf16", "svebf16"})
+
+
+def multiplies_in_bfloat16(info: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether all of this machine's processors do, so that autocast is worth while on it.
+
+    Args:
+        info: What the kernel says of each.
+    """
+    lines = info.read_text(encoding="utf-8", errors="replace").splitlines() if info.exists() else []
+    fields = [line.partition(":") for line in lines]
+    found = [set(words.split()) for name, _, words in fields if name.strip() in ("flags", "Features")]
+    return bool(found) and all(flags & _BFLOAT16 for flags in found)
 
 
 _FIELDS = {entry.name: entry for entry in fields(Training)}

@@ -1,0 +1,37 @@
+"""What is known of an attention mask where the batch was made, so that no model has to ask the device.
+
+Without it the library looks through every mask for padding, to leave attention unmasked where there is none. That is a
+copy to the host, for which the host waits until the device has done all it was given before.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+_NOTE = "full"
+
+
+def note(mask: Tensor, full: bool) -> Tensor:
+    """`mask` with the note whether no token of it is padding; the note goes with the object, not with its copies."""
+    setattr(mask, _NOTE, full)
+    return mask
+
+
+def for_attention(model: Any, mask: Tensor) -> Tensor | None:
+    """What to give to `model` as its mask: what the library would make of it, or `mask` where nothing is noted.
+
+    Args:
+        mask: [B, S], non-zero at real tokens.
+
+    Returns:
+        None where there is no padding, else whether each key counts, bool [B, 1, S, S].
+    """
+    full = getattr(mask, _NOTE, None)
+    if full is None or model.config._attn_implementation != "sdpa":
+        return mask
+    if full:
+        return None
+    rows, length = mask.shape
+    return mask.bool()[:, None, None, :].expand(rows, 1, length, length).contiguous()
