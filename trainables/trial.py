@@ -208,7 +208,7 @@ class _Work:
 
     def keep(self, evaluation: Evaluation) -> dict[str, Any] | None:
         """Write everything that must outlive the process, then give the row to report."""
-        row = {
+        row: dict[str, Any] = {
             "evaluation": evaluation.number,
             "epoch": evaluation.epoch,
             "value": evaluation.value,

@@ -91,7 +91,7 @@ def test_the_teacher_is_compared_on_dev(record: Record) -> None:
     by_role = {network.role: network for network in networks(record)}
     assert by_role["teacher"].score == teacher["report"]["score"]
     assert by_role["best"].score == best.reported
-    assert by_role["best"].share == pytest.approx(best.reported / teacher["report"]["score"])  # type: ignore[operator]
+    assert by_role["best"].share == pytest.approx(best.reported / teacher["report"]["score"])
 
 
 def test_the_words(record: Record) -> None:

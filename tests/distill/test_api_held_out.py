@@ -45,6 +45,7 @@ def test_the_epoch_is_chosen_on_held_out_rows_and_dev_reported(result: distill.D
         {name: metrics.get(name).compute(logits, dev.labels) for name in ("mcc", "accuracy")}
     )
     assert result.teacher_reported is not None
+    assert result.reported is not None
     assert f"{result.reported['mcc']:.3f} on dev" in repr(result)
 
 

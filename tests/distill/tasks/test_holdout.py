@@ -24,8 +24,8 @@ def cola(zeros: int, ones: int, seed: int = 0) -> TaskData:
 
 
 def stsb(rows: int) -> TaskData:
-    sides = (tuple(f"{side}{i}" for i in range(rows)) for side in "ab")
-    train = Examples(*sides, np.linspace(0, 5, rows, dtype=np.float32))
+    first, second = (tuple(f"{side}{i}" for i in range(rows)) for side in "ab")
+    train = Examples(first, second, np.linspace(0, 5, rows, dtype=np.float32))
     return TaskData(registry.get("stsb"), train, train.head(5, 0), "made by the test")
 
 
