@@ -7,6 +7,7 @@ The driver alone writes the record. Nodes write below a sweep's `trials/` in the
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -93,18 +94,22 @@ class Mirror:
         return NodeTrial(train, self.place, self.names)
 
     def end(self) -> None:
-        """No trial runs any more: send the rest, and take the students that are kept."""
+        """No trial runs any more: send the rest, and take the students that are kept.
+
+        Also where none ran, because an earlier session may have been killed just before.
+        """
         self.close()
-        if self._thread is None:
-            return
         try:
-            self._send()
-            for recorder in self._recorders.values():
-                recorder.listeners.remove(self._heard)
+            for path, recorder in self._recorders.items():
+                if self._heard in recorder.listeners:
+                    recorder.listeners.remove(self._heard)
+                self._note_unneeded(path)
+                losers = recorder.losers()
                 for trial in recorder.record.everything():
-                    if trial.state in FINISHED and trial.score is not None and trial.id not in recorder.losers():
+                    kept = trial.state in FINISHED and trial.id not in losers
+                    if kept and not (trial.folder / "student").is_dir():
                         self.take(trial, student=True)
-                recorder.tidy()
+            self._send()
         except StorageFailure as failure:
             halt(f"the storage failed: {failure}")
 
@@ -163,6 +168,8 @@ class Mirror:
             if kind == "evaluation":
                 self.take(trial)
             elif kind == "state" and trial.state in FINISHED:
+                # Of a session without this storage; the one that goes with the last row is there.
+                shutil.rmtree(trial.folder / "student", ignore_errors=True)
                 self.take(trial)
                 self._note_unneeded(str(trial.folder.parents[1]))
             elif kind != "state":

@@ -224,9 +224,9 @@ def drive(
                     engine.run(recorders, function)
                 for recorder in recorders:
                     recorder.listeners.remove(view)
-            place.end()
             ray.shutdown()
             tell_halt(recorders, say)
+        place.end()
         say(f"Time: {(time.monotonic() - started) / 60:.1f} min.")
         for recorder in recorders:
             for line in finish(recorder):

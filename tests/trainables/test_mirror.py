@@ -251,6 +251,58 @@ def test_a_session_without_it_leaves_states_that_a_node_can_use(sweep: Recorder,
     found.close()
 
 
+def test_a_driver_killed_at_the_very_end_takes_the_students_in_its_next_session(
+    sweep: Recorder, mirrored: Mirror, tmp_path: Path
+) -> None:
+    for point in ("p00", "p01", "p02", "ft"):
+        work(sweep, mirrored.place, tmp_path / "a", point)
+    mirrored.close()
+    sweep.close()
+    again = Recorder(sweep.path)
+    found = Mirror(mirrored.place.uri, [again])
+    found.begin()
+    found.end()
+    assert len([t for t in again.record.trials.values() if (t.folder / "student").is_dir()]) == 3
+    assert not any("/state-" in name for name in found.place.names("s"))
+    again.close()
+
+
+def test_a_family_of_sweeps_keeps_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parent = tmp_path / "family"
+    parent.mkdir()
+    (parent / "family.json").write_text("{}")
+    sweeps = [create(parent / name, points=1, baseline=False) for name in ("2L", "3L")]
+    (tmp_path / "gate").touch()
+    for sweep in sweeps:
+        sweep.prepared(node_curves.prepared(tmp_path / "store", str(tmp_path / "gate")))
+        sweep.record.header["plan"]["artifacts"] = str(tmp_path / "store")
+    found = Mirror(str(tmp_path / "storage"), sweeps, parent)
+    found.begin()
+    found.share(node_curves.train)
+    assert found.names == {str(parent / name): f"family/{name}" for name in ("2L", "3L")}
+    told: list[int] = []
+    config = {"point": "p00", "sweep": str(sweeps[1].path), "recorded": 0}
+    train_here(
+        node_curves.train,
+        config,
+        found.place,
+        found.names[config["sweep"]],
+        lambda row: told.append(row["evaluation"]),
+        tmp_path / "a",
+    )
+    assert told == [1, 2, 3, 4]
+    assert found.place.names("family/2L/trials") == []
+    (parent / "report.html").write_text("all")
+    found.end()
+    found.publish()
+    assert found.place.read("family/report.html") == b"all"
+    for sweep in sweeps:
+        sweep.close()
+    restore(f"{found.place.uri}/family", tmp_path / "again")
+    assert {"family.json", "report.html", "2L", "3L"} == {path.name for path in (tmp_path / "again").iterdir()}
+    assert read(tmp_path / "again" / "3L").header == read(parent / "3L").header
+
+
 def test_requests_and_stops_by_hand(sweep: Recorder, mirrored: Mirror, tmp_path: Path) -> None:
     work(sweep, mirrored.place, tmp_path / "a", until=1)
     sweep.stopped("p00")
