@@ -23,6 +23,7 @@ _ELSEWHERE = {
     "space": "param_space of your Tuner",
     "trials": "num_samples of your TuneConfig",
     "baseline": "your Tuner, which runs nothing beside your trials",
+    "search": "search_alg of your TuneConfig",
     "scheduler": "scheduler of your TuneConfig",
     "grace": "scheduler of your TuneConfig",
     "reduction_factor": "scheduler of your TuneConfig",
