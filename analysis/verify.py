@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from analysis.confirm_check import check_confirming
 from analysis.last_look import check_reported
 from analysis.study import check_study
 from trainables.families import is_family, read_family
@@ -57,6 +58,7 @@ def verify(path: Path | str) -> list[Check]:
         ("states follow from the evaluations and decisions before them", _states),
         ("scores follow from the saved predictions", _scores),
         ("dev decided what it was to decide, and no more", check_reported),
+        ("confirming runs are the points they name, with fresh seeds", check_confirming),
         ("trials of the Optuna study agree with the rows", check_study),
     ]
     found = []

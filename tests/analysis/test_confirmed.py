@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import statistics
 from pathlib import Path
@@ -296,3 +297,26 @@ def test_scores_follow_the_predictions_of_confirming_runs(sweep: Build) -> None:
     np.savez(file, logits=-logits, labels=labels)
     faults = [fault for check in verify(folder) for fault in check.faults]
     assert any("kd-c2" in fault for fault in faults)
+
+
+def change(folder: Path, id: str, **changes: Any) -> list[str]:
+    """What the proof says when a confirming run was planned otherwise."""
+    lines = (folder / "rows.jsonl").read_text().splitlines(keepends=True)
+    rows = [json.loads(line) for line in lines]
+    for point in next(row for row in rows if row["kind"] == "confirm")["points"]:
+        if point["id"] == id:
+            point |= changes
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = [fault for check in verify(folder) for fault in check.faults]
+    (folder / "rows.jsonl").write_text("".join(lines))
+    return found
+
+
+def test_confirming_runs_are_the_points_they_name(sweep: Build) -> None:
+    folder = sweep(confirmed=2, top=1)
+    assert change(folder, "p03-c2") == []
+    assert change(folder, "p03-c2", seed=0) == ["p03-c2 has seed 0, which a trial of the search had."]
+    assert change(folder, "p03-c2", seed=1) == ["p03-c2 is p03 with seed 1 for the second time."]
+    other = {**read(folder).confirming["p03-c2"].params, "lr": 1e-3}
+    assert change(folder, "p03-c2", params=other) == ["p03-c2 is not p03 with another seed: it differs in params."]
+    assert change(folder, "kd-c2", params=other) == ["kd-c2 is not kd with another seed: it differs in params."]
