@@ -12,8 +12,9 @@ from analysis.style import interval, number, plural
 from trainables.record import Record
 
 NAME = "best.yaml"
-# What belongs to the search or to its folder and not to the one point that is to be run again.
+# What belongs to the search, to its folder or to one session, and not to the one point that is to be run again.
 _OF_THE_SEARCH = ("command", "confirm", "out", "settings", "sizes", "search", "trials")
+_OF_A_SESSION = ("time_budget", "max_failures", "max_consecutive_failures")
 
 
 def best_config(record: Record) -> dict[str, Any] | None:
@@ -28,7 +29,11 @@ def best_config(record: Record) -> dict[str, Any] | None:
     if best is None:
         return None
     plan, config = record.plan, record.header["config"]
-    asked = {key: value for key, value in config.items() if value is not None and key not in _OF_THE_SEARCH}
+    asked = {
+        key: value
+        for key, value in config.items()
+        if value is not None and key not in (*_OF_THE_SEARCH, *_OF_A_SESSION)
+    }
     # Where made-up data stood in for a task, the hub may answer the next time and bring other rows.
     asked["task"] = plan["task"]
     if _wholly_embedded(record):
