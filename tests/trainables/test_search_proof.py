@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from trainables import plan
 from trainables.config import from_namespace
 from trainables.recorder import Recorder
 from trainables.resources import Machine
+from trainables.rungs import Median
 from trainables.suggest import suggest
 
 Row = dict[str, Any]
@@ -128,3 +131,15 @@ def test_an_evaluation_after_a_lost_value_is_named(sweep: Path) -> None:
         row["seq"] = number
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert any("although the value before it was not finite" in fault for fault in faults(sweep))
+
+
+def test_a_resumed_sweep_knows_all_that_the_median_rule_knew(recorded: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(recorded, tmp_path / "s")
+    again = Recorder(folder)
+    # Whoever began with 0.2 or 0.3 stopped there; the fifth was lost, and a third value is never judged.
+    wanted = {n: [(float(e), level * e) for e in (1, 2)] for n, level in enumerate(LEVELS[:3])}
+    wanted |= {3: [(1.0, 0.2)], 4: [(1.0, 0.8), (2.0, -math.inf)], 5: [(1.0, 0.3)]}
+    ids = [trial.id for trial in again.record.trials.values() if not trial.is_baseline]
+    assert isinstance(again.rule, Median)
+    assert again.rule.recorded == {ids[n]: values for n, values in wanted.items()}
+    again.close()
