@@ -124,7 +124,7 @@ class Asked:
 
     def further(self, points: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The same points with other seeds, which stand behind all others."""
-        found = []
+        found: list[dict[str, Any]] = []
         for point in points:
             for seed in range(1, self.seeds.get(point["id"], 1)):
                 number = len(points) + len(found)

@@ -275,7 +275,7 @@ class Fake(Asked):
         student = next((p for p in points if p["origin"] == "baseline"), self.student())
         kd = {**student, "id": "kd", "method": "kd", "origin": "kd", "params": {"alpha": 0.7, "T": 20.0, "lr": 5e-05}}
         kd |= {"label": "alpha 0.7 · T 20 · lr 5e-05", "grades": {}}
-        found = []
+        found: list[dict[str, Any]] = []
         for seed in range(1, 1 + self.confirmed):
             for base in (student, kd, *top):
                 name, number = f"{base['id']}-c{seed}", len(points) + len(found)

@@ -46,7 +46,7 @@ class Again(Pose):
             origin = "baseline" if of == "ft" else "grid"
             state = FAIL if count is None else more.get("state", COMPLETE)
             answers = None if count is None else right((shift, shift + count))
-            point = {"phase": "confirm", "of": of, "seed": seed, "label": f"{of} · seed {seed}"}
+            point: dict[str, Any] = {"phase": "confirm", "of": of, "seed": seed, "label": f"{of} · seed {seed}"}
             cause = "diverged" if count is None else None
             predictions = more.get("predictions", True)
             made = self.trial(
