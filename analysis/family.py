@@ -6,6 +6,7 @@ parent. Writes report.html, report.md and family.csv into the parent.
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,15 +15,16 @@ from pathlib import Path
 import pandas as pd
 from plotly.offline import get_plotlyjs
 
-from analysis import report
+from analysis import confirmed_words, report
 from analysis.claims import ended, widen
+from analysis.confirmed import confirmed
 from analysis.family_figure import scores
 from analysis.state import Progress, locked, progress
 from analysis.style import NOTHING, count, interval, number, plural
 from analysis.verdict import Network, Verdict, judge, networks
 from trainables.families import FAMILY, Family, listed, read_family, title
-from trainables.record import FINISHED, Record
-from trainables.statistics import Difference, paired
+from trainables.record import FINISHED, Record, Trial
+from trainables.statistics import Difference, over_seeds, paired
 
 TABLE = "family.csv"
 
@@ -33,7 +35,8 @@ class Child:
 
     Attributes:
         name: Of its folder.
-        networks: Teacher, undistilled student and best student by role, those that there are.
+        networks: Teacher, undistilled student, student by knowledge distillation where confirming runs have it, and
+            best student by role, those that there are.
         page: Its own report, relative to the parent; None before it is written.
     """
 
@@ -51,6 +54,12 @@ class Child:
     @property
     def base(self) -> Network | None:
         return self.networks.get("baseline")
+
+    @property
+    def point(self) -> str | None:
+        """The best point, by the confirming runs where there are some."""
+        trial = self.record.best_trial()
+        return self.record.confirmed_best() or (trial.id if trial else None)
 
     @property
     def parameters(self) -> int | None:
@@ -81,6 +90,7 @@ def write(parent: Path | str, children: bool = False) -> Path:
         "missing": [name for name in family.names if name not in {child.name for child in found}],
         "verdict": verdict(found),
         "progress": standing(family, found),
+        "kd": any("kd" in child.networks for child in found),
         "teacher": next((child.networks["teacher"] for child in found if "teacher" in child.networks), None),
         "caveats": caveats(found),
         "command": shlex.join(["python", "-m", "trainables.sweep", *map(str, family.content["command"])]),
@@ -112,8 +122,8 @@ def gather(family: Family) -> list[Child]:
                 name=name,
                 record=record,
                 progress=state,
-                verdict=judge(record, finished=state.word == "complete"),
-                networks={network.role: network for network in networks(record)},
+                verdict=confirmed_words.verdict(record) or judge(record, finished=state.word == "complete"),
+                networks={n.role: n for n in confirmed_words.networks(record) or networks(record)},
                 page=f"{name}/{report.HTML}" if (record.path / report.HTML).exists() else None,
             )
         )
@@ -159,7 +169,7 @@ def _smallest(scored: Sequence[Child]) -> str | None:
     for child in smaller:
         found = between(child, top, len(ranked) - 1)
         if found is None:
-            return f"{lead}; predictions are missing, so it cannot be compared with {child.name}."
+            return f"{lead}; runs or predictions are missing, so it cannot be compared with {child.name}."
         if found.low <= 0:
             return (
                 f"{lead}. The smallest that the {found.n} dev rows do not show to be behind it is {child.name}: "
@@ -174,12 +184,30 @@ def _smallest(scored: Sequence[Child]) -> str | None:
 
 
 def between(one: Child, top: Child, comparisons: int) -> Difference | None:
-    """Best of `top` minus best of `one` on the same dev rows, its interval widened for so many comparisons."""
-    mine, best = one.record.best_trial(), top.record.best_trial()
-    if mine is None or best is None or not ended(mine, best):
-        return None
-    found = paired(top.record, best, mine)
-    return None if found is None or found.low != found.low else widen(found, comparisons)
+    """Best of `top` minus best of `one` on the same dev rows, its interval widened for so many comparisons.
+
+    Confirmed points are compared seed by seed, over seeds and rows. None where predictions are missing, a trial still
+    runs, or fewer than two seeds confirmed both.
+    """
+    if top.record.confirmed_best() or one.record.confirmed_best():
+        pairs = _pairs(top.record, one.record)
+        found = over_seeds(top.record, pairs) if len(pairs) > 1 else None
+    else:
+        mine, best = one.record.best_trial(), top.record.best_trial()
+        found = paired(top.record, best, mine) if mine and best and ended(mine, best) else None
+    return None if found is None or math.isnan(found.low) else widen(found, comparisons)
+
+
+def _pairs(top: Record, other: Record) -> list[tuple[Trial, Trial]]:
+    """Confirming runs of both best points, by the seeds that they share."""
+    runs = []
+    for record in (top, other):
+        found = confirmed(record)
+        if found is None or found.best is None:
+            return []
+        group = found.group(found.best)
+        runs.append({seed: trial for seed, trial in group.runs.items() if seed in group.scores})
+    return [(runs[0][seed], runs[1][seed]) for seed in runs[0] if seed in runs[1]]
 
 
 def _distilling(scored: Sequence[Child]) -> str | None:
@@ -218,9 +246,16 @@ def caveats(children: Sequence[Child]) -> list[str]:
     )
     if children[0].record.held_out:
         chosen = "Each best was chosen on held-out training rows; the scores here are those on dev."
+    rows = "Intervals are 95 % bootstrap intervals over the dev rows. They do not cover what another seed would change."
+    if again := [child.name for child in children if child.record.confirmed_best()]:
+        rows = (
+            f"Scores of {listed(again)} are means over fresh seeds of the confirming runs, with 95 % intervals over "
+            "these seeds; differences have intervals over seeds and dev rows."
+        )
+        chosen = chosen if len(again) < len(children) else "The best of the confirmed points was chosen by these runs."
     return [
         chosen,
-        "Intervals are 95 % bootstrap intervals over the dev rows. They do not cover what another seed would change.",
+        rows,
         "Parameters count the embeddings, which all sizes of one encoder share.",
     ]
 
@@ -241,7 +276,7 @@ def share(value: float | None) -> str:
 def row(child: Child) -> dict[str, object]:
     """One line of the CSV file."""
     plan, best, base, found = child.record.plan, child.best, child.base, child.verdict.difference
-    teacher, trial = child.networks.get("teacher"), child.record.best_trial()
+    teacher = child.networks.get("teacher")
     trials = child.record.everything()
     return {
         "sweep": child.name,
@@ -253,9 +288,10 @@ def row(child: Child) -> dict[str, object]:
         "trials": len(trials),
         "finished": sum(trial.state in FINISHED for trial in trials),
         "metric": plan["metric"],
-        "best_trial": trial.id if trial else None,
+        "best_point": child.point,
         **_numbers("score", best),
         **_numbers("undistilled", base),
+        **(_numbers("kd", child.networks["kd"]) if "kd" in child.networks else {}),
         "difference": found.value if found else None,
         "difference_low": found.low if found else None,
         "difference_high": found.high if found else None,

@@ -16,7 +16,7 @@ from analysis.verdict import Network
 if TYPE_CHECKING:
     from analysis.family import Child
 
-_SERIES = (("baseline", "undistilled", "dash"), ("best", "distilled", "solid"))
+_SERIES = (("baseline", "undistilled", "dash"), ("kd", "KD", "dot"), ("best", "distilled", "solid"))
 
 
 def scores(children: Sequence[Child]) -> go.Figure | None:
@@ -38,7 +38,7 @@ def scores(children: Sequence[Child]) -> go.Figure | None:
     for number_of, (role, words, dash) in enumerate(_SERIES):
         color = ROLES[role][0]
         spots = [
-            (places[i] + (number_of - 0.5) * 0.008 * span, drawn[i], drawn[i].networks[role])
+            (places[i] + (number_of - 1) * 0.006 * span, drawn[i], drawn[i].networks[role])
             for i in order
             if role in drawn[i].networks and drawn[i].networks[role].score is not None
         ]

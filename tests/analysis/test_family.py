@@ -62,7 +62,7 @@ def test_numbers_follow_from_the_childrens_files(parent: Path) -> None:
         name, score, _ = best_of(child, baseline=False)
         _, undistilled, _ = best_of(child, baseline=True)
         teacher = json.loads((child / "prepared.json").read_text())["teacher"]["score"]
-        assert (row["best_trial"], int(row["layers"]), int(row["parameters"])) == (name, size, PARAMETERS[size])
+        assert (row["best_point"], int(row["layers"]), int(row["parameters"])) == (name, size, PARAMETERS[size])
         assert float(row["score"]) == pytest.approx(score, abs=1e-9)
         assert float(row["undistilled"]) == pytest.approx(undistilled, abs=1e-9)
         assert float(row["difference"]) == pytest.approx(score - undistilled, abs=1e-9)
@@ -119,9 +119,14 @@ def test_page_and_markdown_carry_the_table_and_the_links(parent: Path) -> None:
     assert "http://" not in re.sub(r"<script.*?</script>", "", html, flags=re.DOTALL)
 
 
-def test_the_figure_draws_both_students_over_their_parameters(parent: Path) -> None:
-    figure = scores(family.gather(read_family(parent)))
+def figure_of(folder: Path) -> Any:
+    figure = scores(family.gather(read_family(folder)))
     assert figure is not None
+    return figure
+
+
+def test_the_figure_draws_both_students_over_their_parameters(parent: Path) -> None:
+    figure = figure_of(parent)
     rows = {trace.name: trace for trace in figure.data}
     assert set(rows) == {"distilled", "undistilled"}
     for name, column in (("distilled", "score"), ("undistilled", "undistilled")):
@@ -171,6 +176,34 @@ def test_sizes_behind_the_best_are_told_as_such(tmp_path: Path) -> None:
     folder = build_family(tmp_path / "p", (2, 4), {2: {"gain": -0.6}, 4: {"gain": 0.16}}, dev_rows=ROWS, points=3)
     (_, line, _) = family.verdict(family.gather(read_family(folder)))
     assert line == "The best of all is 4L; 2L is behind it, outside the noise of the dev rows."
+
+
+def test_confirmed_sizes_are_judged_by_their_fresh_seeds(tmp_path: Path) -> None:
+    folder = build_family(tmp_path / "p", (2, 4), {4: {"gain": 0.3}}, dev_rows=ROWS, points=3, confirmed=3, top=1)
+    family.write(folder)
+    means = {}
+    for row in table(folder):
+        runs = read(folder / row["sweep"]).confirmed()
+        for column, point in (("score", row["best_point"]), ("undistilled", "ft"), ("kd", "kd")):
+            scored = [trial.score for trial in runs[point] if trial.score is not None]
+            assert len(scored) == 3
+            assert float(row[column]) == pytest.approx(np.mean(scored), abs=1e-9)
+        means[row["sweep"]] = float(row["score"])
+    children = {child.name: child for child in family.gather(read_family(folder))}
+    found = family.between(children["2L"], children["4L"], 1)
+    assert found is not None
+    assert found.value == pytest.approx(means["4L"] - means["2L"], abs=1e-9)
+    text = (folder / report.MARKDOWN).read_text()
+    assert "| undistilled | KD | difference" in text
+    assert "Scores of 2L and 4L are means over fresh seeds of the confirming runs" in text
+    assert {trace.name for trace in figure_of(folder).data} == {"distilled", "undistilled", "KD"}
+
+
+def test_a_confirmed_size_is_not_compared_with_one_that_is_not(tmp_path: Path) -> None:
+    own = {2: {"confirmed": 2, "top": 1}}
+    folder = build_family(tmp_path / "p", (2, 4), own, dev_rows=120, points=3)
+    lines = family.verdict(family.gather(read_family(folder)))
+    assert any("runs or predictions are missing, so it cannot be compared with 2L." in line for line in lines)
 
 
 def test_a_copied_parent_gives_the_same_page(parent: Path, tmp_path: Path) -> None:
