@@ -61,12 +61,12 @@ def facts(record: Record) -> list[tuple[str, str]]:
 
 
 def _retries(record: Record) -> str:
-    """Trials that went on with more memory or with smaller pieces; the pieces of a batch change rounding alone."""
+    """Trials that went on with more memory or in smaller pieces, which change rounding and dropout's draws."""
     found = []
     for trial in record.everything():
         if trial.retry is not None:
             share, parts = trial.retry["resources"]["GPU"], trial.retry["micro"]
-            cut = f", each batch in {parts} parts (equal but for rounding)" if parts > 1 else ""
+            cut = f", each batch in {parts} parts (the same but for rounding and dropout's draws)" if parts > 1 else ""
             found.append(f"{trial.id} went on with {share:g} GPU{cut}")
     return " · ".join(found)
 

@@ -82,7 +82,7 @@ def test_the_report_says_with_what_trials_went_on_that_ran_out_of_memory(ended: 
     trial = next(t for t in read(ended).unfinished() if t.state == "RUNNING")
     row = {"kind": "retry", "point": trial.id, "reason": "out of memory", "resources": {"CPU": 1.0, "GPU": 1.0}}
     append(ended, **row, micro=4, attempt=1)
-    wanted = f"{trial.id} went on with 1 GPU, each batch in 4 parts (equal but for rounding)"
+    wanted = f"{trial.id} went on with 1 GPU, each batch in 4 parts (the same but for rounding and dropout's draws)"
     assert dict(facts(read(ended)))["out of memory"] == wanted
 
 

@@ -160,6 +160,37 @@ def test_a_fault_of_the_program_is_reported_once_with_its_traceback(
     assert "broken" in (sweep / TRIALS / "p00" / "failure.txt").read_text()
 
 
+def test_want_of_memory_is_told_as_such_and_the_trial_goes_on_with_its_batches_in_parts(
+    sweep: Path, straight: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    header = json.loads((sweep / SWEEP).read_text())
+    # Dropout draws other numbers where batches are cut.
+    header["plan"]["training"]["dropout"] = 0.0
+    write_json(sweep / SWEEP, header)
+    other = sweep.with_name("other")
+    shutil.copytree(sweep, other)
+    whole = timeless(train(other, "ft"))
+    keep = trial._Work.keep
+
+    def narrow(self: Any, evaluation: Any) -> Any:
+        if evaluation.number == 2 and self.run.micro == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+        return keep(self, evaluation)
+
+    monkeypatch.setattr(trial._Work, "keep", narrow)
+    first, failure = train(sweep, "ft")
+    assert failure["failure"] == "out of memory: CUDA out of memory. Tried to allocate 2 GiB"
+    again: list[dict[str, Any]] = []
+    trial.train_point(sweep, "ft", 1, again.append, micro=3)
+    rows = timeless([first, *again])
+    assert [row["evaluation"] for row in rows] == [1, 2, 3]
+    for row, wanted in zip(rows, whole, strict=True):
+        assert row["terms"]["total"] == pytest.approx(wanted["terms"]["total"], rel=1e-2)
+        assert row["lr"] == wanted["lr"]
+
+
 def test_a_fault_before_training_is_reported_too(sweep: Path) -> None:
     facts = json.loads((sweep / PREPARED).read_text())
     write_json(sweep / PREPARED, {**facts, "data": {"path": str(sweep / "gone")}})
