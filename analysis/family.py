@@ -56,6 +56,10 @@ class Child:
         return self.networks.get("baseline")
 
     @property
+    def kd(self) -> Network | None:
+        return self.networks.get("kd")
+
+    @property
     def point(self) -> str | None:
         """The best point, by the confirming runs where there are some."""
         trial = self.record.best_trial()
@@ -90,6 +94,7 @@ def write(parent: Path | str, children: bool = False) -> Path:
         "missing": [name for name in family.names if name not in {child.name for child in found}],
         "verdict": verdict(found),
         "progress": standing(family, found),
+        "confirmed": any(child.record.confirmed_best() for child in found),
         "kd": any("kd" in child.networks for child in found),
         "teacher": next((child.networks["teacher"] for child in found if "teacher" in child.networks), None),
         "caveats": caveats(found),
@@ -291,7 +296,7 @@ def row(child: Child) -> dict[str, object]:
         "best_point": child.point,
         **_numbers("score", best),
         **_numbers("undistilled", base),
-        **(_numbers("kd", child.networks["kd"]) if "kd" in child.networks else {}),
+        **(_numbers("kd", child.kd) if child.kd else {}),
         "difference": found.value if found else None,
         "difference_low": found.low if found else None,
         "difference_high": found.high if found else None,

@@ -85,7 +85,7 @@ def html(record: Record, summary: Summary) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Write a sweep's report, or those of a parent of several, and print where it is; 2 when there is none."""
     parser = argparse.ArgumentParser(prog="python -m analysis.report", description=__doc__.split("\n")[0])
-    parser.add_argument("folder", metavar="DIR", type=Path, help="folder of a sweep: running, killed or finished")
+    parser.add_argument("folder", metavar="DIR", type=Path, help="folder of a sweep or of several: running or not")
     folder = parser.parse_args(argv).folder
     try:
         if is_family(folder):

@@ -6,7 +6,7 @@ import contextlib
 import heapq
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -24,6 +24,18 @@ _ROWS = 12
 def say(text: str) -> None:
     """One plain line, at once."""
     print(text, flush=True)
+
+
+def once(tell: Callable[[str], None]) -> Callable[[str], None]:
+    """`tell` without lines that it told before: sweeps on one teacher would repeat each other."""
+    told: set[str] = set()
+
+    def new(line: str) -> None:
+        if line not in told:
+            told.add(line)
+            tell(line)
+
+    return new
 
 
 def plural(count: int, word: str) -> str:

@@ -210,11 +210,12 @@ def drive(
             place.check()
             name = engine.worker_name([recorder.record.plan for recorder in recorders])
             say(f"Ray dashboard: {address or 'not available'} (actors {name}; `ray get-auth-token` prints its token)")
+            tell = progress.once(say)
             for recorder in recorders:
                 if recorder.record.left:
                     header = recorder.record.header
-                    shared = prepare(header, data, say, engine.stop_requested)
-                    recorder.prepared({**shared, **memory.packed(header, shared, say)})
+                    shared = prepare(header, data, tell, engine.stop_requested)
+                    recorder.prepared({**shared, **memory.packed(header, shared, tell)})
             function = place.function()
             with progress.make(records) as view:
                 for recorder in recorders:

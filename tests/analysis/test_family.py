@@ -202,6 +202,8 @@ def test_confirmed_sizes_are_judged_by_their_fresh_seeds(tmp_path: Path) -> None
 def test_a_confirmed_size_is_not_compared_with_one_that_is_not(tmp_path: Path) -> None:
     own = {2: {"confirmed": 2, "top": 1}}
     folder = build_family(tmp_path / "p", (2, 4), own, dev_rows=120, points=3)
+    family.write(folder)
+    assert [bool(row["kd"]) for row in table(folder)] == [True, False]
     lines = family.verdict(family.gather(read_family(folder)))
     assert any("runs or predictions are missing, so it cannot be compared with 2L." in line for line in lines)
 

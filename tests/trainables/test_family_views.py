@@ -130,3 +130,11 @@ def test_one_sweep_is_told_as_ever_and_several_by_name(
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     assert kind(sweeps[0]) is progress.LiveProgress
     assert kind(*sweeps) is LiveFamily
+
+
+def test_what_sweeps_say_alike_is_told_once() -> None:
+    told: list[str] = []
+    tell = progress.once(told.append)
+    for line in ("Teacher: found.", "a", "Teacher: found.", "b", "a"):
+        tell(line)
+    assert told == ["Teacher: found.", "a", "b"]

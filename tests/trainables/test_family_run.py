@@ -1,0 +1,61 @@
+"""The real command with several sizes on a tiny BERT: killed in the middle, resumed, told, proven."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from tests.trainables.commands import command, evaluations
+from trainables.families import read_family
+from trainables.record import FINISHED
+
+pytestmark = pytest.mark.slow
+
+SWEEP = "trainables.sweep"
+
+
+def test_two_sizes_killed_and_resumed(tiny_encoder: Path, tiny_data: Path, tmp_path: Path) -> None:
+    parent = tmp_path / "parent"
+    typed = [
+        *("--layers", "1,2", "--teacher", str(tiny_encoder), "--data-dir", str(tiny_data), "--out", str(parent)),
+        *("--artifacts", str(tmp_path / "store"), "--teacher-lr", "1e-3", "--teacher-epochs", "2"),
+        *("--allow-weak-teacher", "--set", "lr=1e-3", "--set", "batch_size=8", "--epochs", "2", "--trials", "2"),
+    ]
+    killed = command(SWEEP, *typed, when=evaluations(3))
+    assert killed.code < 0
+    assert killed.text.count("Teacher: fine-tuning") == 1
+    started = {name: [line for line in killed.lines if f" {name} " in line] for name in ("1L", "2L")}
+    assert all(started.values()), killed.text
+    before = {
+        name: {t.id: len(t.evaluations) for t in record.trials.values() if t.state in FINISHED}
+        for name, record in read_family(parent).records().items()
+    }
+
+    status = command("trainables.status", str(parent))
+    assert "State: interrupted, no driver holds it." in status.text
+    assert f"Continue with: python -m trainables.sweep --resume {parent}" in status.text
+
+    done = command(SWEEP, "--resume", str(parent))
+    assert done.code == 0, done.text
+    assert f"Resuming {parent}: {sum(map(len, before.values()))} of 6 trials of 2 sweeps are finished." in done.text
+    for name, record in read_family(parent).records().items():
+        assert all(trial.state in FINISHED for trial in record.trials.values())
+        assert record.plan["layers"] == int(name[0])
+        assert record.prepared is not None
+        assert (parent / name / "student" / "config.json").is_file()
+        # What was finished was not run again.
+        assert all(len(record.trials[point].evaluations) == count for point, count in before[name].items())
+        assert all(record.trials[point].attempts == 1 for point in before[name])
+    keys = {record.prepared["teacher"]["key"] for record in read_family(parent).records().values() if record.prepared}
+    assert len(keys) == 1
+    with (parent / "family.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [(row["sweep"], row["state"], row["finished"]) for row in rows] == [
+        ("1L", "complete", "3"),
+        ("2L", "complete", "3"),
+    ]
+    assert int(rows[0]["parameters"]) < int(rows[1]["parameters"])
+    verified = command("analysis.verify", str(parent))
+    assert verified.code == 0, verified.text
