@@ -73,7 +73,7 @@ def event_line(kind: str, trial: Trial, row: dict[str, Any], record: Record) -> 
 
 
 def _again(row: dict[str, Any]) -> str:
-    where = f"on {row['resources']['GPU']:g} GPU" if row["resources"]["GPU"] else "without a GPU"
+    where = f"with {row['resources']['GPU']:g} GPU" if row["resources"]["GPU"] else "without a GPU"
     return where if row["micro"] == 1 else f"{where}, each batch in {row['micro']} parts"
 
 

@@ -53,6 +53,17 @@ def test_values_that_are_not_finite_are_told_in_words(sweep: Recorder) -> None:
     assert max(map(len, text.splitlines())) < 200
 
 
+def test_another_try_after_want_of_memory_is_told_with_what_it_gets(sweep: Recorder) -> None:
+    stream = listening(sweep)
+    sweep.started("p00", attempt=1)
+    sweep.retry("p00", "out of memory: 2 GiB", {"CPU": 1.0, "GPU": 1.0}, 1)
+    sweep.started("p00", attempt=1)
+    sweep.retry("p00", "out of memory: 2 GiB", {"CPU": 1.0, "GPU": 0.0}, 4)
+    text = stream.getvalue()
+    assert ": out of memory, goes on with 1 GPU.\n" in text
+    assert ": out of memory, goes on without a GPU, each batch in 4 parts.\n" in text
+
+
 def test_a_determinism_fault_is_told(sweep: Recorder) -> None:
     stream = listening(sweep)
     run_to_end(sweep, "p00", 1)
