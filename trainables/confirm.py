@@ -9,6 +9,7 @@ from typing import Any
 
 from distill.errors import UserError
 from trainables.config import check_confirm
+from trainables.families import refuse_family
 from trainables.options import Parser
 from trainables.progress import say
 from trainables.record import read
@@ -41,6 +42,7 @@ def _run(asked: dict[str, Any], typed: list[str]) -> int:
     from trainables.recorder import Recorder
 
     folder = asked["folder"].expanduser().absolute()
+    refuse_family(folder, "confirm")
     top, seeds = asked["top"], asked["seeds"]
     check_confirm("--top", "--seeds", top, seeds)
     if asked["dry_run"]:

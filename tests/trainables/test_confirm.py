@@ -9,6 +9,7 @@ import pytest
 
 from analysis.verify import verify
 from tests.trainables.commands import command, evaluations
+from tests.trainables.sweeps import create
 from trainables import confirm
 from trainables.record import COMPLETE, FINISHED, ROWS, read
 
@@ -28,6 +29,23 @@ def test_bad_input(tmp_path: Path, arguments: list[str], message: str, capsys: p
     assert len(error.splitlines()) == 1
 
 
+def test_a_sweep_that_runs_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sweep = create(tmp_path / "s", points=2, epochs=1, scheduler="none")
+    rows = (sweep.path / ROWS).read_bytes() if (sweep.path / ROWS).exists() else b""
+    assert confirm.main([str(sweep.path)]) == 2
+    error = capsys.readouterr().err
+    assert "is being written by another sweep" in error
+    assert len(error.splitlines()) == 1
+    assert (sweep.path / ROWS).read_bytes() == rows
+    sweep.close()
+
+
+def test_the_parent_of_several_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "family.json").write_text(json.dumps({"schema": 1, "children": [{"name": "2L"}, {"name": "4L"}]}))
+    assert confirm.main([str(tmp_path)]) == 2
+    assert "holds several sweeps; confirm takes one of them" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_the_real_command(
     tiny_encoder: Path, tiny_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -37,6 +55,8 @@ def test_the_real_command(
     given = ["--layers", "2", "--teacher", str(tiny_encoder), "--data-dir", str(tiny_data), "--artifacts", str(store)]
     given += ["--teacher-lr", "1e-3", "--teacher-epochs", "2", "--allow-weak-teacher", "--set", "lr=1e-3,3e-4"]
     given += ["--epochs", "2", "--max-train-rows", "64", "--trials", "2", "--scheduler", "none"]
+    # One worker: starting another takes longer than all of its work.
+    given += ["--max-concurrent", "1"]
     # Three searched trials of two evaluations each, then the first confirming ones.
     cut = command("trainables.sweep", *given, "--confirm", "1x2", "--out", str(folder), when=evaluations(8))
     assert cut.code < 0, cut.text

@@ -82,6 +82,13 @@ def test_distillation_as_published_where_there_is_a_row(sweep: Any) -> None:
     assert kd["params"]["lr"] == recorder.record.trials["p02"].params["lr"]
 
 
+def test_distillation_follows_the_recipe_and_reads_through_the_same_head(sweep: Any) -> None:
+    recorder = sweep()
+    recorder.record.trials["p02"].point.update(recipe="published", head="relu")
+    kd = confirmation(recorder.record, 1, 2).bases["kd"]
+    assert (kd["recipe"], kd["head"], kd["params"]["reduction"]) == ("published", "relu", "mean")
+
+
 def test_a_sweep_of_distillation_needs_no_second_one(sweep: Any) -> None:
     found = confirmation(sweep(method="kd").record, 1, 2)
     assert list(found.bases) == ["ft", "p02"]
