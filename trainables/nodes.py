@@ -141,19 +141,19 @@ def check(folders: Sequence[Path], plan: dict[str, Any], resources: dict[str, An
     import ray
 
     store = Path(plan["artifacts"])
-    store.mkdir(parents=True, exist_ok=True)
     cpus, gpus = resources["cpus_per_trial"], resources["gpus_per_trial"]
     everyone = Cluster(0, 0, False, tuple(node for node in cluster.alive() if node.cpus))
     if problem := everyone.misfit(cpus, gpus):
         raise UserError(f"{problem[0].upper()}{problem[1:]}; add nodes, or name another cluster with --address.")
     used = tuple(node for node in everyone.nodes if node.slots(cpus, gpus))
     here = ray.get_runtime_context().get_node_id()
-    probes = {str(folder): _probe(folder) for folder in dict.fromkeys([*folders, store])}
+    alone = [node.id for node in used] == [here]
+    # A store that the driver may only read is as good as one that it may write, when everything is there.
+    probes = {} if alone else {str(folder): file for folder in {*folders, store} if (file := _probe(folder))}
     encoders = tuple(dict.fromkeys(path for who in ("teacher", "student") if (path := plan[who].get("path"))))
     asked = Look({name: str(file) for name, file in probes.items()}, storage, bool(gpus), encoders)
     try:
-        if [node.id for node in used] == [here]:
-            cluster.keep_tasks_here(False)
+        if alone:
             found = {used[0]: look(replace(asked, gpu=False))}
         else:
             found = _ask(used, asked, gpus)
@@ -251,9 +251,12 @@ def _ask(nodes: tuple[Node, ...], asked: Look, gpus: float = 0.0) -> dict[Node, 
     return found
 
 
-def _probe(folder: Path) -> Path:
-    """A file by which another node knows that it sees this very folder."""
-    folder.mkdir(parents=True, exist_ok=True)
+def _probe(folder: Path) -> Path | None:
+    """A file by which another node knows that it sees this very folder; None where this one may not write there."""
     file = folder / f".seen-{uuid.uuid4().hex}"
-    file.write_bytes(b"")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"")
+    except OSError:
+        return None
     return file

@@ -133,6 +133,30 @@ def test_a_worker_that_was_taken_for_dead_writes_no_more(sweep: Recorder, mirror
     assert not list((tmp_path / "a").iterdir())
 
 
+@pytest.mark.parametrize("puts", range(1, 9))
+def test_a_push_that_is_cut_leaves_no_state_without_its_student(
+    sweep: Recorder, mirrored: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, puts: int
+) -> None:
+    real, done = Place.put, []
+
+    def put(self: Place, file: Path, name: str) -> None:
+        if len(done) == puts:
+            raise Ended
+        done.append(name)
+        real(self, file, name)
+
+    monkeypatch.setattr(Place, "put", put)
+    work(sweep, mirrored.place, tmp_path / "a", known=False)
+    monkeypatch.setattr(Place, "put", real)
+    there = mirrored.place.names("s/trials/p00")
+    states = [int(name.partition("-")[2]) for name in there if name.startswith("state-")]
+    student = mirrored.place.read("s/trials/p00/student/weights")
+    assert max(states, default=0) <= int((student or b"p00 0").split()[1])
+    assert work(sweep, mirrored.place, tmp_path / "b") == [1, 2, 3]
+    mirrored.end()
+    assert (sweep.record.trial("p00").folder / "student" / "weights").read_text() == "p00 3"
+
+
 def test_what_dead_workers_left_on_a_node_goes(sweep: Recorder, mirrored: Mirror, tmp_path: Path) -> None:
     left = tmp_path / "a" / "999999999-abc"
     (left / "s").mkdir(parents=True)

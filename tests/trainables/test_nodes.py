@@ -169,14 +169,19 @@ def facts_of(asked: Look, **changes: Any) -> dict[str, Any]:
 
 
 def checked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, storage: str | None, here: int = 0, **changes: Any
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    storage: str | None,
+    here: int = 0,
+    found: Cluster | None = None,
+    store: Path | None = None,
+    **changes: Any,
 ) -> tuple[list[list[str]], bool]:
     """Nodes that were asked, and whether what is shared is made on the driver's node, on a cluster of two."""
     import ray
 
     asked: list[list[str]] = []
-    found = a_cluster((2, 0), (2, 0))
-    store = tmp_path / "store"
+    found, store = found or a_cluster((2, 0), (2, 0)), store or tmp_path / "store"
     plan = {
         "artifacts": str(store),
         "cpus": 2,
@@ -212,6 +217,21 @@ def test_all_nodes_are_asked_and_the_probes_go(tmp_path: Path, monkeypatch: pyte
     assert checked(tmp_path, monkeypatch, None) == ([["host0", "host1"]], False)
     with pytest.raises(UserError, match=r"Node host1 does not see .*/s; put --out"):
         checked(tmp_path, monkeypatch, None, unseen=[str(tmp_path / "s")])
+
+
+def test_one_node_alone_is_looked_at_in_this_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = a_cluster((2, 0))
+    looked: list[Look] = []
+
+    def looking(asked: Look) -> dict[str, Any]:
+        looked.append(asked)
+        return facts_of(asked)
+
+    monkeypatch.setattr(nodes, "look", looking)
+    # A store that cannot even be made is no matter of the nodes.
+    asked, pinned = checked(tmp_path, monkeypatch, None, found=alone, store=Path("/dev/null/store"))
+    assert (asked, pinned) == ([], False)
+    assert [look.probes for look in looked] == [{}]
 
 
 def test_a_store_that_a_node_does_not_see_keeps_the_teacher_on_the_drivers_node(
