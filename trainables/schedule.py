@@ -47,11 +47,11 @@ def _decide(recorder: Recorder, point: str, result: dict[str, Any]) -> str:
     # Ray hands schedulers a flat result, "terms/soft" for terms["soft"].
     nested = {
         name: {key.partition("/")[2]: value for key, value in result.items() if key.startswith(f"{name}/")}
-        for name in ("metrics", "terms")
+        for name in ("metrics", "terms", "reported")
     }
     # One that is told again may be behind the trial's files, so that no trial can end there.
     again = result["evaluation"] in recorder.record.trial(point).evaluations
-    if recorder.evaluation(point, {**result, **nested}):
+    if recorder.evaluation(point, {**result, **nested, "reported": nested["reported"] or None}):
         return TrialScheduler.STOP
     if not again and point in stop.asked(recorder.path):
         recorder.stopped(point)
