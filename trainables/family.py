@@ -178,25 +178,33 @@ def created(planned: Planned) -> Iterator[list[Recorder]]:
     parent = planned.parent
     refuse_taken(parent)
     existed = parent.is_dir()
-    try:
+    opened: list[Recorder] = []
+    with _writable(parent):
         parent.mkdir(parents=True, exist_ok=True)
-        with locked(parent):
-            write_json(parent / FAMILY, planned.content)
-            opened: list[Recorder] = []
-            try:
-                for name, header in planned.headers.items():
-                    opened.append(Recorder.create(parent / name, header))
-                yield opened
-            finally:
-                _close(opened)
+    with locked(parent):
+        try:
+            with _writable(parent):
+                write_json(parent / FAMILY, planned.content)
+            for name, header in planned.headers.items():
+                opened.append(Recorder.create(parent / name, header))
+            yield opened
+        except UserError:
+            _close(opened)
+            if all(row["kind"] == "session" for recorder in opened for row in recorder.record.rows):
+                shutil.rmtree(parent)
+                if existed:
+                    parent.mkdir()
+            raise
+        finally:
+            _close(opened)
+
+
+@contextmanager
+def _writable(parent: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise UserError(f"--out {parent} cannot be written: {error.strerror}; name another folder.") from error
-    except UserError:
-        if all(row["kind"] == "session" for recorder in opened for row in recorder.record.rows):
-            shutil.rmtree(parent)
-            if existed:
-                parent.mkdir()
-        raise
 
 
 @contextmanager

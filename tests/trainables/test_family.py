@@ -184,6 +184,27 @@ def test_a_child_that_cannot_be_written_takes_the_others_with_it(ask: Ask, monke
     assert not planned.parent.exists()
 
 
+def test_a_folder_that_cannot_be_written_is_named(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    from trainables import recorder
+
+    def full(file: Path, content: dict[str, Any]) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(recorder, "write_json", full)
+    planned = family.plan_family(ask("--layers", "1,2"))
+    said = f"--out {planned.parent} cannot be written: No space left on device"
+    with pytest.raises(UserError, match=said), family.created(planned):
+        raise AssertionError("nothing is to run")
+    assert not planned.parent.exists()
+
+
+def test_a_fault_of_the_disk_while_trials_run_is_not_blamed_on_the_folder(ask: Ask) -> None:
+    planned = family.plan_family(ask("--layers", "1,2"))
+    with pytest.raises(OSError, match="later"), family.created(planned):
+        raise OSError(28, "later")
+    assert (planned.parent / "1L" / SWEEP).exists()
+
+
 def test_a_refusal_once_a_trial_ran_keeps_everything(ask: Ask) -> None:
     planned = family.plan_family(ask("--layers", "1,2"))
     with pytest.raises(UserError, match="cannot teach"):
