@@ -6,6 +6,8 @@
 Two real runs of `distill.training.loop.Run` take turns, step by step, on the same batches: BERT-EMD with its online
 teacher, and the same student fine-tuned alone. Their objects are timed from outside; no training code is repeated
 here. The teacher is not fine-tuned first: its weights do not change its cost. On a CPU only.
+
+With THP_MEM_ALLOC_ENABLE=0 in the environment, steps do without the large pages that `distill` asks for.
 """
 
 from __future__ import annotations

@@ -5,7 +5,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
+
+# A step's largest tensors (first the gradient of the word embeddings) are mapped afresh by the C library each time, and
+# the kernel clears them page by page. Large pages make that cheap. Torch reads this at its first allocation.
+os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 if TYPE_CHECKING:
     from distill.api import Distilled, run

@@ -18,7 +18,6 @@ from distill.tasks.tokens import load_tokenizer
 from distill.teacher.facts import KIND, MODEL, PREDICTIONS, judged, reported, sized
 from distill.training.batching import Tokens
 from distill.training.loop import Evaluation, Run
-from distill.training.machine import take_over
 from distill.training.settings import Numerics, Training
 
 
@@ -95,7 +94,7 @@ def _train(
     numerics: Numerics,
     progress: Callable[[Evaluation], None],
 ) -> dict[str, Any]:
-    take_over(numerics)
+    torch.set_num_threads(numerics.threads)
     torch.manual_seed(recipe.seed)
     model = load_classifier(encoder, task, dropout=recipe.training.dropout)
     train, dev = Tokens.load(tokens / "train.npz"), Tokens.load(tokens / "dev.npz")

@@ -14,7 +14,6 @@ from distill.tasks.base import Task
 from distill.teacher.source import TeacherSource
 from distill.training.batching import Tokens
 from distill.training.loop import Run
-from distill.training.machine import take_over
 from distill.training.settings import Numerics, Training, split
 
 
@@ -36,8 +35,7 @@ def assemble(
 ) -> Run:
     """A run that starts from weights of a folder, with torch's generator as a fresh run of that seed has it.
 
-    Sets torch's threads, its generator and how memory is had for the whole process, so iterate over the run before
-    drawing numbers.
+    Sets torch's threads and its generator for the whole process, so iterate over the run before drawing numbers.
 
     Args:
         method: What the student is trained by.
@@ -58,7 +56,7 @@ def assemble(
         UserError: The folder cannot be loaded, or has no such layers or head.
     """
     own, training = split(params, training)
-    take_over(numerics)
+    torch.set_num_threads(numerics.threads)
     torch.manual_seed(seed)
     model = load_classifier(student, task, kept, head=head, dropout=training.dropout)
     run = Run(

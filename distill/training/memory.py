@@ -13,7 +13,7 @@ from torch import Tensor
 
 from distill.training.batching import Tokens
 from distill.training.loop import Run, look
-from distill.training.machine import take_over, unchanged_torch
+from distill.training.machine import unchanged_torch
 
 Measure = Callable[[Callable[[], None], int], int]
 
@@ -44,7 +44,7 @@ def peak_bytes(run: Run, measure: Measure | None = None) -> int:
         look(run.student.eval(), run.dev, rows, device)
 
     with unchanged_torch():
-        take_over(run.numerics)
+        torch.set_num_threads(run.numerics.threads)
         take = measure or (cuda_peak if torch.device(device).type == "cuda" else resident_peak)
         return take(work, sum(tensor.nbytes for tensor in _weights(run)))
 
