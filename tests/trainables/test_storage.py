@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -201,6 +202,8 @@ def test_workers_of_a_host_copy_once(place: Place, tmp_path: Path, monkeypatch: 
 
     def fetch(self: Place, name: str, file: Path) -> bool:
         fetched.append(name)
+        # Long enough for the others to come.
+        time.sleep(0.05)
         return real(self, name, file)
 
     monkeypatch.setattr(Place, "fetch", fetch)
