@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +61,20 @@ def test_random_points_are_all_planned_and_a_longer_sweep_begins_alike(header: A
     other = distilled(header(search="random", trials=4, seed=1)["plan"]["points"])
     assert other[0]["params"] == short[0]["params"]
     assert all(mine["params"] != theirs["params"] for mine, theirs in zip(short[1:], other[1:], strict=True))
+
+
+def test_draw_k_has_the_seed_hash_of_seed_and_k(header: Any) -> None:
+    points = distilled(header(search="random", trials=3, seed=5)["plan"]["points"])
+    for k, point in enumerate(points[1:], 1):
+        draw = random.Random(int.from_bytes(hashlib.sha256(f"suggestion {k} of seed 5".encode()).digest()[:4], "big"))
+        share = {name: draw.random() for name in ("alpha", "beta", "T", "lr")}
+        wanted = {
+            "alpha": 0.7 + share["alpha"] * 0.3,
+            "beta": 3.33e-4 * (0.03 / 3.33e-4) ** share["beta"],
+            "T": 0.333 * (21 / 0.333) ** share["T"],
+            "lr": 6.67e-6 * (3e-4 / 6.67e-6) ** share["lr"],
+        }
+        assert {name: point["params"][name] for name in wanted} == pytest.approx(wanted, rel=5e-3)
 
 
 @pytest.mark.parametrize("search", ["random", "tpe"])

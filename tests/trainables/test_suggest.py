@@ -175,10 +175,17 @@ def test_the_sampler_finds_the_better_half(sweep: Any) -> None:
 
 def test_workers_that_ask_at_once_get_different_points(sweep: Any) -> None:
     recorder = sweep(trials=12, baseline=False)
-    finish(recorder, "p00", 0.5, 0.5, 0.5)
-    for _ in range(6):
-        add(recorder)
-    assert len({json.dumps(t.params, sort_keys=True) for t in recorder.record.trials.values()}) == 7
+    for id in ("p00", *(add(recorder) for _ in range(4))):
+        finish(recorder, id, recorder.record.trials[id].params["lr"], 0.0, 0.0)
+    ranges = [Range("lr", 6.67e-6, 3e-4, log=True)]
+    seeds = range(12)
+    alone = [ask(recorder.record, ranges, seed, 3)["lr"] for seed in seeds]
+    # One that waits and one that runs push the next ones away, though neither has a value yet.
+    add(recorder)
+    waiting = [ask(recorder.record, ranges, seed, 3)["lr"] for seed in seeds]
+    recorder.started(add(recorder), attempt=1)
+    running = [ask(recorder.record, ranges, seed, 3)["lr"] for seed in seeds]
+    assert alone != waiting != running
 
 
 def test_a_value_beyond_the_range_is_passed_over_alone(sweep: Any, monkeypatch: pytest.MonkeyPatch) -> None:
