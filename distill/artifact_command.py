@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     root = _Parser(
         prog="python -m distill.artifacts",
-        description="The store of what sweeps share: fine-tuned teachers and tokenised data.",
+        description="The store of what sweeps share: teachers, their outputs, tokenised data.",
     )
     commands = root.add_subparsers(dest="command", required=True, metavar="ls | gc", parser_class=_Parser)
     ls = commands.add_parser("ls", help="list what the store holds", description="List what the store holds.")

@@ -170,3 +170,29 @@ def test_other_architectures_are_refused_in_one_sentence(kind: str) -> None:
     assert kind in message
     assert "BERT, RoBERTa, ELECTRA" in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize("needs", [{"cls"}, {"cls", "hidden"}, {"cls", "scores"}])
+def test_first_positions_alone(needs: set[str]) -> None:
+    """[CLS] of every hidden state, with its gradient, whether or not the whole is asked for."""
+    model = tiny.classifier(layers=3, dropout=0.0).double().eval()
+    inputs = tiny.inputs_of(tiny.batch())
+    whole = Capture(model, frozenset({"logits", "hidden"}))
+    expected = whole.run(**inputs).hidden
+    whole.close()
+    assert expected is not None
+    capture = Capture(model, frozenset({"logits"}) | needs)
+    found = capture.run(**inputs)
+    assert found.cls is not None
+    assert torch.equal(found.cls, expected[:, :, 0])
+    assert (found.hidden is None) == ("hidden" not in needs)
+    assert (found.scores is None) == ("scores" not in needs)
+    first, second = (
+        torch.autograd.grad(states.square().sum(), model.parameters(), allow_unused=True)
+        for states in (found.cls, expected[:, :, 0])
+    )
+    assert any(one is not None and one.abs().max() > 0 for one in first)
+    for one, two in zip(first, second, strict=True):
+        assert (one is None and two is None) or torch.allclose(one, two)
+    capture.close()
+    assert Capture(model, frozenset({"logits"})).run(**inputs).cls is None
