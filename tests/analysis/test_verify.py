@@ -55,6 +55,8 @@ def renumber(rows: list[Row]) -> None:
         {"epochs": 2, "evaluations_per_epoch": 4, "journal": True},
         {"seeds": {"p03": 3, "ft": 2}, "extended": True, "journal": True},
         {"predictions": False},
+        {"confirmed": 3, "journal": True},
+        {"confirmed": 3, "top": 1, "events": 60, "journal": True},
         {"prepared": False, "events": 0},
     ],
     ids=str,
@@ -66,7 +68,7 @@ def test_honest_records_pass(sweep: Build, changes: Row) -> None:
 
 
 def test_every_check_looks_at_something(sweep: Build) -> None:
-    folder = sweep(journal=True)
+    folder = sweep(journal=True, confirmed=2, top=1)
 
     def repeat(rows: list[Row]) -> None:
         rows.append({**first(rows, kind="evaluation"), "seq": len(rows), "decision": None})
