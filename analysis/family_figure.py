@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 _SERIES = (("baseline", "undistilled", "dash"), ("kd", "KD", "dot"), ("best", "distilled", "solid"))
 
+# Up to so many sweeps have their parameters under their names; the table has them all.
+_ROOMY = 4
+
 
 def scores(children: Sequence[Child]) -> go.Figure | None:
     """Best and undistilled score of every sweep with their intervals over its student's parameters.
@@ -80,8 +83,10 @@ def _words(child: Child, network: Network, words: str) -> str:
 
 
 def _ticks(figure: go.Figure, drawn: Sequence[Child], places: Sequence[float], span: float, by_size: bool) -> None:
+    """A name under every sweep, with the parameters where a narrow plot has room for them."""
+    roomy = by_size and len(drawn) <= _ROOMY
     names = [
-        f"<b>{html.escape(child.name)}</b>" + (f"<br>{count(child.parameters)}" if by_size else "") for child in drawn
+        f"<b>{html.escape(child.name)}</b>" + (f"<br>{count(child.parameters)}" if roomy else "") for child in drawn
     ]
     figure.update_xaxes(
         range=[places[0] - 0.08 * span, places[-1] + 0.06 * span],
