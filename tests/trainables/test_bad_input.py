@@ -165,7 +165,7 @@ def test_a_teacher_no_better_than_chance(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Refused by both commands with the numbers; the sweep leaves no folder in the way of the mended command."""
-    from trainables import engine
+    from trainables import engine, places
 
     data = write_cola(tmp_path / "data", train=40)
     models = ["--teacher", str(tiny_encoder), "--data-dir", str(data), "--artifacts", str(tmp_path / "store")]
@@ -178,7 +178,8 @@ def test_a_teacher_no_better_than_chance(
     assert teacher.main([*models, "--allow-weak-teacher"]) == 0
     assert "found in the store" in capsys.readouterr().out
 
-    monkeypatch.setattr(engine, "start_ray", lambda plan: None)
+    monkeypatch.setattr(engine, "start_ray", lambda plan, address: None)
+    monkeypatch.setattr(places.Places, "check", lambda self: None)
     monkeypatch.setattr(engine, "catch_signals", lambda say: None)
     out = tmp_path / "sweep"
     assert sweep.main([*models, "--layers", "2", "--out", str(out)]) == 2
