@@ -136,8 +136,9 @@ def parser() -> argparse.ArgumentParser:
     place.add_argument("--keep-students", type=int, metavar="N", help="keep the weights of the N best (default: 3)")
     place.add_argument(
         "--resume",
-        metavar="DIR",
-        help="continue a sweep; takes only --allow-changed and what concerns a session: limits, --address, --storage",
+        metavar="DIR|URI",
+        help="continue a sweep, also from its mirror in a storage; takes only --allow-changed and what concerns a "
+        "session: limits, --address, --storage",
     )
     place.add_argument(
         "--allow-changed", action="store_true", help="resume although code or versions differ from the start"
