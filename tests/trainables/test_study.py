@@ -67,7 +67,7 @@ def test_values_that_are_not_finite(tmp_path: Path) -> None:
     sweep.evaluation("p01", result("p01", 1, value=math.nan))
     trial = by_id(sweep.path)["p01"]
     assert math.isnan(trial.intermediate_values[1])
-    assert (trial.state.name, trial.values) == ("PRUNED", None)
+    assert (trial.state.name, trial.values) == ("FAIL", None)
     sweep.close()
     Recorder(sweep.path).close()
     assert len(load(sweep.path).trials) == 5
