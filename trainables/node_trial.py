@@ -5,23 +5,26 @@ Imports neither torch nor Ray, which the trial itself brings.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from distill.artifacts import alive
+from trainables.lock import FolderLock, holder
 from trainables.node_store import ARTIFACTS, from_storage, moved, node_place
-from trainables.record import PREPARED, ROWS, SWEEP, TRIALS
+from trainables.record import LOCK, PREPARED, ROWS, SWEEP, TRIALS
 from trainables.storage import Place, StorageFailure
 from trainables.waiting import until
 
 BUNDLES = "bundles.json"
 CLAIM = "claim"
 _STATE = "state-"
+_YOUNG = 60.0
 Report = Callable[[dict[str, Any]], None]
 
 
@@ -72,10 +75,13 @@ def train_here(train: Train, config: dict[str, Any], place: Place, name: str, re
         Superseded: Another worker has taken the point over.
     """
     point, recorded = str(config["point"]), int(config["recorded"])
-    _sweep_up(home)
+    _sweep_up(home.parent)
     attempt = home / f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
     sweep = attempt / name.rpartition("/")[2]
     files = TrialFiles(place.below(name), sweep / TRIALS / point, f"{TRIALS}/{point}")
+    attempt.mkdir(parents=True)
+    lock = FolderLock(attempt)
+    lock.acquire()
     try:
         try:
             _bring_sweep(place, name, sweep, point)
@@ -99,6 +105,7 @@ def train_here(train: Train, config: dict[str, Any], place: Place, name: str, re
         train(config, sweep, push_then_report, push)
     finally:
         shutil.rmtree(attempt, ignore_errors=True)
+        lock.release()
 
 
 def _halt(report: Report, recorded: int, failure: StorageFailure) -> None:
@@ -107,12 +114,13 @@ def _halt(report: Report, recorded: int, failure: StorageFailure) -> None:
     report({"evaluation": recorded + 1, "epoch": 0.0, "value": WORST, "halt": f"the storage failed: {failure}"})
 
 
-def _sweep_up(home: Path) -> None:
-    """Remove what killed workers of this host left."""
-    for folder in home.glob("*-*"):
-        process = folder.name.partition("-")[0]
-        if process.isdigit() and not alive(int(process)):
-            shutil.rmtree(folder, ignore_errors=True)
+def _sweep_up(homes: Path) -> None:
+    """Remove what workers of this host left that were ended, in this or an earlier session of Ray."""
+    for lock in homes.glob(f"*/*/{LOCK}"):
+        # Others sweep up too. And a lock that is quite new may be about to be taken.
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - lock.stat().st_mtime > _YOUNG and holder(lock.parent) is None:
+                shutil.rmtree(lock.parent, ignore_errors=True)
 
 
 def _bring_sweep(place: Place, name: str, sweep: Path, point: str) -> None:

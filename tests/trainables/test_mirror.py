@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from distill.errors import UserError
 from tests.trainables import node_curves
 from tests.trainables.sweeps import create, result, value
 from trainables import interrupt, mirror, node_trial, storage
+from trainables.lock import FolderLock
 from trainables.mirror import Mirror, restore, storage_of
 from trainables.node_trial import CLAIM, Superseded, train_here
 from trainables.record import COMPLETE, PRUNED, read
@@ -158,10 +160,17 @@ def test_a_push_that_is_cut_leaves_no_state_without_its_student(
 
 
 def test_what_dead_workers_left_on_a_node_goes(sweep: Recorder, mirrored: Mirror, tmp_path: Path) -> None:
-    left = tmp_path / "a" / "999999999-abc"
-    (left / "s").mkdir(parents=True)
-    work(sweep, mirrored.place, tmp_path / "a", until=1)
-    assert not left.exists()
+    folders = [tmp_path / "homes" / node / "1-abc" for node in ("before", "now", "busy")]
+    for folder in folders:
+        (folder / "s").mkdir(parents=True)
+        (folder / "lock").touch()
+    busy = FolderLock(folders[2])
+    busy.acquire()
+    for folder in folders:
+        os.utime(folder / "lock", (0, 0))
+    work(sweep, mirrored.place, tmp_path / "homes" / "now", until=1)
+    assert [folder.exists() for folder in folders] == [False, False, True]
+    busy.release()
 
 
 def test_a_point_born_later_is_waited_for(
