@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from analysis.claims import rivals_on_dev, widen
 from analysis.paired_tests import holm, sign_flip, student, wilcoxon
 from trainables.record import COMPLETE, Record, Trial
 from trainables.statistics import Difference, over_seeds
@@ -71,6 +72,8 @@ class Contrast:
         flip: Exact sign-flip test; None with too many seeds to count.
         wilcoxon: Exact signed-rank test; None with fewer than 6 differences that are not 0.
         rows: The mean difference with an interval over seeds and dev rows; None without predictions.
+        wide: The same with the interval that also covers the choice of the point in the search on the same dev rows,
+            which other seeds do not undo.
     """
 
     id: str
@@ -83,6 +86,7 @@ class Contrast:
     flip: float | None
     wilcoxon: float | None
     rows: Difference | None
+    wide: Difference | None
 
     @property
     def mean(self) -> float:
@@ -90,11 +94,11 @@ class Contrast:
 
     @property
     def tone(self) -> str:
-        """ "ahead" or "behind" where neither other seeds, other dev rows nor the choice among the confirmed points
-        explain the difference; else "even"."""
-        if self.rows is None or self.holm > 0.05:
+        """ "ahead" or "behind" where neither other seeds, other dev rows nor the choice among the searched and the
+        confirmed points explain the difference; else "even"."""
+        if self.rows is None or self.wide is None or self.holm > 0.05:
             return "even"
-        if self.low > 0 and self.rows.low > 0:
+        if self.low > 0 and self.wide.low > 0:
             return "ahead"
         return "behind" if self.high < 0 and self.rows.high < 0 else "even"
 
@@ -179,7 +183,8 @@ def _contrast(record: Record, group: Group, other: Group) -> Contrast | None:
     values = list(differences.values())
     low, high, p = student(values)
     rows = over_seeds(record, [(group.runs[seed], other.runs[seed]) for seed in shared])
-    return Contrast(group.id, other.id, differences, low, high, p, p, sign_flip(values), wilcoxon(values), rows)
+    wide = None if rows is None else widen(rows, rivals_on_dev(record))
+    return Contrast(group.id, other.id, differences, low, high, p, p, sign_flip(values), wilcoxon(values), rows, wide)
 
 
 def _corrected(contrasts: list[Contrast]) -> list[Contrast]:

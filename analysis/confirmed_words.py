@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import plotly.graph_objects as go
 
 from analysis.choice import teacher_on_dev
+from analysis.claims import rivals_on_dev
 from analysis.confirmed import BASELINE, KD, Confirmed, Contrast, Group, confirmed
 from analysis.style import NOTHING, count, interval, number, plural
 from analysis.verdict import Network, Verdict
@@ -103,21 +104,20 @@ def caveats(record: Record) -> list[str]:
     found = confirmed(record)
     if found is None or found.best is None:
         return []
-    rows = "The dev rows are those that chose the points"
+    rows = "The dev rows are those that chose the points, and every run is scored at its best evaluation on them"
     if record.held_out:
-        rows = "No point was chosen by the dev rows"
+        rows = "Neither a point nor the epoch of a run was chosen by the dev rows"
     lines = [
         f"The verdict comes from {plural(len(found.seeds), 'seed')} that the search did not use, so the luck of the "
-        f"seed that won the search is not in it. {rows}, and every run is scored at its best evaluation; teacher and "
-        "training rows are the same in all runs. What follows is about the search's own trials."
+        f"seed that won the search is not in it. {rows}; teacher and training rows are the same in all runs."
     ]
     points = sum(group.id not in OTHERS for group in found.groups)
     if points > 1:
-        lines.insert(
-            1,
+        lines.append(
             f"The best of {points} confirmed points was chosen by the same runs that score it; its claims are "
-            "corrected for that (Holm), its mean is not.",
+            "corrected for that (Holm), its mean is not."
         )
+    lines[-1] += " What follows is about the search's own trials."
     return lines
 
 
@@ -163,8 +163,12 @@ def _against(
     words += f", 95 % interval {interval(contrast.low, contrast.high, signed=True)} over {plural(seeds, 'seed')}"
     if contrast.rows is None:
         return f"{words}, without an interval over dev rows, because predictions are missing: nothing is shown."
-    words += f" ({interval(contrast.rows.low, contrast.rows.high, signed=True)} over seeds and dev rows), paired "
-    words += f"p {probability(contrast.p)}"
+    words += f" ({interval(contrast.rows.low, contrast.rows.high, signed=True)} over seeds and dev rows"
+    rivals = rivals_on_dev(record)
+    if contrast.wide is not None and rivals > 1 and contrast.rows.low > 0:
+        wide = interval(contrast.wide.low, contrast.wide.high, signed=True)
+        words += f", {wide} when widened for the choice among {rivals} on these rows"
+    words += f"), paired p {probability(contrast.p)}"
     if probability(contrast.holm) != probability(contrast.p):
         words += f" ({probability(contrast.holm)} corrected)"
     tone = contrast.tone
@@ -182,6 +186,8 @@ def _why(contrast: Contrast) -> str:
         return "the interval over seeds includes 0"
     if contrast.rows.low <= 0 <= contrast.rows.high:
         return "other dev rows may turn it round"
+    if contrast.wide is not None and contrast.wide.low <= 0 < contrast.rows.low:
+        return "the choice of the point on these dev rows alone may explain it"
     return "the choice among the confirmed points may explain it"
 
 
@@ -263,8 +269,8 @@ def _notes(record: Record, found: Confirmed) -> list[str]:
     if fewest:
         notes.append(
             "Intervals over seeds are Student's, of the mean and of the paired differences; the interval over seeds "
-            "and dev rows draws both anew (bootstrap). “Ahead” needs both without 0, and the paired p, corrected for "
-            "several points (Holm), below .05. Sign flips and Wilcoxon's test assume no distribution: with "
+            f"and dev rows draws both anew (bootstrap). “Ahead” needs both above 0{_widened(record)}, and the paired p, "
+            "corrected for several points (Holm), below .05. Sign flips and Wilcoxon's test assume no distribution: with "
             f"{plural(fewest, 'pair')} no p of theirs can be below {probability(2 / 2**fewest)}."
         )
     for group in found.groups:
@@ -280,6 +286,11 @@ def _notes(record: Record, found: Confirmed) -> list[str]:
             f"({number(student.reported)}); expect the mean from another seed, not this score."
         )
     return notes
+
+
+def _widened(record: Record) -> str:
+    rivals = rivals_on_dev(record)
+    return f", the second also when widened for the search's choice among {rivals} on these rows" if rivals > 1 else ""
 
 
 def probability(value: float | None) -> str:

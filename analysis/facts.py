@@ -47,6 +47,7 @@ def facts(record: Record) -> list[tuple[str, str]]:
         if teacher
         else ("teacher key", ""),
         ("teacher's score", _scores(teacher)),
+        ("teacher's answers", _source(plan.get("teacher_source") or {})),
         (f"teacher's {where}", " → ".join(number(score) for score in teacher.get("curve") or [])),
         ("student", _origin(plan["student"])),
         ("training", _pairs(_shared(record))),
@@ -79,6 +80,11 @@ def _origin(part: dict[str, Any]) -> str:
         return _pairs(rest)
     revision = str(hub.get("revision") or "")[:_SHORT]
     return _pairs({"hub id": hub.get("id"), "revision": revision or "not recorded", **rest})
+
+
+def _source(source: dict[str, Any]) -> str:
+    """Whether trials read the teacher's outputs from disk or ran it."""
+    return f"{source['kind']}: {source['reason']}" if source else ""
 
 
 def _scores(teacher: dict[str, Any]) -> str:
