@@ -269,9 +269,9 @@ def _notes(record: Record, found: Confirmed) -> list[str]:
     if fewest:
         notes.append(
             "Intervals over seeds are Student's, of the mean and of the paired differences; the interval over seeds "
-            f"and dev rows draws both anew (bootstrap). “Ahead” needs both above 0{_widened(record)}, and the paired p, "
-            "corrected for several points (Holm), below .05. Sign flips and Wilcoxon's test assume no distribution: with "
-            f"{plural(fewest, 'pair')} no p of theirs can be below {probability(2 / 2**fewest)}."
+            f"and dev rows draws both anew (bootstrap). “Ahead” needs both above 0{_widened(record)}, and the paired "
+            "p, corrected for several points (Holm), below .05. Sign flips and Wilcoxon's test assume no distribution: "
+            f"with {plural(fewest, 'pair')} no p of theirs can be below {probability(2 / 2**fewest)}."
         )
     for group in found.groups:
         for trial in group.missing:

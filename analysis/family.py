@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -19,6 +19,7 @@ from analysis import confirmed_words, report
 from analysis.claims import ended, widen
 from analysis.confirmed import confirmed
 from analysis.family_figure import scores
+from analysis.paired_tests import student
 from analysis.state import Progress, locked, progress
 from analysis.style import NOTHING, count, interval, number, plural
 from analysis.verdict import Network, Verdict, judge, networks
@@ -171,13 +172,21 @@ def _smallest(scored: Sequence[Child]) -> str | None:
         key=lambda child: child.parameters or 0,
     )
     lead = f"The best of all is {top.name}"
+    again = None
     for child in smaller:
+        again = len(_pairs(top.record, child.record)) or None
         found = between(child, top, len(ranked) - 1)
         if found is None:
             return f"{lead}; runs or predictions are missing, so it cannot be compared with {child.name}."
-        if found.low <= 0:
+        if math.isinf(found.low):
             return (
-                f"{lead}. The smallest that the {found.n} dev rows do not show to be behind it is {child.name}: "
+                f"{lead}; its difference from {child.name} is {number(found.value, signed=True)} with every seed, so "
+                "nothing is known of its spread and nothing is shown."
+            )
+        if found.low <= 0:
+            which = f"{found.n} dev rows" if again is None else f"{again} seeds and {found.n} dev rows"
+            return (
+                f"{lead}. The smallest that the {which} do not show to be behind it is {child.name}: "
                 f"difference {number(-found.value, signed=True)}, 95 % interval "
                 f"{interval(-found.high, -found.low, signed=True)}"
                 f"{f', widened for {len(ranked) - 1} comparisons' if len(ranked) > 2 else ''}."
@@ -185,22 +194,30 @@ def _smallest(scored: Sequence[Child]) -> str | None:
     if not smaller:
         return f"{lead}, which is also the smallest."
     names = listed([child.name for child in smaller])
-    return f"{lead}; {names} {'is' if len(smaller) == 1 else 'are'} behind it, outside the noise of the dev rows."
+    noise = "the dev rows" if again is None else "seeds and dev rows"
+    return f"{lead}; {names} {'is' if len(smaller) == 1 else 'are'} behind it, outside the noise of {noise}."
 
 
 def between(one: Child, top: Child, comparisons: int) -> Difference | None:
     """Best of `top` minus best of `one` on the same dev rows, its interval widened for so many comparisons.
 
-    Confirmed points are compared seed by seed, over seeds and rows. None where predictions are missing, a trial still
-    runs, or fewer than two seeds confirmed both.
+    Confirmed points are compared seed by seed: the interval is the hull of that over seeds and rows, which makes too
+    little of few seeds, and of Student's over the seeds, unbounded where all seeds differ alike. None where predictions
+    are missing, a trial still runs, or fewer than two seeds confirmed both.
     """
-    if top.record.confirmed_best() or one.record.confirmed_best():
-        pairs = _pairs(top.record, one.record)
-        found = over_seeds(top.record, pairs) if len(pairs) > 1 else None
-    else:
+    if not (top.record.confirmed_best() or one.record.confirmed_best()):
         mine, best = one.record.best_trial(), top.record.best_trial()
-        found = paired(top.record, best, mine) if mine and best and ended(mine, best) else None
-    return None if found is None or math.isnan(found.low) else widen(found, comparisons)
+        alone = paired(top.record, best, mine) if mine and best and ended(mine, best) else None
+        return None if alone is None or math.isnan(alone.low) else widen(alone, comparisons)
+    pairs = _pairs(top.record, one.record)
+    found = over_seeds(top.record, pairs) if len(pairs) > 1 else None
+    if found is None or math.isnan(found.low):
+        return None
+    wide = widen(found, comparisons)
+    low, high, _ = student(
+        [a.reported - b.reported for a, b in pairs if a.reported is not None and b.reported is not None], wide.level
+    )
+    return replace(wide, low=min(low, wide.low), high=max(high, wide.high))
 
 
 def _pairs(top: Record, other: Record) -> list[tuple[Trial, Trial]]:
@@ -257,7 +274,11 @@ def caveats(children: Sequence[Child]) -> list[str]:
             f"Scores of {listed(again)} are means over fresh seeds of the confirming runs, with 95 % intervals over "
             "these seeds; differences have intervals over seeds and dev rows."
         )
-        chosen = chosen if len(again) < len(children) else "The best of the confirmed points was chosen by these runs."
+        if len(again) == len(children) and not children[0].record.held_out:
+            chosen = (
+                "Each confirmed point was picked by its search on the same dev rows that score it, which flatters it "
+                "against the undistilled student and the teacher; fresh seeds do not change that."
+            )
     return [
         chosen,
         rows,

@@ -11,13 +11,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from analysis import family, report, verify
 from analysis.family_figure import scores
+from analysis.state import Progress
+from analysis.verdict import Network
 from distill.errors import UserError
+from tests.analysis.test_confirmed import Again
 from tests.fake_family import PARAMETERS, build_family
 from trainables.families import read_family, refuse_family
 from trainables.record import read
+from trainables.statistics import over_seeds
 
 ROWS = 300
 SIZES = (2, 4, 6)
@@ -197,6 +202,42 @@ def test_confirmed_sizes_are_judged_by_their_fresh_seeds(tmp_path: Path) -> None
     assert "| undistilled | KD | difference" in text
     assert "Scores of 2L and 4L are means over fresh seeds of the confirming runs" in text
     assert {trace.name for trace in figure_of(folder).data} == {"distilled", "undistilled", "KD"}
+
+
+def posed(folder: Path, counts: tuple[int, ...], parameters: int) -> family.Child:
+    """A size whose one confirmed point answers so many of 1000 rows right, by seed."""
+    again = Again(folder)
+    again.runs("p00", counts)
+    again.record.prepared = {"teacher": {}, "student": {"parameters": parameters}, "data": {}}
+    network = Network("best", "best", 2, 16, parameters, counts[0] / 1000, None, None)
+    return family.Child(folder.name, again.record, Progress("complete", "", None), None, {"best": network}, None)  # type: ignore[arg-type]
+
+
+def test_few_seeds_that_disagree_show_no_size_behind(tmp_path: Path) -> None:
+    """Differences of .060, .005 and .068: a draw among three is hardly ever below 0, Student's interval is."""
+    top, one = posed(tmp_path / "a", (620, 563, 640), 9), posed(tmp_path / "b", (560, 558, 572), 5)
+    alone = over_seeds(top.record, family._pairs(top.record, one.record))
+    assert alone is not None
+    assert alone.low > 0
+    wanted = stats.ttest_1samp([0.06, 0.005, 0.068], 0.0).confidence_interval(0.95)
+    found = family.between(one, top, 1)
+    assert found is not None
+    assert (found.low, found.high) == pytest.approx((wanted.low, wanted.high))
+    said = str(family._smallest([one, top]))
+    assert "smallest that the 3 seeds and 1000 dev rows do not show to be behind it is b" in said
+    # Three comparisons: 1 - .05 / 3.
+    wanted = stats.ttest_1samp([0.06, 0.005, 0.068], 0.0).confidence_interval(1 - 0.05 / 3)
+    found = family.between(one, top, 3)
+    assert found is not None
+    assert (found.low, found.high) == pytest.approx((wanted.low, wanted.high))
+
+
+def test_sizes_that_differ_alike_with_every_seed(tmp_path: Path) -> None:
+    top, one = posed(tmp_path / "a", (620, 630), 9), posed(tmp_path / "b", (560, 570), 5)
+    assert family._smallest([one, top]) == (
+        "The best of all is a; its difference from b is +0.060 with every seed, so nothing is known of its spread and "
+        "nothing is shown."
+    )
 
 
 def test_a_confirmed_size_is_not_compared_with_one_that_is_not(tmp_path: Path) -> None:
