@@ -60,14 +60,16 @@ def _scores_of_cells(
     predicted = np.stack([np.asarray(logits).argmax(1) for logits in answers], axis=1)
     # Rows with equal label and equal answers are interchangeable: only the sizes of their groups are drawn.
     kinds, sizes = np.unique(np.column_stack([labels, predicted]), axis=0, return_counts=True)
-    cells = np.eye(classes * classes)[kinds[:, :1] * classes + kinds[:, 1:]]
+    one_hot = np.eye(classes * classes)
     values = np.empty((len(answers), samples))
     step = max(1, _CHUNK // max(len(sizes), classes * classes))
     for start in range(0, samples, step):
         size = min(step, samples - start)
         counts = rng.multinomial(len(labels), sizes / sizes.sum(), size=size).astype(np.float64)
         for index in range(len(answers)):
-            confusion = (counts @ cells[:, index]).reshape(size, classes, classes)
+            # One network at a time: with 20 labels all of them at once would take gigabytes.
+            cells = one_hot[kinds[:, 0] * classes + kinds[:, 1 + index]]
+            confusion = (counts @ cells).reshape(size, classes, classes)
             values[index, start : start + size] = metric.score(confusion)
     return values
 
