@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from search_spaces.axes import NUMERIC, Axis, Scalar
@@ -86,6 +86,14 @@ class Range:
             return self if number in self.values else Range(self.name, values=values, grades=grades)
         low, high = self._ends()
         return Range(self.name, min(low, float(number)), max(high, float(number)), self.log, self.whole)
+
+    def within(self, least: float | None, greatest: float | None) -> Range:
+        """The same, with ends no further out than these; None bounds nothing."""
+        if self.values:
+            return self
+        low, high = self._ends()
+        low, high = low if least is None else max(low, least), high if greatest is None else min(high, greatest)
+        return replace(self, low=low, high=high)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for a plan."""

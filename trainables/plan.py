@@ -20,7 +20,7 @@ from trainables import resources, select
 from trainables.config import SweepConfig
 from trainables.early import plan_scheduler
 from trainables.models import Models, check_length, resolve_models, shared_part
-from trainables.points import distributions, find_space, make_points, split_settings
+from trainables.points import Maker, distributions, find_space, make_points, split_settings, suggestible
 from trainables.record import SCHEMA
 from trainables.student import resolve_student
 from trainables.teacher_source import plan_source, source_of
@@ -72,8 +72,10 @@ def make_with_rows(
         notices += _about_baseline(points)
     if small and config.epochs is None and "epochs" not in config.settings:
         notices.append(f"On embedded data a full trial has {EMBEDDED_EPOCHS} epochs; --epochs changes that.")
-    evaluations = _evaluations(points, training, len(models.data.train))
-    _check_fit(method, points, student, models)
+    maker = Maker(method, config.recipe, training, task.kind == "regression")
+    possible = [*points, *suggestible(maker, points[0], search)]
+    evaluations = _evaluations(possible, training, len(models.data.train))
+    _check_fit(method, possible, student, models)
     scheduler, told = plan_scheduler(config, training.epochs, _evaluated(training, len(models.data.train)))
     notices += told
     allotted = resources.allot(machine, config.cpus_per_trial, config.gpu_share, config.max_concurrent)
@@ -191,18 +193,18 @@ def _about_baseline(points: list[dict[str, Any]]) -> list[str]:
 
 def _evaluations(points: list[dict[str, Any]], training: Training, rows: int) -> int:
     """How often a trial that runs to its end is evaluated: as often in every one, or none could be compared."""
-    counts = {}
+    counts = set()
     for point in points:
         _, own = split(point["params"], replace(training, **point["training"]))
-        counts[point["id"]] = len(own.evaluations(rows))
-    if len(set(counts.values())) > 1:
-        low, high = min(counts.values()), max(counts.values())
+        counts.add(len(own.evaluations(rows)))
+    if len(counts) > 1:
+        low, high = min(counts), max(counts)
         raise UserError(
             f"The points would be evaluated {low} to {high} times, because their steps differ in size: count "
             "evaluations by epochs (--set evaluation_steps=0 and --set evaluations_per_epoch=N, N at most the steps "
             "of an epoch)."
         )
-    return next(iter(counts.values()))
+    return counts.pop()
 
 
 def _check_published(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from distill.methods.base import Method, nearest
 from distill.tasks.base import Task
 from distill.training.settings import SWEPT_FIELDS, TRAINING_FIELDS, Training, distribution_of, evaluated, parse, split
 from search_spaces import SearchSpace, format_params
+from search_spaces.ranges import Range
 from trainables.config import SweepConfig
 from trainables.draws import ADAPTIVE, candidate_ranges, draw_points, plan_search
 
@@ -38,7 +40,8 @@ def find_space(config: SweepConfig, method: Method) -> SearchSpace:
     for axis in space.axes:
         if axis.name not in known:
             raise UserError(f"--space {config.space}: {method.name} has no axis {axis.name}{nearest(axis.name, known)}")
-        for value in axis.choices:
+        ends = (int(end) if axis.type == "int" else end for end in axis.range or ())
+        for value in (*axis.choices, *ends):
             parse_value(method, axis.name, value, f"--space {config.space}: ")
     return space
 
@@ -211,7 +214,7 @@ def make_points(
     search: dict[str, Any] = {"name": config.search, "seed": config.seed, "ranges": []}
     total = len(merged) if wanted is None else wanted
     if config.search in ADAPTIVE:
-        ranges = [r for r in candidate_ranges(space, row, recipe, values) if r.name in acting]
+        ranges = [_bounded(r, method) for r in candidate_ranges(space, row, recipe, values) if r.name in acting]
         first = space.published(name or task.name, layers, recipe) or space.point(recipe=recipe)
         begun = [maker.point(*found) for found in _overlay(first, _one_each(first, values, defaults), defaults)]
         search |= plan_search(config.search, ranges, total)
@@ -250,6 +253,34 @@ def make_points(
     elif wanted is not None and config.trials is None and len(merged) > wanted:
         notices.append(f"On embedded data the plan is cut to {wanted} of {len(merged)} points; --trials changes that.")
     return Planned(points, published, note, notices, search)
+
+
+def _bounded(found: Range, method: Method) -> Range:
+    """A range with ends that the method or training takes: the axes of a person's own file may have no bounds."""
+    hyper = method.hyperparameter(found.name)
+    if hyper is not None:
+        return found.within(hyper.low, hyper.high)
+    declared = distribution_of(found.name)
+    return found.within(declared["low"], declared["high"])
+
+
+def suggestible(maker: Maker, first: dict[str, Any], search: dict[str, Any]) -> list[dict[str, Any]]:
+    """Points that stand for all that a sampler may suggest later, without id, number, seed, label and hash.
+
+    They are `first` with each value, or end, of every range in turn, and with all of those together that decide how
+    many steps there are.
+
+    Args:
+        first: A point of the sweep.
+        search: The plan's part "search".
+    """
+    if search["name"] != "tpe":
+        return []
+    given = {r["name"]: r.get("values") or [r["low"], r["high"]] for r in search["ranges"]}
+    changes = [{name: value} for name, values in given.items() for value in values]
+    sizes = [name for name in ("batch_size", "accumulation") if name in given]
+    changes += [dict(zip(sizes, chosen, strict=True)) for chosen in itertools.product(*(given[n] for n in sizes))]
+    return [maker.point({**first["params"], **change}, {}, "suggested") for change in changes]
 
 
 def id_of(number: int, count: int) -> str:
