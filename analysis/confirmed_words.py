@@ -109,7 +109,8 @@ def caveats(record: Record) -> list[str]:
         rows = "Neither a point nor the epoch of a run was chosen by the dev rows"
     lines = [
         f"The verdict comes from {plural(len(found.seeds), 'seed')} that the search did not use, so the luck of the "
-        f"seed that won the search is not in it. {rows}; teacher and training rows are the same in all runs."
+        f"seed that won the search is not in it. {rows}; teacher and training rows are the same in all runs. "
+        "The table of networks has the students' intervals over seeds, the teacher's over dev rows."
     ]
     points = sum(group.id not in OTHERS for group in found.groups)
     if points > 1:

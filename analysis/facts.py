@@ -34,6 +34,7 @@ def facts(record: Record) -> list[tuple[str, str]]:
         ("search", search_words(plan)),
         ("scheduler", scheduler_words(plan)),
         ("seed", str(plan["seed"])),
+        ("confirmed by", _confirmed(record)),
         (
             "data",
             _origin(plan["data"] | ({"fingerprint": data["fingerprint"]} if "fingerprint" in data else {})),
@@ -59,6 +60,15 @@ def facts(record: Record) -> list[tuple[str, str]]:
         ("versions", _pairs(header.get("versions") or {})),
     ]
     return [(heading, text) for heading, text in found if text]
+
+
+def _confirmed(record: Record) -> str:
+    """The command that asked for the confirming runs, where the sweep's own did not."""
+    asked = [row for row in record.rows if row["kind"] == "confirm"]
+    if not asked or record.header["config"].get("confirm"):
+        return ""
+    top, seeds = max(row["top"] for row in asked), max(len(row["seeds"]) for row in asked)
+    return f"python -m trainables.confirm {record.path.name} --top {top} --seeds {seeds}"
 
 
 def _retries(record: Record) -> str:

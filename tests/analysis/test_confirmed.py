@@ -17,6 +17,7 @@ from scipy import stats
 from analysis import confirmed_words, report
 from analysis.best import best_config, best_yaml
 from analysis.confirmed import Confirmed, confirmed, table
+from analysis.facts import facts
 from analysis.summary import summarise
 from analysis.verify import verify
 from tests.analysis.conftest import Build
@@ -151,6 +152,7 @@ def test_what_follows_stands_last(again: Again) -> None:
     for of, counts in (("ft", BASE), ("p00", BETTER), ("p01", NOISY)):
         again.runs(of, counts)
     lines = confirmed_words.caveats(again.record)
+    assert "students' intervals over seeds, the teacher's over dev rows" in lines[0]
     assert "Best of 2" in str(confirmed_words.verdict(again.record).best)  # type: ignore[union-attr]
     assert [line.endswith("What follows is about the search's own trials.") for line in lines] == [False, True]
 
@@ -282,6 +284,11 @@ def test_the_report_of_a_confirmed_sweep(sweep: Build) -> None:
         assert "Confirmed with fresh seeds" in text
         assert "p03-c2 failed" in text
     assert 'id="figure-confirmed"' in page
+    command = f"python -m trainables.confirm {folder.name} --top 2 --seeds 4"
+    assert dict(facts(record))["confirmed by"] == command
+    assert command in markdown
+    record.header["config"]["confirm"] = "2x4"
+    assert "confirmed by" not in dict(facts(record))
     # The table of trials and its CSV are the search's.
     assert "p03-c1" not in pd.read_csv(folder / "trials.csv").id.to_list()
     assert not [line for line in summarise(record, running=False).lines if "-c" in line.id]
