@@ -11,6 +11,7 @@ An artifact holds one file for each part, rows laid end to end without padding i
 
 from __future__ import annotations
 
+import math
 import time
 import zlib
 from collections.abc import Callable, Collection, Iterator
@@ -93,7 +94,7 @@ def write(
         say: Takes a line of progress now and then.
 
     Raises:
-        UserError: A number is larger than float16 holds.
+        UserError: A number is larger than float16 holds, or not finite.
     """
 
     def fill(folder: Path) -> dict[str, Any]:
@@ -184,7 +185,7 @@ class _Writer:
         """The part of a batch, as `Outputs` has it: rows along axis 0 of logits, along axis 1 of all else.
 
         Raises:
-            UserError: A number does not fit.
+            UserError: A number does not fit, or is none.
         """
         values = values if self.part == "logits" else values.movedim(1, 0)
         rounded = values.to(self._type).cpu()
@@ -196,8 +197,14 @@ class _Writer:
                 row, exact = row[..., :length, :length], exact[..., :length, :length]
             # What stands at padded places is not kept and may be anything.
             if suspect and not bool(row.isfinite().all()):
+                most = float(exact.abs().max())
+                if not math.isfinite(most):
+                    raise UserError(
+                        f"The teacher's {forms.WORDS[self.part]} are not finite at some training row, so it cannot "
+                        "teach; train it otherwise (--teacher-lr) or name another --teacher."
+                    )
                 raise UserError(
-                    f"The teacher's {forms.WORDS[self.part]} reach {float(exact.abs().max()):g}, more than the "
+                    f"The teacher's {forms.WORDS[self.part]} reach {most:g}, more than the "
                     f"{forms.FLOAT16_MOST:g} that float16 holds; --cache-gb 0 keeps none and asks the teacher itself "
                     "at every step."
                 )

@@ -175,9 +175,10 @@ def test_what_is_damaged_is_made_again_the_same(store: Store) -> None:
     assert store.get(outputs.KIND, key) == folder
 
 
+@pytest.mark.parametrize("value", [7e4, -7e4, float("inf"), float("nan")])
 @pytest.mark.parametrize(("part", "named"), [("hidden", "hidden states"), ("scores", "attention scores")])
 def test_numbers_that_float16_cannot_hold_are_one_sentence(
-    store: Store, monkeypatch: pytest.MonkeyPatch, part: str, named: str
+    store: Store, monkeypatch: pytest.MonkeyPatch, part: str, named: str, value: float
 ) -> None:
     plain = outputs.OnlineTeacher.answer
 
@@ -185,11 +186,14 @@ def test_numbers_that_float16_cannot_hold_are_one_sentence(
         answer = plain(self, *arguments)
         if (values := getattr(answer, part)) is not None:
             # At one real place of one row.
-            values.view(-1)[0] = 7e4
+            values.view(-1)[0] = value
         return answer
 
     monkeypatch.setattr(outputs.OnlineTeacher, "answer", huge)
-    with pytest.raises(UserError, match=rf"{named} reach 70000, more than the 65504 that float16 holds; --cache-gb 0"):
+    words = f"{named} reach 70000, more than the 65504 that float16 holds; --cache-gb 0"
+    if abs(value) != 7e4:
+        words = f"{named} are not finite at some training row, so it cannot teach"
+    with pytest.raises(UserError, match=words):
         kept.written(store)
     assert not list(store.place.glob("*outputs-*"))
     kept.written(store, parts.kept({"logits"}))
