@@ -144,10 +144,15 @@ class Watch:
 
 
 def tell_halt(recorders: Sequence[Recorder], say: Callable[[str], None]) -> None:
-    """Say and record why the session ended before its end, if a limit or a fault of the machine ended it."""
+    """Say and record why the session ended before its end, if a limit or a fault of the machine ended it.
+
+    Of several sweeps, one that has nothing left to run came to its end all the same.
+    """
     if reason := interrupt.halted():
         say(f"Stopped: {reason}.")
         for recorder in recorders:
+            if len(recorders) > 1 and not recorder.record.left:
+                continue
             with interrupt.writing():
                 recorder.halted(reason, interrupt.limit_reached())
 

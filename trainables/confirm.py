@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from distill.errors import UserError
+from trainables.budget import Limits
 from trainables.config import check_confirm
 from trainables.families import refuse_family
 from trainables.options import Parser
@@ -51,6 +52,7 @@ def _run(asked: dict[str, Any], typed: list[str]) -> int:
             say(line)
         say("Dry run: nothing was added.")
         return 0
+    limits = Limits.again([read(folder)], {})
     recorder = Recorder(folder)
     try:
         found = confirmation(recorder.record, top, seeds)
@@ -72,7 +74,7 @@ def _run(asked: dict[str, Any], typed: list[str]) -> int:
         recorder.close()
         say(f"Run them with: python -m trainables.sweep --resume {folder}")
         return 0
-    return drive([recorder], data, ["--resume", str(folder)])
+    return drive([recorder], data, ["--resume", str(folder)], limits=limits)
 
 
 if __name__ == "__main__":

@@ -186,7 +186,7 @@ def drive(
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     import ray
 
-    from trainables import confirmation, engine, memory, places, progress
+    from trainables import confirmation, engine, interrupt, memory, places, progress
     from trainables.finish import finish
     from trainables.prepare import Interrupted, prepare
 
@@ -221,7 +221,11 @@ def drive(
                 for recorder in recorders:
                     recorder.listeners.append(view)
                 engine.run(recorders, function)
-                if not engine.stop_requested() and confirmation.begin(recorders, view.say):
+                begun = False
+                # Also where a limit or Ctrl-C ended the session just now: what is yet to run is to be told.
+                with interrupt.writing():
+                    begun = confirmation.begin(recorders, view.say)
+                if begun and not engine.stop_requested():
                     engine.run(recorders, function)
                 for recorder in recorders:
                     recorder.listeners.remove(view)

@@ -1,0 +1,90 @@
+"""How a session ends that a limit cuts between a search and its confirmation; real rows, stand-ins for Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.trainables.sweeps import create, result, run_to_end
+from trainables import budget, confirm, engine, finish, interrupt, memory, places, plan, prepare, sweep
+from trainables.budget import Limits
+from trainables.config import from_namespace
+from trainables.record import FAIL, read
+from trainables.recorder import Recorder
+from trainables.resources import Machine
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No Ray, no teacher, no report."""
+    monkeypatch.setattr(interrupt, "_STOP", type(interrupt._STOP)())
+    monkeypatch.setattr(engine, "start_ray", lambda plan, address: None)
+    monkeypatch.setattr(engine, "catch_signals", lambda say: None)
+    monkeypatch.setattr(places.Places, "check", lambda self: None)
+    monkeypatch.setattr(prepare, "prepare", lambda *arguments: {"teacher": {"content": "same"}})
+    monkeypatch.setattr(memory, "packed", lambda *arguments: {})
+    monkeypatch.setattr(finish, "finish", lambda recorder: [])
+
+
+@pytest.fixture
+def confirmed(tiny_encoder: Path, tiny_data: Path, tmp_path: Path) -> Iterator[Recorder]:
+    values = {"layers": 2, "teacher": str(tiny_encoder), "data_dir": str(tiny_data), "trials": 1, "epochs": 1}
+    asked = from_namespace({**values, "scheduler": "none", "confirm": "1x2"}, [])
+    found = Recorder.create(tmp_path / "s", plan.make(asked, Machine(2, 0, False)))
+    yield found
+    found.close()
+
+
+def test_the_confirmation_that_a_limit_keeps_from_beginning_is_left_to_run(
+    confirmed: Recorder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sessions = []
+
+    def search(recorders: Sequence[Recorder], function: Any) -> None:
+        sessions.append(len(recorders[0].record.unfinished()))
+        for point in ("p00", "ft"):
+            recorders[0].started(point, attempt=1)
+            recorders[0].evaluation(point, result(point, 1, value=0.5))
+        interrupt.halt("the time budget of 1h is used up", limit=budget.TIME)
+
+    monkeypatch.setattr(engine, "run", search)
+    data: Any = None
+    assert sweep.drive([confirmed], data, [], limits=Limits("1h")) == 3
+    # Two runs of ft, kd and the one point, none of which began.
+    assert sessions == [2]
+    said = capsys.readouterr().out
+    assert "Not run: ft-c1, kd-c1, p00-c1, ft-c2, kd-c2, p00-c2." in said
+    assert "6 trials are unfinished. Continue with:" in said
+    assert read(confirmed.path).left == 6
+
+
+def test_a_sweep_of_several_that_came_to_its_end_was_not_cut(tmp_path: Path) -> None:
+    both = [create(tmp_path / name, points=1, baseline=False, scheduler="none") for name in ("a", "b")]
+    run_to_end(both[0], "p00")
+    for recorder in both:
+        recorder.session([])
+    interrupt.halt("the time budget of 1h is used up", limit=budget.TIME)
+    budget.tell_halt(both, lambda line: None)
+    assert [read(recorder.path).halt is None for recorder in both] == [True, False]
+    for recorder in both:
+        recorder.close()
+
+
+def test_confirm_goes_on_where_a_limit_of_failures_was_reached_by_the_last_point(
+    confirmed: Recorder, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The limit ends a session, not the sweep: another failure would end this one too, none need come."""
+    confirmed.session([], Limits(failures=1).as_dict())
+    confirmed.started("p00", attempt=1)
+    confirmed.evaluation("p00", result("p00", 1, value=0.5))
+    confirmed.failed("ft", "RuntimeError: no kernel")
+    confirmed.close()
+    ran = []
+    monkeypatch.setattr(engine, "run", lambda recorders, function: ran.append(recorders[0].record.left))
+    assert confirm.main([str(confirmed.path), "--top", "1", "--seeds", "2"]) == 130
+    assert "reached already" not in capsys.readouterr().err
+    assert ran == [6]
+    assert read(confirmed.path).trials["ft"].state == FAIL
