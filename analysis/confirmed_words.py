@@ -295,9 +295,12 @@ def _widened(record: Record) -> str:
 
 
 def probability(value: float | None) -> str:
-    """ ".031", "< .001", a dash for nothing."""
+    """ ".031", "< .001", a dash for nothing; near .05 so many digits that it is seen to be above or below."""
     if value is None:
         return NOTHING
     if value < 0.0005:
         return "< .001"
-    return f"{value:.3f}".removeprefix("0")
+    digits = 3
+    while value != 0.05 and digits < 9 and float(f"{value:.{digits}f}") == 0.05:
+        digits += 1
+    return f"{value:.{digits}f}".removeprefix("0")

@@ -261,6 +261,14 @@ def test_only_whole_seeds_count(again: Again) -> None:
     assert "Best of 2 confirmed points" in said.best
 
 
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(0.0312, ".031"), (0.0002, "< .001"), (None, "–"), (0.05, ".050"), (0.0498, ".0498"), (0.0502, ".0502")],
+)
+def test_probabilities_are_seen_on_their_side_of_the_limit(value: float | None, words: str) -> None:
+    assert confirmed_words.probability(value) == words
+
+
 def test_no_confirming_runs_no_section(sweep: Build) -> None:
     record = read(sweep())
     assert confirmed(record) is None
