@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from distill.errors import UserError
-from trainables.families import FAMILY
+from trainables.families import FAMILY, is_family
 from trainables.interrupt import halt
 from trainables.node_store import bundles, from_storage, paths, upload
 from trainables.node_trial import BUNDLES, CLAIM, NodeTrial, Train, local_files
@@ -41,7 +41,9 @@ class Mirror:
     def __init__(self, uri: str, recorders: Sequence[Recorder], parent: Path | None = None) -> None:
         self.place = Place(uri)
         self._recorders = {str(recorder.path): recorder for recorder in recorders}
-        top = (parent or recorders[0].path).parent
+        first = recorders[0].path
+        # One of several sweeps that goes on alone, as where it is confirmed, stays where the others are.
+        top = (parent or (first.parent if is_family(first.parent) else first)).parent
         self.names = {path: Path(path).relative_to(top).as_posix() for path in self._recorders}
         self._sent: dict[Path, tuple[int, int]] = {}
         self._parent = parent
@@ -242,20 +244,28 @@ def restore(uri: str, folder: Path) -> None:
         uri: Of the sweep: the storage and the name of its folder.
 
     Raises:
-        UserError: There is no sweep, or the folder exists.
+        UserError: There is no sweep, it is one of several, or the folder exists.
     """
-    place = Place(normal(uri))
+    place, above = Place(normal(uri)), storage_of(uri)
     if folder.exists():
         raise UserError(f"{folder} exists; continue that sweep with --resume {folder}, or move it away.")
+    # The folder appears when it is whole: a kill may come in between.
+    staging = folder.with_name(f".{folder.name}.restored")
+    shutil.rmtree(staging, ignore_errors=True)
     try:
         if place.read(SWEEP) is None and place.read(FAMILY) is None:
             raise UserError(f"--resume {uri} holds no sweep ({SWEEP} is missing); name STORAGE/NAME of a mirrored one.")
+        if Place(above).read(FAMILY) is not None:
+            raise UserError(f"--resume {uri} is one of several sweeps, which share their teacher; --resume {above}.")
         for file in place.names(""):
             # States stay there: nodes take them from there.
             if not file.rpartition("/")[2].startswith(("state-", CLAIM)):
-                place.fetch(file, folder / file)
+                place.fetch(file, staging / file)
+        staging.rename(folder)
     except StorageFailure as failure:
         raise UserError(f"--resume {uri} cannot be read: {failure}.") from failure
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
 
 
 def storage_of(uri: str) -> str:
