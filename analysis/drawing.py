@@ -62,9 +62,13 @@ def epochs(figure: go.Figure, first: float, last: float, right: int = 104) -> No
     figure.update_xaxes(range=[first - 0.05 * span, last + 0.02 * span], dtick=1 if whole else None, nticks=8)
 
 
-def teacher_line(figure: go.Figure, record: Record, place: str = "top left") -> None:
-    """The teacher's score across the plot, its interval as a band."""
-    found = teacher_interval(record, "best")
+def teacher_line(figure: go.Figure, record: Record, place: str = "top left", which: str = "best") -> None:
+    """The teacher's score across the plot, its interval as a band.
+
+    Args:
+        which: "best" on the rows that choose, beside trials' values; "report" on dev.
+    """
+    found = teacher_interval(record, which)
     if found is None:
         return
     color = ROLES["teacher"][0]

@@ -35,7 +35,7 @@ def scores(children: Sequence[Child]) -> go.Figure | None:
     places = [float(size or 0) if by_size else float(i) for i, size in enumerate(sizes)]
     order = sorted(range(len(drawn)), key=lambda i: places[i])
     figure = go.Figure(layout=layout("parameters of the student" if by_size else "", plan["metric_title"]))
-    teacher_line(figure, drawn[0].record)
+    teacher_line(figure, drawn[0].record, which="report")
     ends = []
     span = (max(places) - min(places)) or max(abs(places[0]), 1.0)
     for number_of, (role, words, dash) in enumerate(_SERIES):

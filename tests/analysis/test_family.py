@@ -177,6 +177,23 @@ def test_a_smaller_best_is_called_the_smallest(tmp_path: Path) -> None:
     assert line == "The best of all is 2L, which is also the smallest."
 
 
+def test_where_held_out_rows_choose_the_figure_is_of_dev(tmp_path: Path) -> None:
+    folder = build_family(tmp_path / "p", (2, 4), dev_rows=120, held_out=90, points=2)
+    family.write(folder)
+    figure, rows = figure_of(folder), table(folder)
+    record = read(folder / "2L")
+    assert record.prepared is not None
+    teacher = record.prepared["teacher"]
+    assert teacher["score"] != teacher["report"]["score"]
+    (line,) = [shape for shape in figure.layout.shapes if shape.type == "line"]
+    assert line.y0 == teacher["report"]["score"] == pytest.approx(float(rows[0]["teacher"]))
+    (drawn,) = [trace for trace in figure.data if trace.name == "distilled"]
+    assert list(drawn.y) == pytest.approx([float(row["score"]) for row in rows])
+    best = record.best_trial()
+    assert best is not None
+    assert drawn.y[0] == best.reported != best.score
+
+
 def test_sizes_behind_the_best_are_told_as_such(tmp_path: Path) -> None:
     folder = build_family(tmp_path / "p", (2, 4), {2: {"gain": -0.6}, 4: {"gain": 0.16}}, dev_rows=ROWS, points=3)
     (_, line, _) = family.verdict(family.gather(read_family(folder)))
