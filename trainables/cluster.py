@@ -162,6 +162,12 @@ def view(address: str, bfloat16: Callable[[tuple[Node, ...]], bool]) -> Cluster:
     return Cluster(least, sum(node.gpus for node in nodes), bfloat16(nodes), nodes)
 
 
+def whole() -> Cluster:
+    """What trials can be packed onto now, when Ray runs: this machine alone, or all nodes of a cluster."""
+    nodes = tuple(node for node in alive() if node.cpus)
+    return Cluster(min(node.cpus for node in nodes), sum(node.gpus for node in nodes), False, nodes)
+
+
 @dataclass
 class _Where:
     pinned: bool = False

@@ -12,6 +12,7 @@ from typing import Any
 
 from distill import methods
 from distill.errors import UserError
+from trainables import cluster
 from trainables.interrupt import stop_requested
 from trainables.resources import Machine
 from trainables.retry import batch_rows
@@ -52,7 +53,7 @@ def packed(
         header: Of the sweep.
         prepared: What its trials share.
         say: Takes the arithmetic in one line.
-        machine: What the trials are packed onto; the plan's cores and GPUs when None.
+        machine: What the trials are packed onto; what Ray has when None.
         measure: Measures a point given plan and `prepared`; by default a Ray task with a whole GPU.
     """
     plan, asked = header["plan"], header["config"]
@@ -65,8 +66,9 @@ def packed(
     # The one that does not fit at all is the hungriest.
     name = max(found, key=lambda id: math.inf if (peak := found[id].peak) is None else peak)
     resources = plan["resources"]
-    machine = machine or Machine(plan["cpus"], resources["gpus"], False)
-    packing, words = share(found[name], machine, resources["cpus_per_trial"], asked["max_concurrent"])
+    packing, words = share(
+        found[name], machine or cluster.whole(), resources["cpus_per_trial"], asked["max_concurrent"]
+    )
     say(f"GPU: {words.format(point=name)}")
     return {"resources": {**packing, "measured": {"point": name, "peak_bytes": found[name].peak}}}
 
@@ -159,7 +161,6 @@ def measure_remotely(plan: dict[str, Any], prepared: dict[str, Any], point: dict
     """
     import ray
 
-    from trainables import cluster
     from trainables.prepare import Interrupted
 
     task = ray.remote(

@@ -11,7 +11,8 @@ import torch
 
 from distill.methods.base import Stage
 from tests.trainables.sweeps import create
-from trainables import memory, retry
+from trainables import cluster, memory, retry
+from trainables.cluster import Node
 from trainables.memory import CONTEXT_BYTES, HEADROOM, Measured
 from trainables.resources import Machine, allot, notices
 
@@ -166,12 +167,21 @@ def test_the_hungriest_of_one_point_of_each_kind_decides(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(Stage, "needs", lambda *a: frozenset(), raising=False)
     header = {"plan": plan(), "config": {"gpus_per_trial": "auto", "max_concurrent": None}}
-    found = memory.packed(header, {}, said.append, measure=measure)
+    found = memory.packed(header, {}, said.append, Machine(8, 1, False), measure)
     assert sorted(asked) == ["ft", "p01"]
     assert found["resources"]["gpus_per_trial"] == 0.25
     assert found["resources"]["max_concurrent"] == 4
     assert found["resources"]["measured"] == {"point": "p01", "peak_bytes": 15 * GB}
     assert said[0].startswith("GPU: one step of p01 at its longest batch takes 15.0 GB")
+
+
+def test_shares_are_packed_onto_every_node_of_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four trials fit a GPU, and 4 cores can use 2 halves of each of a node's 2 GPUs: 4 trials a node, and 2 nodes."""
+    monkeypatch.setattr(cluster, "alive", lambda: (Node("a", "a", 4, 2), Node("b", "b", 4, 2), Node("head", "c", 0, 0)))
+    found = plan(gpus=4, max_concurrent=4)
+    header = {"plan": {**found, "cpus": 4}, "config": {"gpus_per_trial": "auto", "max_concurrent": None}}
+    packed = memory.packed(header, {}, lambda line: None, measure=lambda *a: Measured(15 * GB, 80 * GB))["resources"]
+    assert (packed["gpus_per_trial"], packed["max_concurrent"]) == (0.5, 8)
 
 
 def test_nothing_is_measured_where_nobody_asks_or_no_gpu_is(monkeypatch: pytest.MonkeyPatch) -> None:
