@@ -208,8 +208,13 @@ def _writable(parent: Path) -> Iterator[None]:
 
 
 @contextmanager
-def reopened(parent: Path, allow_changed: bool) -> Iterator[tuple[list[Recorder], TaskData]]:
+def reopened(
+    parent: Path, allow_changed: bool, address: str | None = None
+) -> Iterator[tuple[list[Recorder], TaskData]]:
     """Every child open for writing, those that a kill kept from being written too, and the rows they share.
+
+    Args:
+        address: Of the session's cluster as typed.
 
     Raises:
         UserError: A child is at work in another process, or what decides its values has changed.
@@ -217,13 +222,13 @@ def reopened(parent: Path, allow_changed: bool) -> Iterator[tuple[list[Recorder]
     with locked(parent):
         opened: list[Recorder] = []
         try:
-            data = _open(parent, allow_changed, opened)
+            data = _open(parent, allow_changed, opened, address)
             yield opened, data
         finally:
             _close(opened)
 
 
-def _open(parent: Path, allow_changed: bool, opened: list[Recorder]) -> TaskData:
+def _open(parent: Path, allow_changed: bool, opened: list[Recorder], address: str | None) -> TaskData:
     """Open all children in their order, so that what was opened can be closed whatever happens; the rows."""
     from trainables.changes import refuse_changed
     from trainables.prepare import load_data
@@ -237,7 +242,7 @@ def _open(parent: Path, allow_changed: bool, opened: list[Recorder]) -> TaskData
         first = next(iter(headers.values()))
         data = load_data(first["config"], first["plan"])
         for header in headers.values():
-            refuse_changed(header, data, allow_changed)
+            refuse_changed(header, data, allow_changed, address=address)
     planned: dict[str, dict[str, Any]] = {}
     if lost:
         planned, data = _plans(config_of(family), lost, parent)

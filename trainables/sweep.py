@@ -123,7 +123,7 @@ def _resume(values: dict[str, Any]) -> int:
     if is_family(path):
         return _resume_family(path, values, typed)
     limits = Limits.again([read(path)], values)
-    data = reopened(path, bool(values.get("allow_changed")))
+    data = reopened(path, bool(values.get("allow_changed")), address=values.get("address"))
     recorder = Recorder(path)
     everyone = recorder.record.everything()
     done = sum(t.state in ("COMPLETE", "PRUNED", "FAIL") for t in everyone)
@@ -134,7 +134,7 @@ def _resume(values: dict[str, Any]) -> int:
 def _resume_family(path: Path, values: dict[str, Any], typed: list[str]) -> int:
     from trainables import family
 
-    with family.reopened(path, bool(values.get("allow_changed"))) as (recorders, data):
+    with family.reopened(path, bool(values.get("allow_changed")), values.get("address")) as (recorders, data):
         records = [recorder.record for recorder in recorders]
         limits = Limits.again(records, values)
         trials = [trial for record in records for trial in record.everything()]
@@ -143,11 +143,12 @@ def _resume_family(path: Path, values: dict[str, Any], typed: list[str]) -> int:
         return drive(recorders, data, typed, path, limits, values)
 
 
-def reopened(path: Path, allow_changed: bool, command: str = "--resume") -> TaskData:
+def reopened(path: Path, allow_changed: bool, command: str = "--resume", address: str | None = None) -> TaskData:
     """The rows of a sweep that is to go on.
 
     Args:
         command: What a person wanted, for messages.
+        address: Of the session's cluster as typed.
 
     Raises:
         UserError: The folder holds no sweep, or what decides its values has changed.
@@ -157,7 +158,7 @@ def reopened(path: Path, allow_changed: bool, command: str = "--resume") -> Task
 
     header = read(path).header
     data = load_data(header["config"], header["plan"])
-    refuse_changed(header, data, allow_changed, command)
+    refuse_changed(header, data, allow_changed, command, address)
     return data
 
 

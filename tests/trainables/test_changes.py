@@ -60,6 +60,13 @@ def test_a_gpu_that_is_gone_is_never_allowed(header: dict[str, Any]) -> None:
         pytest.skip("this machine has a GPU")
     with pytest.raises(UserError, match="no GPU"):
         refuse(changed, allowed=True)
+    # A cluster has its own; what is typed goes before what the sweep began with.
+    data = load_data(header["config"], header["plan"])
+    changes.refuse_changed(changed, data, False, address="auto")
+    changed["config"]["address"] = "auto"
+    changes.refuse_changed(changed, data, False)
+    with pytest.raises(UserError, match="no GPU"):
+        changes.refuse_changed(changed, data, False, address="local")
 
 
 def test_changed_versions_and_code_are_named_and_may_be_allowed(header: dict[str, Any]) -> None:
