@@ -126,10 +126,13 @@ def _group(found: Confirmed, id: str) -> Group | None:
     return next((group for group in found.groups if group.id == id), None)
 
 
-def _seeds(found: Confirmed) -> str:
-    if len(found.seeds) == len(found.planned):
-        return plural(len(found.seeds), "fresh seed")
-    return f"{len(found.seeds)} of {plural(len(found.planned), 'fresh seed')} so far"
+def _seeds(found: Confirmed, scored: int) -> str:
+    """Of which seeds a mean is, of which `scored` runs have a score."""
+    words = plural(len(found.planned), "fresh seed")
+    if len(found.seeds) < len(found.planned):
+        words = f"{len(found.seeds)} of {words} so far"
+    lost = len(found.seeds) - scored
+    return f"{words}, {lost} of which gave no score" if lost else words
 
 
 def _best(record: Record, found: Confirmed, best: Group) -> str:
@@ -140,7 +143,7 @@ def _best(record: Record, found: Confirmed, best: Group) -> str:
     made_up = " on made-up data" if plan["data"].get("origin") == "embedded" else ""
     return (
         f"{lead}: {best.label} ({best.id}) with mean {plan['metric_title']} {number(best.mean)}{spread} over "
-        f"{_seeds(found)}{made_up}; the search had scored it {number(best.searched)}."
+        f"{_seeds(found, len(best.scores))}{made_up}; the search had scored it {number(best.searched)}."
     )
 
 

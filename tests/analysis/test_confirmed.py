@@ -240,6 +240,9 @@ def test_a_run_that_failed_leaves_its_pair_out(again: Again) -> None:
     section = confirmed_words.section(again.record)
     assert section is not None
     assert "p00-c2 failed (diverged) and does not count." in section.notes
+    said = confirmed_words.verdict(again.record)
+    assert said is not None
+    assert "over 5 fresh seeds, 1 of which gave no score" in said.best
 
 
 def test_only_whole_seeds_count(again: Again) -> None:
