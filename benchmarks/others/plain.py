@@ -144,10 +144,6 @@ def step_loss(
     return 0.01 * transfer + soft
 
 
-def cleaned(score: Tensor) -> Tensor:
-    return torch.where(score <= -100, torch.zeros_like(score), score)
-
-
 @torch.no_grad()
 def accuracy(student: Any, dev: dict[str, Tensor]) -> float:
     student.eval()
