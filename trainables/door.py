@@ -33,6 +33,12 @@ _ELSEWHERE = {
     "max_consecutive_failures": "stop of your RunConfig",
     "keep_students": "checkpoint_config of your RunConfig",
     "out": "storage_path of your RunConfig",
+    "storage": "storage_path of your RunConfig",
+    "address": "your ray.init",
+    "sizes": "layers, one size a call",
+    "confirm": "your Tuner, which can try the best again with other seeds",
+    "cache_gb": "the function itself, which asks the teacher and keeps nothing of its outputs",
+    "artifacts_gb": "python -m distill.artifacts gc",
 }
 _HIDDEN = ("command", "method", "task", "layers")
 
