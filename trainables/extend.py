@@ -64,7 +64,7 @@ def _run(asked: dict[str, Any], typed: list[str]) -> int:
         _tell(recorder.record, points, asked["trials"])
         # The folder's name is not among the arguments that a copied sweep could use.
         arguments = [word for word in typed if word != str(asked["folder"])]
-        recorder.extend(points, arguments, asked["trials"] if suggests(recorder.record) else None)
+        recorder.extend(points, arguments, _in_all(recorder.record, points, asked["trials"]))
     except BaseException:
         recorder.close()
         raise
@@ -73,6 +73,18 @@ def _run(asked: dict[str, Any], typed: list[str]) -> int:
         say(f"Run them with: python -m trainables.sweep --resume {folder}")
         return 0
     return drive([recorder], data, ["--resume", str(folder)], limits=limits)
+
+
+def _in_all(record: Record, points: list[dict[str, Any]], trials: int | None) -> int | None:
+    """How many distilled points a sweep shall have whose points are suggested; None where nothing changes that.
+
+    Points that somebody names while suggestions are still to come take the place of none.
+    """
+    if not suggests(record) or trials is not None or not record.to_suggest:
+        return trials if suggests(record) else None
+    plan = record.plan
+    own = [p for p in (*plan["points"], *points) if p["origin"] != "baseline" and p["seed"] == plan["seed"]]
+    return len(own) + record.to_suggest
 
 
 def _points(record: Record, asked: dict[str, Any]) -> list[dict[str, Any]]:

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from distill.errors import UserError
-from trainables import plan
+from trainables import extend, plan
 from trainables.config import from_namespace
+from trainables.record import read
 from trainables.recorder import Recorder
 from trainables.resources import Machine
 from trainables.suggest import suggest
@@ -82,3 +83,17 @@ def test_steps_that_only_two_numbers_together_make_too_few_are_refused(header: A
 def test_suggestions_that_the_method_cannot_run_are_refused_at_once(header: Any, search: str) -> None:
     with pytest.raises(UserError, match="Every loss of BERT-EMD is switched off"):
         header(search=search, set=["prediction=true,false", "beta=0", "embedding=false"])
+
+
+def test_values_that_somebody_adds_take_no_suggestion_s_place(header: Any, tmp_path: Path) -> None:
+    recorder = Recorder.create(tmp_path / "s", header(search="tpe", trials=5))
+    recorder.suggested(*suggest(recorder.record))
+    recorder.close()
+    assert read(recorder.path).to_suggest == 3
+    assert extend.main([str(recorder.path), "--set", "beta=0.5,0.6", "--no-run"]) == 0
+    record = read(recorder.path)
+    # The published point, the suggested one, and each of them with two further values.
+    assert [len(record.trials), record.to_suggest] == [1 + 2 + 4, 3]
+    assert extend.main([str(recorder.path), "--trials", "8", "--no-run"]) == 2
+    assert extend.main([str(recorder.path), "--trials", "11", "--no-run"]) == 0
+    assert read(recorder.path).to_suggest == 5
