@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import plotly.graph_objects as go
 
+from analysis.chance import group_remark
 from analysis.choice import teacher_on_dev
 from analysis.claims import rivals_on_dev
 from analysis.confirmed import BASELINE, KD, Confirmed, Contrast, Group, confirmed
@@ -63,8 +64,9 @@ def verdict(record: Record) -> Verdict | None:
     against, baseline = found.contrast(best.id, BASELINE), _group(found, BASELINE)
     tone, words = _tone(record, against), _against(record, baseline, against, "distilled", "that distilling helped")
     kd, title = found.contrast(best.id, KD), record.plan["method_title"]
+    remark = group_remark(record, best)
     return Verdict(
-        _best(record, found, best),
+        " ".join(filter(None, (_best(record, found, best), remark))),
         words
         or "The undistilled student has no pair of runs with these seeds, so whether distillation helped is open.",
         _teacher(record, best),
@@ -72,6 +74,7 @@ def verdict(record: Record) -> Verdict | None:
         against.rows if against else None,
         _published(record, found),
         _against(record, _group(found, KD), kd, title, f"that {title} is better"),
+        constant=bool(remark),
     )
 
 
@@ -138,12 +141,13 @@ def _seeds(found: Confirmed, scored: int) -> str:
 def _best(record: Record, found: Confirmed, best: Group) -> str:
     plan = record.plan
     points = sum(group.id not in OTHERS for group in found.groups)
-    lead = f"Best of {points} confirmed points" if points > 1 else "Confirmed"
+    again = f"run again with {_seeds(found, len(best.scores))}"
+    lead = f"Best of {points} points {again}" if points > 1 else f"{again[0].upper()}{again[1:]}"
     spread = "" if best.interval is None else f" (95 % interval {interval(*best.interval)})"
     made_up = " on made-up data" if plan["data"].get("origin") == "embedded" else ""
     return (
-        f"{lead}: {best.label} ({best.id}) with mean {plan['metric_title']} {number(best.mean)}{spread} over "
-        f"{_seeds(found, len(best.scores))}{made_up}; the search had scored it {number(best.searched)}."
+        f"{lead}: {best.label} ({best.id}) with mean {plan['metric_title']} {number(best.mean)}{spread}"
+        f"{made_up}; the search had scored it {number(best.searched)}."
     )
 
 

@@ -6,6 +6,7 @@ import statistics
 from dataclasses import dataclass
 from typing import Any
 
+from analysis.chance import trial_remark
 from analysis.choice import chosen_by, sentences, teacher_on_dev
 from analysis.claims import Claim, against_teacher, chosen_among, compare, ended, tied
 from analysis.seeds import seeds_differ
@@ -26,6 +27,7 @@ class Verdict:
         teacher: Share of the teacher's score, and size.
         tone: Of `against`: "ahead", "behind" or "even" (nothing is shown).
         difference: Best minus undistilled student.
+        constant: Whether the best is not shown to be better than one answer to every row, as `best` says.
     """
 
     best: str
@@ -35,6 +37,7 @@ class Verdict:
     difference: Difference | None = None
     published: str | None = None
     kd: str | None = None
+    constant: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,8 +65,15 @@ def judge(record: Record, finished: bool) -> Verdict:
     if best is None:
         return Verdict(_nothing(record), None, None, "even")
     against, tone, difference = _against(record, best)
+    remark = trial_remark(record, best)
     return Verdict(
-        _best(record, best, finished), against, _teacher(record, best), tone, difference, _published(record, best)
+        " ".join(filter(None, (_best(record, best, finished), remark))),
+        against,
+        _teacher(record, best),
+        tone,
+        difference,
+        _published(record, best),
+        constant=bool(remark),
     )
 
 
@@ -190,24 +200,11 @@ def _best(record: Record, best: Trial, finished: bool) -> str:
     return (
         f"{which}: {best.point['label']} ({best.id}, {remark}epoch {best.best['epoch']:g}) with "
         f"{plan['metric_title']} {number(best.reported)}{spread}{made_up}{chosen_by(record, best)}."
-        + _chance(record, best)
     )
 
 
 def _noun(record: Record) -> str:
     return "trials" if seeds_differ(record) else "configurations"
-
-
-def _chance(record: Record, trial: Trial) -> str:
-    """A warning where a student is not shown to do better than one answer to every row."""
-    chance, found = _facts(record).get("chance"), trial_interval(record, trial)
-    if chance is None or trial.reported is None:
-        return ""
-    if trial.reported <= chance:
-        return " That is no better than giving every row the same answer."
-    if found is not None and found.low <= chance:
-        return f" It is not shown to be better than giving every row the same answer ({number(chance)})."
-    return ""
 
 
 def _against(record: Record, best: Trial) -> tuple[str, str, Difference | None]:

@@ -191,8 +191,9 @@ def test_ahead_of_one_and_not_of_the_other(again: Again) -> None:
     again.runs("p00", BETTER)
     said = confirmed_words.verdict(again.record)
     assert said is not None
-    assert said.best.startswith("Confirmed: p00 (p00) with mean accuracy 0.591 (95 % interval ")
-    assert said.best.endswith("over 5 fresh seeds; the search had scored it 0.580.")
+    assert said.best.startswith("Run again with 5 fresh seeds: p00 (p00) with mean accuracy 0.591 (95 % interval ")
+    assert said.best.endswith("; the search had scored it 0.580.")
+    assert not said.constant
     assert "over the same seeds: 0.560. Difference +0.031, 95 % interval +0.028 to +0.034" in str(said.against)
     assert "distilled is ahead, outside the noise of 5 seeds and 1000 dev rows." in str(said.against)
     assert str(said.kd).startswith("Knowledge distillation over the same seeds: 0.569.")
@@ -210,6 +211,26 @@ def test_with_a_weak_teacher_nothing_is_said_of_distilling(again: Again) -> None
     assert said is not None
     assert said.tone == "even"
     assert "with a weak teacher this says nothing about distilling" in str(said.against)
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        ((490, 500, 480, 505, 490), "That is no better than giving every row the same answer."),
+        # Other seeds may turn it round: a mean of .510, give or take 2.78 times .0089.
+        ((500, 520, 490, 540, 500), "It is not shown to be better than giving every row the same answer (0.500)."),
+        # All seeds agree, but .520 of 1000 rows has an error of .016.
+        ((520, 521, 519, 522, 518), "It is not shown to be better than giving every row the same answer (0.500)."),
+        (BETTER, ""),
+    ],
+)
+def test_a_mean_that_one_answer_may_reach_is_called_that(again: Again, counts: tuple[int, ...], words: str) -> None:
+    again.runs("ft", BASE)
+    again.runs("p00", counts)
+    said = confirmed_words.verdict(again.record)
+    assert said is not None
+    assert said.best.endswith(f". {words}" if words else "had scored it 0.580.")
+    assert ("same answer" in said.best, said.constant) == (bool(words), bool(words))
 
 
 def test_without_predictions_nothing_is_claimed(again: Again) -> None:
@@ -242,7 +263,7 @@ def test_a_run_that_failed_leaves_its_pair_out(again: Again) -> None:
     assert "p00-c2 failed (diverged) and does not count." in section.notes
     said = confirmed_words.verdict(again.record)
     assert said is not None
-    assert "over 5 fresh seeds, 1 of which gave no score" in said.best
+    assert said.best.startswith("Run again with 5 fresh seeds, 1 of which gave no score: p00")
 
 
 def test_only_whole_seeds_count(again: Again) -> None:
@@ -260,8 +281,7 @@ def test_only_whole_seeds_count(again: Again) -> None:
     assert list(found.group("ft").scores) == [1, 2]
     said = confirmed_words.verdict(again.record)
     assert said is not None
-    assert "over 2 of 5 fresh seeds so far" in said.best
-    assert "Best of 2 confirmed points" in said.best
+    assert said.best.startswith("Best of 2 points run again with 2 of 5 fresh seeds so far: ")
 
 
 @pytest.mark.parametrize(
