@@ -16,6 +16,7 @@ import pandas as pd
 from plotly.offline import get_plotlyjs
 
 from analysis import confirmed_words, report
+from analysis.choice import teacher_on_dev
 from analysis.claims import ended, widen
 from analysis.confirmed import confirmed
 from analysis.family_figure import scores
@@ -144,7 +145,22 @@ def verdict(children: Sequence[Child]) -> list[str]:
     done = all(child.progress.word == "complete" for child in children)
     without = [child.name for child in children if child.best is None and child.progress.word == "complete"]
     nothing = f"No configuration of {listed(without, 'or')} has a score." if without else None
-    return [line for line in (_kept(scored, done), nothing, _smallest(scored), _distilling(scored)) if line]
+    kept, distilling = _kept(scored, done), _distilling(scored)
+    poor, constant = [child.name for child in scored if child.verdict.constant], ""
+    if len(poor) == len(scored):
+        lead = "No size is" if done else "So far, no size is"
+        lead += f" shown to be better than giving every row the same answer ({_constant(scored)})."
+        # Which size is enough is no question where none is.
+        return [line for line in (lead, kept, nothing, distilling) if line]
+    if poor:
+        verb = "is" if len(poor) == 1 else "are"
+        constant = f"{listed(poor)} {verb} not shown to be better than giving every row the same answer "
+        constant += f"({_constant(scored)})."
+    return [line for line in (kept, constant, nothing, _smallest(scored), distilling) if line]
+
+
+def _constant(scored: Sequence[Child]) -> str:
+    return number(teacher_on_dev(scored[0].record).get("chance"))
 
 
 def _kept(scored: Sequence[Child], done: bool) -> str:

@@ -171,6 +171,19 @@ def test_every_state_has_a_page(tmp_path: Path, own: dict[int, Any], word: str, 
     assert "](2L/report.md)" not in text
 
 
+@pytest.mark.parametrize("confirmed", [0, 3])
+def test_sizes_that_one_answer_reaches_are_called_that_first(tmp_path: Path, confirmed: int) -> None:
+    poor = {"gain": -0.9, "confirmed": confirmed, "top": 1}
+    folder = build_family(tmp_path / "p", (2, 4), {2: poor, 4: poor}, dev_rows=60, points=2)
+    lead, *rest = family.verdict(family.gather(read_family(folder)))
+    assert lead == "No size is shown to be better than giving every row the same answer (0.000)."
+    assert "The best of all" not in " ".join(rest)
+    one = build_family(tmp_path / "one", (2, 4), {2: poor, 4: {"gain": 0.3}}, dev_rows=60, points=2)
+    lead, constant, *_ = family.verdict(family.gather(read_family(one)))
+    assert lead.startswith("Of the teacher's")
+    assert constant == "2L is not shown to be better than giving every row the same answer (0.000)."
+
+
 def test_a_smaller_best_is_called_the_smallest(tmp_path: Path) -> None:
     folder = build_family(tmp_path / "p", (2, 4), {2: {"gain": 0.16}, 4: {"gain": -0.3}}, dev_rows=ROWS, points=3)
     (_, line, _) = family.verdict(family.gather(read_family(folder)))
