@@ -15,6 +15,7 @@ from distill import artifact_inventory as inventory
 from distill.artifact_inventory import Entry, Leftover
 from distill.artifacts import PLACE, Store
 from distill.errors import UserError
+from distill.output import say, show
 
 _AGES = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _SHORTEST_KEY = 4
@@ -87,25 +88,25 @@ def _place(folder: str | None) -> Path | None:
         raise UserError(f"--artifacts {folder} is no folder; name the store's, or leave the option out.")
     if place.exists():
         raise UserError(f"The store {place} is no folder; name another with --artifacts or ${PLACE}.")
-    print(f"There is no store at {place} yet; the first sweep makes it.")
+    show(f"There is no store at {place} yet; the first sweep makes it.")
     return None
 
 
 def _list(place: Path, asked: argparse.Namespace) -> int:
     listed, left = inventory.entries(place, check=asked.check), inventory.leftovers(place)
     if asked.json:
-        print(json.dumps(_as_data(place, listed, left, asked.check), indent=1))
+        show(json.dumps(_as_data(place, listed, left, asked.check), indent=1))
     elif not listed and not left:
-        print(f"The store {place} is empty.")
+        show(f"The store {place} is empty.")
     else:
-        print(f"{place}: {_count(listed)}, {size_words(_total(listed))}")
+        show(f"{place}: {_count(listed)}, {size_words(_total(listed))}")
         for entry in listed:
             made = _when(entry.made) if entry.made else "unknown"
-            print(f"\n{entry.name}  {size_words(entry.size)}  {_state(entry, asked.check)}")
-            print(f"    made {made}, last used {_when(entry.used)}\n    {entry.what}")
+            show(f"\n{entry.name}  {size_words(entry.size)}  {_state(entry, asked.check)}")
+            show(f"    made {made}, last used {_when(entry.used)}\n    {entry.what}")
         for item in left:
             state = "left half-made by a process that is gone; gc sweeps it up" if item.dead else "being made"
-            print(f"\n{item.path.name}  {size_words(item.size)}\n    {state}")
+            show(f"\n{item.path.name}  {size_words(item.size)}\n    {state}")
     return int(asked.check and any(entry.fault for entry in listed))
 
 
@@ -153,10 +154,10 @@ def _collect(place: Path, asked: argparse.Namespace) -> int:
     dead = [item for item in inventory.leftovers(place) if item.dead]
     free = [entry for entry in chosen if not entry.busy]
     if not chosen and not dead:
-        print(f"Nothing to remove; the store {place} has {_count(listed)}, {size_words(_total(listed))}.")
+        say(f"Nothing to remove; the store {place} has {_count(listed)}, {size_words(_total(listed))}.")
         return 0
     if free and not asked.dry_run and not asked.yes and not _agreed(free):
-        print("Nothing was removed.")
+        say("Nothing was removed.")
         return 0
     return _remove(listed, chosen, dead, asked.dry_run, bool(names))
 
@@ -167,18 +168,18 @@ def _remove(listed: list[Entry], chosen: list[Entry], dead: list[Leftover], dry_
     for entry in chosen:
         if entry.busy or not (dry_run or inventory.remove(entry)):
             kept += 1
-            print(f"Kept {entry.name}: a running process uses or builds it.")
+            say(f"Kept {entry.name}: a running process uses or builds it.")
             continue
         freed += entry.size
         removed.append(entry)
-        print(f"{verb} {entry.name}  {size_words(entry.size)}, last used {_when(entry.used)}\n    {entry.what}")
+        say(f"{verb} {entry.name}  {size_words(entry.size)}, last used {_when(entry.used)}\n    {entry.what}")
     for item in dead:
         if not dry_run:
             inventory.sweep(item)
         freed += item.size
-        print(f"{verb} {item.path.name}  {size_words(item.size)}, left half-made")
+        say(f"{verb} {item.path.name}  {size_words(item.size)}, left half-made")
     stay = [entry for entry in listed if entry not in removed]
-    print(
+    say(
         f"{'Would free' if dry_run else 'Freed'} {size_words(freed)}; {_count(stay)}, {size_words(_total(stay))}, stay."
     )
     return int(named and kept > 0)
@@ -188,7 +189,7 @@ def _agreed(chosen: list[Entry]) -> bool:
     if not sys.stdin.isatty():
         raise UserError("gc asks before it removes, and nobody can answer here; add --yes or --dry-run.")
     for entry in chosen:
-        print(f"{entry.name}  {size_words(entry.size)}, last used {_when(entry.used)}\n    {entry.what}")
+        show(f"{entry.name}  {size_words(entry.size)}, last used {_when(entry.used)}\n    {entry.what}")
     try:
         return input(f"Remove {_count(chosen)}, {size_words(_total(chosen))}? [y/N] ").strip().lower() in {"y", "yes"}
     except EOFError:

@@ -70,11 +70,6 @@ class Listing:
     files: dict[str, int]
 
 
-def say_line(text: str) -> None:
-    """One plain line, at once."""
-    print(text, flush=True)
-
-
 def endpoint() -> str:
     """Address of the hub (`HF_ENDPOINT`)."""
     from huggingface_hub import constants

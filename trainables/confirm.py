@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from distill.errors import UserError
+from distill.output import say
 from trainables.budget import Limits
 from trainables.config import check_confirm
 from trainables.families import refuse_family
 from trainables.options import Parser
-from trainables.progress import say
 from trainables.record import read
 from trainables.sweep import drive, guarded, reopened
 

@@ -13,9 +13,9 @@ from distill import methods
 from distill.arguments import mapping
 from distill.errors import UserError
 from distill.methods.base import nearest
+from distill.output import say
 from distill.training.settings import TRAINING_FIELDS
 from trainables.config import SweepConfig, from_namespace
-from trainables.progress import say
 
 STUDENT = "student"
 # What a person's own Tuner decides, or what belongs to a sweep's folder.

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from distill.errors import UserError
+from distill.output import say
 from trainables.budget import Limits
 from trainables.families import refuse_family
 from trainables.options import Parser
-from trainables.progress import plural, say
+from trainables.progress import plural
 from trainables.record import Record, read, suggests
 from trainables.sweep import drive, guarded, reopened
 

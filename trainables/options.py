@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from typing import NoReturn
+from typing import Any, NoReturn
 
+from distill.output import show
 from trainables.config import DATA, FINETUNING, RECIPES, SCHEDULERS, SEARCHES, SOURCES, STUDENT_INITS, TEACHER
 
 
@@ -13,6 +14,12 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"error: {message}; --help lists the options.\n")
+
+    def print_help(self, file: Any = None) -> None:
+        if file is None:
+            show(self.format_help().rstrip())
+        else:
+            super().print_help(file)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from distill.output import say
 from trainables import cluster, nodes
 from trainables.mirror import Mirror, restore, storage_of
-from trainables.progress import say
 from trainables.storage import normal
 
 if TYPE_CHECKING:

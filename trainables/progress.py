@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TextIO
 
+from distill.output import say, surviving
 from trainables.record import BY_HAND, COMPLETE, FAIL, FINISHED, PRUNED, RUNNING, Record, Trial
 from trainables.rungs import place_of
 
@@ -19,11 +20,6 @@ if TYPE_CHECKING:
     from trainables.progress_family import PlainFamily
 
 _ROWS = 12
-
-
-def say(text: str) -> None:
-    """One plain line, at once."""
-    print(text, flush=True)
 
 
 def once(tell: Callable[[str], None]) -> Callable[[str], None]:
@@ -142,10 +138,10 @@ class PlainProgress(AbstractContextManager["PlainProgress"]):
             return
         left = seconds_left(self._record)
         tail = f" [at most {max(1, round(left / 60))} min left]" if left and row.get("state") in FINISHED else ""
-        print(f"{time.strftime('%H:%M:%S')} {line}{tail}", file=self._stream, flush=True)
+        say(f"{time.strftime('%H:%M:%S')} {line}{tail}", self._stream)
 
     def say(self, text: str) -> None:
-        print(text, file=self._stream, flush=True)
+        say(text, self._stream)
 
     def __exit__(self, *exception: object) -> None:
         return None
@@ -167,13 +163,15 @@ class LiveProgress(AbstractContextManager["LiveProgress"]):
     def __call__(self, kind: str, trial: Trial, row: dict[str, Any]) -> None:
         told = kind == "retry" or row.get("state") in (PRUNED, FAIL)
         if told and (line := event_line(kind, trial, row, self._record)):
-            self._console.print(line, highlight=False, markup=False)
+            self.say(line)
 
     def say(self, text: str) -> None:
-        self._console.print(text, highlight=False, markup=False)
+        with surviving():
+            self._console.print(text, highlight=False, markup=False)
 
     def __exit__(self, *exception: object) -> None:
-        self._live.stop()
+        with surviving():
+            self._live.stop()
 
     def _render(self) -> Any:
         # The view draws itself in a thread of its own while the driver adds rows; a frame may be missed, not the view.
@@ -215,7 +213,8 @@ def make(records: Sequence[Record]) -> PlainProgress | PlainFamily | LiveProgres
     """The live view where standard output is a terminal, else plain lines; of several sweeps all in one."""
     from trainables.progress_family import LiveFamily, PlainFamily
 
-    terminal = sys.stdout.isatty()
+    # Nothing at all where the command was started with its standard output closed.
+    terminal = sys.stdout is not None and sys.stdout.isatty()
     if len(records) > 1:
         return LiveFamily(records) if terminal else PlainFamily(records)
     return LiveProgress(records[0]) if terminal else PlainProgress(records[0])

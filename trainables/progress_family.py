@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from distill.output import say
 from trainables.families import title
 from trainables.progress import LiveProgress, event_line
 from trainables.record import FAIL, FINISHED, PRUNED, RUNNING, Record, Trial
@@ -56,10 +57,10 @@ class PlainFamily(AbstractContextManager["PlainFamily"]):
             return
         left = seconds_left(list(self._records.values()))
         tail = f" [at most {max(1, round(left / 60))} min left]" if left and row.get("state") in FINISHED else ""
-        print(f"{time.strftime('%H:%M:%S')} {record.path.name} {line}{tail}", file=self._stream, flush=True)
+        say(f"{time.strftime('%H:%M:%S')} {record.path.name} {line}{tail}", self._stream)
 
     def say(self, text: str) -> None:
-        print(text, file=self._stream, flush=True)
+        say(text, self._stream)
 
     def __exit__(self, *exception: object) -> None:
         return None
@@ -75,7 +76,7 @@ class LiveFamily(LiveProgress):
     def __call__(self, kind: str, trial: Trial, row: dict[str, Any]) -> None:
         record = self._records[sweep_of(trial)]
         if row.get("state") in (PRUNED, FAIL) and (line := event_line(kind, trial, row, record)):
-            self._console.print(f"{record.path.name} {line}", highlight=False, markup=False)
+            self.say(f"{record.path.name} {line}")
 
     def _draw(self) -> Any:
         from rich.console import Group

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from distill.errors import UserError
+from distill.output import show
 from trainables.disk import usage
 from trainables.families import is_family
 from trainables.lock import holder
 from trainables.options import Parser
-from trainables.progress import plural, say, seconds_left
+from trainables.progress import plural, seconds_left
 from trainables.record import COMPLETE, FAIL, FINISHED, PRUNED, RUNNING, WAITING, Record, Trial, read
 from trainables.sweep import guarded
 
@@ -249,7 +250,7 @@ def _run(folder: Path, as_json: bool, again: bool, pause: float) -> int:
     if not 0.1 <= pause < float("inf"):
         raise UserError(f"--every {pause:g} must be a number of seconds from 0.1.")
     if not again:
-        print(_text(status(folder), as_json))
+        show(_text(status(folder), as_json))
         return 0
     try:
         if sys.stdout.isatty() and not as_json:
@@ -269,7 +270,7 @@ def _text(found: dict[str, Any], as_json: bool) -> str:
 def _plain(folder: Path, as_json: bool, pause: float) -> None:
     while True:
         found = status(folder)
-        say(_text(found, as_json) if as_json else f"{time.strftime('%H:%M:%S')} {_text(found, as_json)}\n")
+        show(_text(found, as_json) if as_json else f"{time.strftime('%H:%M:%S')} {_text(found, as_json)}\n")
         if found["driver"] is None:
             return
         time.sleep(pause)

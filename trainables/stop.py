@@ -14,10 +14,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from distill.errors import UserError
+from distill.output import say
 from trainables.families import refuse_family
 from trainables.lock import holder
 from trainables.options import Parser
-from trainables.progress import plural, say
+from trainables.progress import plural
 from trainables.record import FINISHED, STOP, Record, Trial, read
 from trainables.sweep import guarded
 

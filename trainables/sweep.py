@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distill.errors import UserError
+from distill.output import say
 from trainables.budget import Limits, Watch, exit_code, left, tell_halt
 from trainables.config import SweepConfig, from_namespace
 from trainables.families import is_family
 from trainables.options import parser
-from trainables.progress import say
 from trainables.record import FINISHED, read
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from distill.artifacts import Store
 from distill.errors import UserError
-from trainables.progress import say
+from distill.output import say
 from trainables.teacher_work import Remote, TeacherDiverged, TeacherOrder, wait
 
 if TYPE_CHECKING:

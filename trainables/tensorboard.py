@@ -19,7 +19,7 @@ from tensorboardX.proto import api_pb2, plugin_hparams_pb2
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.proto.summary_pb2 import Summary, SummaryMetadata
 
-from trainables.progress import say
+from distill.output import say
 from trainables.record import FAIL, FINISHED, TENSORBOARD, Record, Trial
 from trainables.recorder import Recorder
 

@@ -16,9 +16,9 @@ from distill.hub import (
     endpoint,
     failing,
     listed,
-    say_line,
 )
 from distill.models.folder import TOKENIZER_FILES, TOKENIZERS, check_configuration
+from distill.output import say
 
 # Seconds that a hub may take to answer when it was named.
 PATIENCE = 15.0
@@ -32,7 +32,7 @@ def fetch(
     revision: str | None,
     flag: str,
     *,
-    say: Say = say_line,
+    say: Say = say,
     patience: float = PATIENCE,
     cache: Path | None = None,
 ) -> Path:

@@ -21,8 +21,8 @@ from distill.hub import (
     endpoint,
     failing,
     listed,
-    say_line,
 )
+from distill.output import say
 from distill.tasks.base import Examples, HubRows, Task, TaskData
 
 # Seconds that the hub may take to answer.
@@ -31,7 +31,7 @@ PATIENCE = 5.0
 _UNLABELLED = -1
 
 
-def load(task: Task, revision: str | None = None, *, say: Say = say_line, patience: float = PATIENCE) -> TaskData:
+def load(task: Task, revision: str | None = None, *, say: Say = say, patience: float = PATIENCE) -> TaskData:
     """Training and development rows of a task, with the library `datasets` and its cache.
 
     Texts are stripped and labels numbered as in GLUE's files, so the rows have the fingerprint of those read there.

@@ -224,3 +224,18 @@ def test_status_loads_neither_torch_nor_ray() -> None:
 )
 def test_durations_in_words(seconds: float, words: str) -> None:
     assert status.duration(seconds) == words
+
+
+def test_a_reader_that_is_gone_ends_it_quietly(tmp_path: Path) -> None:
+    folder = create(tmp_path / "s", points=3, epochs=2, scheduler="none").path
+    for more in ([], ["--json"], ["--watch", "--every", "0.1"]):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "trainables.status", str(folder), *more],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=ROOT,
+        )
+        assert process.stdout is not None
+        process.stdout.close()
+        _, errors = process.communicate(timeout=60)
+        assert (process.returncode, errors) == (141, b"")
