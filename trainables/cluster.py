@@ -15,6 +15,8 @@ from distill.errors import UserError
 from trainables.resources import Machine
 
 LOCAL = "local"
+# Resource by which the Ray of a sweep without a cluster is known: it ends with that sweep.
+PRIVATE = "distill_tune_private"
 # Seconds within which the cluster's port must answer.
 _PATIENCE = 10.0
 
@@ -84,12 +86,14 @@ def connect(address: str) -> str | None:
         address: `HOST:PORT`, or "auto": what `RAY_ADDRESS` says, else the cluster that this machine belongs to.
 
     Raises:
-        UserError: It cannot be reached, or is of another version.
+        UserError: It cannot be reached, is of another version, or ends with another sweep.
     """
     import ray
 
     if not ray.is_initialized():
-        _answers(os.environ.get("RAY_ADDRESS", address) if address == "auto" else address)
+        named = os.environ.get("RAY_ADDRESS") if address == "auto" else None
+        asked = f"--address auto (RAY_ADDRESS is {named})" if named else f"--address {address}"
+        _answers(named or address, asked)
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         try:
             context = ray.init(
@@ -99,31 +103,41 @@ def connect(address: str) -> str | None:
             # Ray raises ConnectionError, ValueError, RuntimeError and kinds of its own.
             what = " ".join(str(error).split())[:200]
             raise UserError(
-                f"--address {address}: no Ray cluster could be joined ({type(error).__name__}: {what}); start one with "
+                f"{asked}: no Ray cluster could be joined ({type(error).__name__}: {what}); start one with "
                 "`ray start --head`, set RAY_AUTH_MODE=token where it asks for the token of ~/.ray, or leave --address "
                 "out to use this machine."
             ) from error
+        if any(PRIVATE in node["Resources"] for node in ray.nodes()):
+            ray.shutdown()
+            raise UserError(
+                f"{asked}: the Ray found there belongs to another sweep and ends with it; start a cluster with `ray "
+                "start --head` and name its HOST:PORT, or leave --address out to use this machine."
+            )
         _JOINED.dashboard = f"http://{context.dashboard_url}" if context.dashboard_url else None
     return _JOINED.dashboard
 
 
-def _answers(address: str) -> None:
-    """Raise UserError where nothing listens: Ray itself would try for a minute and end the process."""
+def _answers(address: str, asked: str) -> None:
+    """Raise UserError where nothing listens: Ray itself would try for a minute and end the process.
+
+    Args:
+        asked: The option as typed, and where its address comes from.
+    """
     if address.startswith("ray://"):
         raise UserError(
-            f"--address {address}: a driver far from its cluster cannot keep the record; run the command on a node "
+            f"{asked}: a driver far from its cluster cannot keep the record; run the command on a node "
             "with --address auto, or send it there with `ray job submit`."
         )
     host, _, port = address.rpartition(":")
     if address == "auto":
         return
     if not host or not port.isdigit():
-        raise UserError(f"--address {address} is neither HOST:PORT nor auto; `ray start --head` prints the address.")
+        raise UserError(f"{asked} is neither HOST:PORT nor auto; `ray start --head` prints the address.")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE).close()
     except (OSError, OverflowError) as error:
         raise UserError(
-            f"--address {address}: nothing answers there ({error}); start a cluster with `ray start --head`, or leave "
+            f"{asked}: nothing answers there ({error}); start a cluster with `ray start --head`, or leave "
             "--address out to use this machine."
         ) from error
 

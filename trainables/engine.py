@@ -55,6 +55,8 @@ def start_ray(plan: dict[str, Any], dashboard: bool = True, address: str | None 
         address="local",
         num_cpus=plan["cpus"],
         num_gpus=min(plan["resources"]["gpus"], detect().gpus),
+        # Another sweep on this machine that is told `--address auto` finds it and must not join it.
+        resources={cluster.PRIVATE: 1},
         include_dashboard=dashboard,
         log_to_driver=False,
         logging_level=logging.ERROR,

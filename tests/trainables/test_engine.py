@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +17,7 @@ import pytest
 
 from analysis.verify import verify
 from distill.errors import UserError
+from tests.trainables.commands import ROOT
 from tests.trainables.curves import FAULTS, curve
 from tests.trainables.sweeps import create, header, value
 from trainables import lock
@@ -39,6 +42,22 @@ def ray() -> Iterator[None]:
     os.environ.update(environment)
     for number, handler in kept.items():
         signal.signal(number, handler)
+
+
+def test_no_other_sweep_joins_a_ray_that_ends_with_this_one(ray: None) -> None:
+    from ray import get_runtime_context
+
+    address = get_runtime_context().gcs_address
+    code = "import sys; from trainables.sweep import guarded; from trainables.cluster import connect;"
+    code += "sys.exit(guarded(lambda: print(connect('auto')) or 0))"
+    environment = {**os.environ, "RAY_ADDRESS": address, "PYTHONPATH": str(ROOT)}
+    other = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, env=environment, check=False
+    )
+    assert (other.returncode, other.stdout) == (2, "")
+    (told,) = [line for line in other.stderr.splitlines() if line.startswith("error: ")]
+    assert told.startswith(f"error: --address auto (RAY_ADDRESS is {address}): the Ray found there belongs to another ")
+    assert "`ray start --head`" in told
 
 
 def run(sweep: Recorder, **faults: tuple[str, float]) -> list[str]:
