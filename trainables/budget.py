@@ -92,9 +92,13 @@ class Limits:
         """For the session's row."""
         return {TIME: self.budget, FAILURES: self.failures, ROW: self.consecutive}
 
-    def options(self, records: Sequence[Record]) -> str:
-        """The same limits for the next session, as one types them; a number of failures that is reached grows."""
-        words = [] if self.budget is None else [f"--time-budget {self.budget}"]
+    def options(self, records: Sequence[Record], idle: bool = False) -> str:
+        """The same limits for the next session, as one types them; a number of failures that is reached grows.
+
+        Args:
+            idle: The time was too short for a single evaluation, and would be again.
+        """
+        words = [] if self.budget is None or idle else [f"--time-budget {self.budget}"]
         if self.failures is not None:
             failed = len(_failed(records))
             words.append(f"--max-failures {self.failures + (failed if failed >= self.failures else 0)}")
@@ -106,6 +110,10 @@ class Limits:
 class Watch:
     """Ends the session when one of its limits is reached; hears of every row of the recorders it is given.
 
+    Attributes:
+        evaluated: How often the session looked at dev.
+        ready: When its first trial could begin, on the monotonic clock; None until then.
+
     Points count in the order in which they finish, the undistilled baseline and confirming runs among them. A trial
     whose loss is no longer finite failed by its own numbers: it counts as a failure, but in a row of failures, which
     tells of a broken machine or set-up, it neither counts nor ends the row. Nor does one that a person stopped.
@@ -114,6 +122,8 @@ class Watch:
     def __init__(self, recorders: Sequence[Recorder], limits: Limits) -> None:
         self._recorders, self._limits = list(recorders), limits
         self._row: list[Trial] = []
+        self.evaluated = 0
+        self.ready: float | None = None
         if limits.budget is not None:
             interrupt.expire(
                 limits.begun + seconds(limits.budget), f"the time budget of {limits.budget} is used up", limit=TIME
@@ -122,6 +132,7 @@ class Watch:
             recorder.listeners.append(self)
 
     def __call__(self, kind: str, trial: Trial, row: dict[str, Any]) -> None:
+        self.evaluated += kind == "evaluation"
         if kind != "state" or row["state"] not in FINISHED or trial.by_hand:
             return
         if row["state"] != FAIL:
@@ -136,6 +147,20 @@ class Watch:
         elif len(self._row) >= self._limits.consecutive:
             reason = f"{_points(len(self._row))} failed one after the other (--max-consecutive-failures)"
             interrupt.halt(f"{reason}; {_cause(self._row)}", limit=ROW)
+
+    def begin(self) -> None:
+        """All that comes before the first trial is done."""
+        self.ready = time.monotonic()
+
+    def idle(self) -> str | None:
+        """What to say where the time was used up before any evaluation; None where that is not so."""
+        if interrupt.limit_reached() != TIME or self.evaluated:
+            return None
+        if self.ready is None:
+            took = f"starting was not done after {max(1, round(time.monotonic() - self._limits.begun))} s"
+        else:
+            took = f"starting took {max(1, round(self.ready - self._limits.begun))} s"
+        return f"Nothing was trained in these {self._limits.budget}: {took}; give a larger --time-budget."
 
     def close(self) -> None:
         for recorder in self._recorders:

@@ -218,6 +218,7 @@ def drive(
                     shared = prepare(header, data, tell, engine.stop_requested)
                     recorder.prepared({**shared, **memory.packed(header, shared, tell)})
             function = place.function()
+            watch.begin()
             with progress.make(records) as view:
                 for recorder in recorders:
                     recorder.listeners.append(view)
@@ -256,8 +257,10 @@ def drive(
         for recorder in recorders:
             for line in left(recorder.record):
                 say(f"{recorder.path.name}: {line}" if parent else line)
-        say(f"{unfinished} trials are unfinished. Continue with:")
-        say(f"  python -m trainables.sweep --resume {folder}{limits.options(records)}")
+        if idle := watch.idle():
+            say(idle)
+        say(f"{unfinished} {'trial is' if unfinished == 1 else 'trials are'} unfinished. Continue with:")
+        say(f"  python -m trainables.sweep --resume {folder}{limits.options(records, idle is not None)}")
         return exit_code(INTERRUPTED)
     without = [recorder.path for recorder in recorders if recorder.record.best_trial() is None]
     for path in without:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,9 +57,38 @@ def test_the_confirmation_that_a_limit_keeps_from_beginning_is_left_to_run(
     # Two runs of ft, kd and the one point, none of which began.
     assert sessions == [2]
     said = capsys.readouterr().out
+    assert "Nothing was trained" not in said
+    assert said.endswith(" --time-budget 1h\n")
     assert "Not run: ft-c1, kd-c1, p00-c1, ft-c2, kd-c2, p00-c2." in said
     assert "6 trials are unfinished. Continue with:" in said
     assert read(confirmed.path).left == 6
+
+
+def test_a_time_too_short_for_any_evaluation_is_not_the_one_to_go_on_with(
+    confirmed: Recorder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def out_of_time(*arguments: Any) -> None:
+        interrupt.halt("the time budget of 90s is used up", limit=budget.TIME)
+
+    monkeypatch.setattr(engine, "run", out_of_time)
+    data: Any = None
+    begun = time.monotonic() - 80
+    assert sweep.drive([confirmed], data, [], limits=Limits("90s", failures=7, begun=begun)) == 3
+    said = capsys.readouterr().out
+    assert "Nothing was trained in these 90s: starting took 80 s; give a larger --time-budget." in said
+    assert said.endswith(f"  python -m trainables.sweep --resume {confirmed.path} --max-failures 7\n")
+
+    def interrupted(*arguments: Any) -> Any:
+        out_of_time()
+        raise prepare.Interrupted
+
+    monkeypatch.setattr(interrupt, "_STOP", type(interrupt._STOP)())
+    monkeypatch.setattr(prepare, "prepare", interrupted)
+    again = Recorder(confirmed.path)
+    assert sweep.drive([again], data, [], limits=Limits("90s", begun=time.monotonic() - 95)) == 3
+    said = capsys.readouterr().out
+    assert "Nothing was trained in these 90s: starting was not done after 95 s; give a larger --time-budget." in said
+    assert said.endswith(f"--resume {confirmed.path}\n")
 
 
 def test_a_sweep_of_several_that_came_to_its_end_was_not_cut(tmp_path: Path) -> None:
