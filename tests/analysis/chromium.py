@@ -17,7 +17,7 @@ FLAGS = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-default-apps"),
     # No name is found, so nothing leaves the machine even where it is asked for.
     "--host-resolver-rules=MAP * ~NOTFOUND",
-    *("--enable-logging=stderr", "--v=0", "--virtual-time-budget=20000", "--hide-scrollbars"),
+    *("--enable-logging=stderr", "--v=0", "--virtual-time-budget=20000"),
 )
 # Addresses that never leave the machine.
 LOCAL = ("file:", "data:", "blob:", "about:", "chrome:", "devtools:")

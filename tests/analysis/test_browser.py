@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.skipif(browser() is None, reason=f"none of {', '.join(NAMES)} is installed"),
 ]
 
-MEASURE = """<!DOCTYPE html><body style="margin:0"><iframe src="%s" style="border:0;width:%dpx;height:900px"></iframe>
+MEASURE = """<!DOCTYPE html><body style="margin:0"><iframe src="%s" style="border:0;width:%dpx;height:5000px"></iframe>
 <script>
 const frame = document.querySelector("iframe");
 frame.onload = () => setTimeout(() => {
@@ -33,7 +33,8 @@ frame.onload = () => setTimeout(() => {
       }));
     }
   }
-  const found = {wide: page.documentElement.scrollWidth, plots: page.querySelectorAll(".main-svg").length, meet};
+  const root = page.documentElement, plots = page.querySelectorAll(".main-svg").length;
+  const found = {wide: root.scrollWidth, room: root.clientWidth, plots, meet};
   document.title = JSON.stringify(found);
 }, 3000);
 </script>"""
@@ -99,7 +100,7 @@ def test_a_console_error_would_be_seen(script: str, words: str, tmp_path: Path) 
 
 
 def measured(page: Path, width: int, scratch: Path) -> dict[str, Any]:
-    """How wide a page gets in a frame of `width` pixels, and which ticks meet there."""
+    """How wide a page gets in a frame of `width` pixels, of which its bar takes some, and which ticks meet there."""
     frame = scratch / "frame.html"
     frame.write_text(MEASURE % (page.resolve().as_uri(), width))
     title = re.search("<title>(.*?)</title>", visit(frame, scratch, "--allow-file-access-from-files").html)
@@ -111,7 +112,8 @@ def measured(page: Path, width: int, scratch: Path) -> dict[str, Any]:
 def test_it_fits_and_its_ticks_keep_apart(page: Path, width: int, tmp_path: Path) -> None:
     found = measured(page, width, tmp_path)
     assert found["plots"] > 10
-    assert found["wide"] <= width
+    # A high frame, which needs a bar only once the figures are there; they may not be drawn as if there were none.
+    assert found["wide"] <= found["room"] < width
     assert found["meet"] == []
 
 
@@ -124,5 +126,5 @@ def test_what_does_not_fit_would_be_seen(page: Path, tmp_path: Path) -> None:
     assert changed == 1
     wide.write_text(text, encoding="utf-8")
     found = measured(wide, 400, tmp_path)
-    assert found["wide"] > 400
+    assert found["wide"] > found["room"]
     assert found["meet"]
