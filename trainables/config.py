@@ -39,6 +39,7 @@ class SweepConfig:
         finetune_teacher: Whether the teacher is trained here; "auto" leaves one alone that was trained for the task.
         sizes: Layer counts of several students, each swept in a folder of its own; then `layers` is None.
         select_on: Which rows choose epoch and configuration: "dev", or "train-holdout:SHARE".
+        grace: Epochs before which nothing is stopped; None is 1, or no early stopping where that leaves no rung.
         confirm: "3x5": the best 3 again with 5 fresh seeds when the search has ended.
         gpus_per_trial: A number, or "auto" for a share measured on the device.
         time_budget: Such as "90m"; None is unlimited.
@@ -72,7 +73,7 @@ class SweepConfig:
     confirm: str | None = None
     search: str = "grid"
     scheduler: str = "asha"
-    grace: float = 1.0
+    grace: float | None = None
     reduction_factor: int | None = None
     cpus_per_trial: float = 1.0
     gpus_per_trial: float | str | None = None
@@ -334,7 +335,7 @@ def check(config: SweepConfig) -> None:
         budget.seconds(config.time_budget)
     if config.artifacts_gb is not None and not 0 < config.artifacts_gb < math.inf:
         raise UserError(f"--artifacts-gb {config.artifacts_gb:g} must be a number above 0.")
-    if not 0 < config.grace < math.inf:
+    if config.grace is not None and not 0 < config.grace < math.inf:
         raise UserError(f"--grace {config.grace:g} must be a number of epochs above 0.")
     if any(size < 1 for size in config.sizes):
         raise UserError(f"--layers {','.join(map(str, config.sizes))}: the least is 1.")

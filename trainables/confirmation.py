@@ -114,8 +114,8 @@ def describe(record: Record, found: Confirmation) -> list[str]:
     """Lines that tell a person what will run again, and with which seeds."""
     plan, seeds = record.plan, ", ".join(map(str, found.seeds))
     lines = [
-        f"{record.path} is confirmed with seeds {seeds}: {plural(len(found.points), 'new run')} of {plan['epochs']} "
-        "epochs, none of which is stopped early."
+        f"{record.path} is confirmed with seeds {seeds}: {plural(len(found.points), 'new run')} of "
+        f"{plural(plan['epochs'], 'epoch')}, none of which is stopped early."
     ]
     for of, base in found.bases.items():
         new = sum(point["of"] == of for point in found.points)

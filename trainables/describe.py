@@ -10,6 +10,7 @@ from trainables import select, teacher_source
 from trainables.config import parse_confirm
 from trainables.draws import describe_search
 from trainables.early import describe_scheduler
+from trainables.progress import plural
 
 
 def _steps(plan: dict[str, Any]) -> str:
@@ -51,7 +52,7 @@ def describe(header: dict[str, Any]) -> list[str]:
     lines += describe_search(plan["search"])
     count = plan["search"]["trials"] if plan["search"]["name"] == "tpe" else len(distilled)
     baseline = " and 1 undistilled baseline" if len(distilled) < len(plan["points"]) else ""
-    lines.append(f"Points: {count}{baseline}, {plan['epochs']} epochs each, {_steps(plan)} rows a trial.")
+    lines.append(f"Points: {count}{baseline}, {plural(plan['epochs'], 'epoch')} each, {_steps(plan)} rows a trial.")
     for point in plan["points"]:
         lines.append(f"  {point['id']}  {point['label']}  [{point['origin']}]")
     if count > len(distilled):
@@ -59,10 +60,11 @@ def describe(header: dict[str, Any]) -> list[str]:
     lines.append(describe_scheduler(plan))
     if header["config"].get("confirm"):
         top, seeds = parse_confirm(header["config"]["confirm"])
+        top = min(top, count)
         lines.append(
             f"Then: the best {top} again with {seeds} fresh seeds, beside the undistilled student and knowledge "
-            f"distillation: up to {(top + 2) * seeds} runs of {plan['epochs']} epochs, none of which is stopped early. "
-            "Time and disk below do not count them."
+            f"distillation: up to {(top + 2) * seeds} runs of {plural(plan['epochs'], 'epoch')}, none of which is "
+            "stopped early. Time and disk below do not count them."
         )
     gpus = f", {resources['gpus_per_trial']:g} GPU" if resources["gpus_per_trial"] else ""
     lines.append(
@@ -86,4 +88,5 @@ def _place(encoder: dict[str, Any]) -> str:
 def _making(teacher: dict[str, Any]) -> str:
     if teacher["mode"] == "ready":
         return "taken as it is"
-    return f"fine-tuned for {teacher['training']['epochs']} epochs at {teacher['lr']:g} unless the store has it"
+    epochs = plural(teacher["training"]["epochs"], "epoch")
+    return f"fine-tuned for {epochs} at {teacher['lr']:g} unless the store has it"

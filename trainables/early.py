@@ -7,38 +7,53 @@ from typing import Any
 
 from distill.errors import UserError
 from trainables.config import SweepConfig
+from trainables.progress import plural
 from trainables.rungs import MIN_SAMPLES, TOLERANCE, milestones
 
 
-def plan_scheduler(config: SweepConfig, epochs: int, evaluated: Sequence[float]) -> tuple[dict[str, Any], list[str]]:
+def plan_scheduler(
+    config: SweepConfig, epochs: int, evaluated: Sequence[float], points: int
+) -> tuple[dict[str, Any], list[str]]:
     """The plan's part "scheduler", which holds all that replaying its decisions takes, and notices.
 
     Args:
         epochs: Of a full trial.
         evaluated: Epochs at which dev is looked at, ascending; the last ends the trial and stops nothing.
+        points: That are compared, the undistilled baseline not among them.
 
     Raises:
-        UserError: ASHA would have no rung.
+        UserError: The grace that was asked for leaves nothing to compare.
     """
-    name, grace = config.scheduler, float(config.grace)
+    name, grace = config.scheduler, float(1 if config.grace is None else config.grace)
+    never: dict[str, Any] = {"name": "none", "grace": None, "reduction_factor": None, "rungs": []}
+    nothing = f"Nothing is stopped early: {plural(epochs, 'epoch')} a trial leave"
+    nothing += "s" * (epochs == 1)
     if name == "none":
-        unused = config.reduction_factor is not None or grace != 1
-        notices = ["--grace and --reduction-factor play no part with --scheduler none."] * unused
-        return {"name": "none", "grace": None, "reduction_factor": None, "rungs": []}, notices
+        unused = config.reduction_factor is not None or config.grace is not None
+        return never, ["--grace and --reduction-factor play no part with --scheduler none."] * unused
     if name == "median":
         notices = ["--reduction-factor plays no part with --scheduler median."] * (config.reduction_factor is not None)
         if not any(grace - TOLERANCE <= epoch for epoch in evaluated[:-1]):
+            if config.grace is None:
+                return never, [*notices, f"{nothing} no evaluation to compare at before the last."]
             raise UserError(
                 f"--grace {grace:g} leaves no evaluation before the end at epoch {epochs}; lower it, raise --epochs, "
                 "or use --scheduler none."
+            )
+        if points <= MIN_SAMPLES:
+            notices.append(
+                f"--scheduler median stops nothing here: it compares a point with {MIN_SAMPLES} others at least, and "
+                f"there {'is' if points == 1 else 'are'} {plural(points, 'point')}."
             )
         found = {"name": "median", "grace": grace, "min_samples": MIN_SAMPLES, "reduction_factor": None, "rungs": []}
         return found, notices + _about_grace(grace, evaluated)
     factor = config.reduction_factor or (3 if epochs >= 9 else 2)
     rungs = milestones(epochs, grace, factor)
+    if not rungs and config.grace is None:
+        return never, [f"{nothing} no rung to compare at."]
     if not rungs:
         raise UserError(
-            f"--grace {grace:g} leaves no rung below {epochs} epochs; lower it, raise --epochs, "
+            f"--grace {grace:g} leaves no rung below {plural(epochs, 'epoch')}; lower it, raise --epochs, "
             "or use --scheduler none."
         )
     found = {"name": "asha", "grace": grace, "reduction_factor": factor, "rungs": list(rungs)}

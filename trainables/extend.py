@@ -106,7 +106,7 @@ def _tell(record: Record, points: list[dict[str, Any]], trials: int | None) -> N
     if trials is not None and suggests(record):
         say(f"{record.path} gets up to {trials} distilled points in all, each suggested when a worker is free.")
     if points:
-        say(f"{record.path} gets {plural(len(points), 'point')}, {plan['epochs']} epochs each:")
+        say(f"{record.path} gets {plural(len(points), 'point')}, {plural(plan['epochs'], 'epoch')} each:")
     for point in points:
         say(f"  {point['id']}  {point['label']}  [{point['origin']}]")
     if left := len(record.unfinished()):

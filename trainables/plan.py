@@ -76,7 +76,8 @@ def make_with_rows(
     possible = [*points, *suggestible(maker, points[0], search)]
     evaluations = _evaluations(possible, training, len(models.data.train))
     _check_fit(method, possible, student, models)
-    scheduler, told = plan_scheduler(config, training.epochs, _evaluated(training, len(models.data.train)))
+    compared = search["trials"] if search["name"] == "tpe" else sum(p["origin"] != "baseline" for p in points)
+    scheduler, told = plan_scheduler(config, training.epochs, _evaluated(training, len(models.data.train)), compared)
     notices += told
     allotted = resources.allot(machine, config.cpus_per_trial, config.gpu_share, config.max_concurrent)
     notices += resources.notices(config.gpus_per_trial, allotted, machine.gpus)

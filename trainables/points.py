@@ -250,6 +250,11 @@ def make_points(
     if config.search in ADAPTIVE:
         if config.search == "random" and len(merged) < total:
             notices.append(f"Only {len(merged)} different points can be drawn from these ranges; {total} were wanted.")
+    elif config.trials is not None and len(merged) < config.trials:
+        notices.append(
+            f"--trials {config.trials}: --search {config.search} has no more than {len(merged)} different "
+            f"point{'' if len(merged) == 1 else 's'} here; --search random or tpe finds more."
+        )
     elif wanted is not None and config.trials is None and len(merged) > wanted:
         notices.append(f"On embedded data the plan is cut to {wanted} of {len(merged)} points; --trials changes that.")
     return Planned(points, published, note, notices, search)

@@ -78,7 +78,7 @@ def refused(
         ("--set max_length=512", ("max_length=512", "128 positions")),
         ("--cpus-per-trial 999", ("--cpus-per-trial 999", "999 >")),
         ("--gpus-per-trial 64", ("--gpus-per-trial 64", "64 >")),
-        ("--epochs 1", ("no rung", "--scheduler none")),
+        ("--epochs 1 --grace 1", ("no rung below 1 epoch;", "--scheduler none")),
         ("--grace 10", ("--grace 10",)),
         ("--config nowhere.yaml", ("nowhere.yaml",)),
         ("--resume nowhere", ("--resume continues",)),

@@ -189,9 +189,15 @@ def test_an_extension_leaves_the_seeds_of_a_confirmation_alone(sweep: Any) -> No
 
 
 def test_the_plan_says_what_comes_after_the_search(sweep: Any) -> None:
-    lines = describe_plan(sweep(confirm="2x3").record.header)
+    header = sweep(confirm="2x3").record.header
+    lines = describe_plan(header)
     assert [line for line in lines if line.startswith("Then: the best 2 again with 3 fresh seeds")]
-    assert any("up to 12 runs of 1 epochs" in line for line in lines)
+    assert any("up to 12 runs of 1 epoch," in line for line in lines)
+    distilled = sum(point["origin"] != "baseline" for point in header["plan"]["points"])
+    header["config"]["confirm"] = "900x3"
+    (told,) = [line for line in describe_plan(header) if line.startswith("Then: ")]
+    assert told.startswith(f"Then: the best {distilled} again with 3 fresh seeds")
+    assert f"up to {3 * (distilled + 2)} runs of 1 epoch," in told
 
 
 def test_without_the_option_nothing_begins(sweep: Any) -> None:

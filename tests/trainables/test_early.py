@@ -16,7 +16,7 @@ QUARTERS = [n / 4 for n in range(1, 17)]
 
 
 def made(evaluated: list[float], **asked: Any) -> tuple[dict[str, Any], list[str]]:
-    return plan_scheduler(SweepConfig(**asked), 4, evaluated)
+    return plan_scheduler(SweepConfig(**asked), 4, evaluated, points=9)
 
 
 def test_rungs_in_fractions_of_an_epoch() -> None:
@@ -51,6 +51,22 @@ def test_a_rung_after_the_last_look_but_one_is_told() -> None:
     planned, notices = made([1.0, 4.0], grace=1)
     assert planned["rungs"] == [1.0, 2.0]
     assert any(n.startswith("The rung at epoch 2 compares nothing") for n in notices)
+
+
+@pytest.mark.parametrize("name", ["asha", "median"])
+def test_where_nobody_typed_a_grace_nothing_is_refused_for_it(name: str) -> None:
+    planned, notices = plan_scheduler(SweepConfig(scheduler=name), 1, [1.0], points=9)
+    assert (planned["name"], planned["rungs"], rule_of(planned)) == ("none", [], None)
+    (told,) = notices
+    assert told.startswith("Nothing is stopped early: 1 epoch a trial leaves no ")
+    with pytest.raises(UserError, match=r"--grace 1 leaves no (rung below 1 epoch|evaluation before the end)"):
+        plan_scheduler(SweepConfig(scheduler=name, grace=1), 1, [1.0], points=9)
+
+
+def test_a_median_that_too_few_points_ever_have_is_told() -> None:
+    for points, told in ((4, []), (3, ["there are 3 points."]), (1, ["there is 1 point."])):
+        _, notices = plan_scheduler(SweepConfig(scheduler="median"), 4, EACH, points)
+        assert [notice.endswith(end) for notice, end in zip(notices, told, strict=True)] == [True] * len(told)
 
 
 @pytest.mark.parametrize(("name", "grace"), [("asha", 4), ("median", 3.5)])

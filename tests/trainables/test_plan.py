@@ -241,3 +241,15 @@ def test_infeasible_resources(make: Any) -> None:
     packed = make("--gpus-per-trial", "0.5", machine=Machine(8, 2, False))["plan"]
     assert packed["resources"]["max_concurrent"] == 4
     assert packed["numerics"] == {"device": "cuda", "autocast": "bfloat16", "threads": 1}
+
+
+@pytest.mark.parametrize("search", ["published", "grid"])
+def test_more_trials_than_there_are_points_are_told(make: Any, search: str) -> None:
+    have = len(points(make("--search", search)))
+    header = make("--search", search, "--trials", str(have + 1))
+    assert len(points(header)) == have
+    (told,) = [line for line in describe(header) if line.startswith("Note: --trials ")]
+    assert told.startswith(
+        f"Note: --trials {have + 1}: --search {search} has no more than {have} different points here;"
+    )
+    assert not [line for line in describe(make("--search", search, "--trials", str(have))) if "--trials" in line]
