@@ -231,32 +231,53 @@ def teacher_verdict(
     level: float = 0.95,
     samples: int = 2000,
     seed: int = 0,
+    own_labels: bool = False,
 ) -> Verdict:
     """Judges a teacher by its answers on the development split.
 
     It may not teach when its interval includes or lies below what a constant answer scores, or when a
-    permutation of its classes scores higher (its label order differs from the data's).
+    permutation of its classes scores higher (its label order differs from the data's). That the order differs is
+    only said where neither chance nor the choice of rows explains it.
+
+    Args:
+        metric: metric or its name.
+        logits: answers, as in `Metric.compute`.
+        labels: (n,) labels of the rows.
+        level: level of the intervals.
+        samples: number of resamples.
+        seed: seed of the resamples.
+        own_labels: whether it was trained on labels of this very data, so that their order can't differ.
     """
     metric = get(metric)
     score = bootstrap_interval(metric, logits, labels, level, samples, seed)
     chance = metric.chance(labels)
-    permutation = better_label_permutation(metric, logits, labels)
+    permutation = None if own_labels else better_label_permutation(metric, logits, labels)
     own = f"the teacher's {metric.title} on {score.n} rows is {score.value:.3f}"
     reason = None
     if math.isnan(score.value):
         reason = f"the teacher's {metric.title} is not a number: some of its outputs are not finite"
-    elif permutation is not None and permutation[1] > score.high:
+    elif permutation is not None and _misread(metric, logits, labels, permutation[0], (level, samples, seed)):
         reason = f"{own}, but {_reading(permutation)}: its labels are likely in another order than the data's"
     elif score.low <= chance:
         position = "includes" if score.high >= chance else "lies below"
-        aside = f" (and it is {_reading(permutation)})" if permutation is not None else ""
         reason = (
             f"{own}, and its {100 * level:g} % interval [{score.low:.3f}, {score.high:.3f}] {position} "
-            f"the {chance:.3f} that one and the same answer to every row gets{aside}"
+            f"the {chance:.3f} that one and the same answer to every row gets"
         )
     elif permutation is not None:
         reason = f"{own}, but {_reading(permutation)}: check the order of its labels"
     return Verdict(reason is None, reason, score, chance, permutation)
+
+
+def _misread(
+    metric: Metric, logits: np.ndarray, labels: np.ndarray, order: tuple[int, ...], draws: tuple[float, int, int]
+) -> bool:
+    """Whether answers read in another order are better than chance, and than as they are, on other rows too."""
+    logits = np.asarray(logits, dtype=np.float64)
+    read = -logits if metric.kind == "regression" else np.eye(len(order))[np.asarray(order)[logits.argmax(1)]]
+    if bootstrap_interval(metric, read, labels, *draws).low <= metric.chance(labels):
+        return False
+    return paired_bootstrap(metric, read, logits, labels, None, *draws).low > 0
 
 
 def _reading(permutation: tuple[tuple[int, ...], float]) -> str:

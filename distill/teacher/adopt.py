@@ -66,8 +66,8 @@ def _take(target: Path, folder: Path, tokens: Path, task: Task, numerics: Numeri
     load_tokenizer(folder).save_pretrained(target / MODEL)
     np.savez(target / PREDICTIONS, logits=logits, labels=dev.labels)
     return {
-        **judged(task, logits, dev.labels),
-        **reported(task, lambda: model, tokens, target, batch, numerics.device),
+        **judged(task, logits, dev.labels, made_here=False),
+        **reported(task, lambda: model, tokens, target, batch, numerics.device, made_here=False),
         **sized(model, target / MODEL),
         "kept_epoch": None,
         "curve": [],

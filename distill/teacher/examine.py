@@ -48,6 +48,10 @@ def examine(
         batch: Rows per forward pass.
     """
 
+    facts = store.facts(teacher)
+    # Only one that is taken as it is has labels of its own.
+    made_here = "label_order" not in facts
+
     def fill(folder: Path) -> dict[str, Any]:
         torch.set_num_threads(numerics.threads)
         model = load_classifier(teacher / MODEL, task, head=head).to(numerics.device)
@@ -55,8 +59,8 @@ def examine(
         logits = predict(model, dev, batch, numerics.device)
         np.savez(folder / PREDICTIONS, logits=logits, labels=dev.labels)
         return {
-            **judged(task, logits, dev.labels),
-            **reported(task, lambda: model, tokens, folder, batch, numerics.device),
+            **judged(task, logits, dev.labels, made_here),
+            **reported(task, lambda: model, tokens, folder, batch, numerics.device, made_here),
         }
 
-    return store.build(KIND, identity(store.facts(teacher)["content"], tokens, task, head), fill)
+    return store.build(KIND, identity(facts["content"], tokens, task, head), fill)

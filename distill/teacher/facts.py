@@ -21,14 +21,15 @@ KIND = "teacher"
 MODEL, PREDICTIONS, REPORTED = "model", "predictions.npz", "predictions-report.npz"
 
 
-def judged(task: Task, logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+def judged(task: Task, logits: np.ndarray, labels: np.ndarray, made_here: bool) -> dict[str, Any]:
     """Score and verdict of answers to labelled rows; the verdict as plain numbers: ok, reason, interval, chance.
 
     Args:
         logits: float32 [n, C].
         labels: [n].
+        made_here: Whether the teacher was fine-tuned on this task's labels here, so that their order is its own.
     """
-    found = teacher_verdict(task.metric, logits, labels)
+    found = teacher_verdict(task.metric, logits, labels, own_labels=made_here)
     return {
         "score": get(task.metric).compute(logits, labels),
         "metric": task.metric,
@@ -42,7 +43,7 @@ def judged(task: Task, logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]
 
 
 def reported(
-    task: Task, model: Callable[[], Any], tokens: Path, folder: Path, batch: int, device: str
+    task: Task, model: Callable[[], Any], tokens: Path, folder: Path, batch: int, device: str, made_here: bool
 ) -> dict[str, Any]:
     """As "report", score and verdict on the rows that only the report sees; nothing where the tokens have none.
 
@@ -51,6 +52,7 @@ def reported(
         tokens: Artifact of the tokenised data.
         folder: Takes the predictions.
         batch: Rows per forward pass.
+        made_here: As for `judged`.
     """
     file = tokens / f"{REPORT}.npz"
     if not file.exists():
@@ -58,7 +60,7 @@ def reported(
     rows = Tokens.load(file)
     logits = predict(model(), rows, batch, device)
     np.savez(folder / REPORTED, logits=logits, labels=rows.labels)
-    return {REPORT: judged(task, logits, rows.labels)}
+    return {REPORT: judged(task, logits, rows.labels, made_here)}
 
 
 def sized(model: Any, folder: Path) -> dict[str, Any]:

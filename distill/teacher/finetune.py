@@ -131,8 +131,8 @@ def _train(
         return load_classifier(folder / MODEL, task).to(numerics.device)
 
     return {
-        **judged(task, kept.logits, dev.labels),
-        **reported(task, again, tokens, folder, recipe.training.evaluation_batch, numerics.device),
+        **judged(task, kept.logits, dev.labels, made_here=True),
+        **reported(task, again, tokens, folder, recipe.training.evaluation_batch, numerics.device, made_here=True),
         **sized(model, folder / MODEL),
         "kept_epoch": kept.epoch,
         "curve": curve,

@@ -436,8 +436,7 @@ def test_a_guessing_teacher_is_not_blamed_for_its_label_order() -> None:
     verdict = metrics.teacher_verdict("mcc", _logits(predicted, 2), labels)
     assert verdict.permutation == ((1, 0), pytest.approx(0.1))
     assert "includes the 0.000" in str(verdict.reason)
-    assert "and it is 0.100 with its classes 0, 1 read as 1, 0" in str(verdict.reason)
-    assert "likely" not in str(verdict.reason)
+    assert "read as" not in str(verdict.reason)
 
 
 def test_a_teacher_with_a_flipped_score_is_refused() -> None:
