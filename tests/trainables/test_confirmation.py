@@ -171,7 +171,7 @@ def test_the_sweep_s_own_option_begins_when_the_search_is_over(sweep: Any) -> No
     run(recorder, {"p03": 0.4})
     assert begin([recorder], said.append)
     assert list(recorder.record.confirming) == ["ft-c1", "kd-c1", "p02-c1", "ft-c2", "kd-c2", "p02-c2"]
-    assert "6 new runs of 1 epochs" in said[0]
+    assert "6 new runs of 1 epoch," in said[0]
     assert not begin([recorder], said.append)
     # An extension brings a better point, which is then confirmed with the same seeds.
     recorder.extend(grow(recorder.record, trials=4), [])

@@ -128,10 +128,10 @@ def test_training_numbers_become_axes_when_they_are_several(make: Any) -> None:
 
 
 def test_steps_are_told_as_ranges_where_points_differ(make: Any) -> None:
-    lines = describe({"plan": make(*ONE, "--set", "batch_size=16,32", "--set", "accumulation=2")})
+    lines = describe({"plan": make(*ONE, "--set", "batch_size=16,32", "--set", "accumulation=2"), "config": {}})
     # 160 rows: 10 or 5 batches an epoch, two to a step, 10 epochs.
     assert any("30 to 50 steps of 32 to 64 rows a trial" in line for line in lines)
-    assert any("50 steps of 32 rows a trial" in line for line in describe({"plan": make(*ONE)}))
+    assert any("50 steps of 32 rows a trial" in line for line in describe({"plan": make(*ONE), "config": {}}))
 
 
 def test_evaluations_per_epoch(make: Any) -> None:
