@@ -21,7 +21,7 @@ from analysis.claims import ended, widen
 from analysis.confirmed import confirmed
 from analysis.family_figure import scores
 from analysis.paired_tests import student
-from analysis.state import Progress, locked, progress
+from analysis.state import Progress, again, locked, progress
 from analysis.style import NOTHING, count, interval, number, plural
 from analysis.verdict import Network, Verdict, judge, networks
 from trainables.families import FAMILY, Family, listed, read_family, title
@@ -100,7 +100,7 @@ def write(parent: Path | str, children: bool = False) -> Path:
         "kd": any("kd" in child.networks for child in found),
         "teacher": next((child.networks["teacher"] for child in found if "teacher" in child.networks), None),
         "caveats": caveats(found),
-        "command": shlex.join(["python", "-m", "trainables.sweep", *map(str, family.content["command"])]),
+        "command": again(family.content["command"]),
         "tool": family.content["tool"],
         "created": family.content["created"],
     }

@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import os
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,6 +80,17 @@ def _left(record: Record) -> tuple[str, ...]:
     if record.to_suggest:
         named["Not suggested yet"] = plural(record.to_suggest, "point")
     return tuple(f"{what}: {which}." for what, which in named.items() if which)
+
+
+def again(typed: Sequence[object]) -> str:
+    """The command that asks for a sweep once more, into a new folder: the one it names is taken."""
+    words = [str(word) for word in typed]
+    kept = [
+        word
+        for before, word in zip(["", *words], words, strict=False)
+        if "--out" not in (before, word) and not word.startswith("--out=")
+    ]
+    return shlex.join(["python", "-m", "trainables.sweep", *kept])
 
 
 def moment(text: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from analysis import confirmed_words, tables
 from analysis.facts import facts
 from analysis.failures import Failure, failures
 from analysis.seeds import repeated, seeds_differ
-from analysis.state import Progress, progress
+from analysis.state import Progress, again, progress
 from analysis.style import (
     NOTHING,
     STATE_WORDS,
@@ -117,7 +116,7 @@ def summarise(record: Record, running: bool | None = None) -> Summary:
     lines = [_line(record, trial, names, state.word == "running") for trial in record.trials.values()]
     fixed = " · ".join(f"{name} {parameter(value)}" for name, value in tables.fixed(record).items())
     return Summary(
-        title=f"{plan['method_title']} on {plan['task']}, {plan['layers']} layers",
+        title=f"{plan['method_title']} on {plan['task']}, {plural(plan['layers'], 'layer')}",
         made_up=plan["data"].get("origin") == "embedded",
         verdict=confirmed_words.verdict(record) or judge(record, finished=state.word == "complete"),
         networks=confirmed_words.networks(record) or networks(record),
@@ -147,8 +146,8 @@ def summarise(record: Record, running: bool | None = None) -> Summary:
 
 
 def command(record: Record) -> str:
-    """The command line that asked for the sweep, as one would type it."""
-    return shlex.join(["python", "-m", "trainables.sweep", *map(str, record.header["command"])])
+    """The command line that asks for the sweep once more, as one would type it."""
+    return again(record.header["command"])
 
 
 def _carries_code(config: Path) -> bool:
