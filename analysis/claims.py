@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 from analysis.seeds import between, group_of
-from analysis.style import interval, number
+from analysis.style import epochs, interval, number
 from trainables.record import RUNNING, Record, Trial
 from trainables.statistics import Difference, paired, teacher_interval, trial_interval
 
@@ -145,7 +145,7 @@ def _longer(ahead: Trial, behind: Trial) -> str | None:
     longer, less = ahead.last["epoch"], behind.last["epoch"]
     if longer <= less:
         return None
-    return f"But the one ahead trained for {longer:g} epochs and the other for {less:g}"
+    return f"But the one ahead trained for {epochs(longer)} and the other for {less:g}"
 
 
 def _seeds(record: Record, best: Trial, other: Trial, tone: str) -> str | None:

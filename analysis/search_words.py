@@ -26,8 +26,11 @@ def scheduler_words(plan: dict[str, Any]) -> str:
     """The rule that stopped trials early."""
     scheduler = plan["scheduler"]
     if scheduler["name"] == "asha":
-        rungs = ", ".join(f"{rung:g}" for rung in scheduler.get("rungs") or [])
-        return f"ASHA, reduction factor {scheduler.get('reduction_factor')}, rungs at epochs {rungs or 'none'}"
+        rungs = [f"{rung:g}" for rung in scheduler.get("rungs") or []]
+        where = f"rungs at epochs {', '.join(rungs)}" if rungs else "no rung"
+        if len(rungs) == 1:
+            where = f"one rung, at epoch {rungs[0]}"
+        return f"ASHA, reduction factor {scheduler.get('reduction_factor')}, {where}"
     if scheduler["name"] == "median":
         return f"median rule from epoch {scheduler['grace']:g} on, against at least {scheduler['min_samples']} others"
     return "none: every trial runs all its epochs"

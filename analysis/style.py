@@ -123,6 +123,11 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes} min"
 
 
+def epochs(amount: float) -> str:
+    """ "1 epoch", "0.5 epochs" """
+    return f"{amount:g} epoch" + ("" if amount == 1 else "s")
+
+
 def plural(amount: int, noun: str) -> str:
     """ "1 trial", "3 trials" """
     return f"{amount} {noun}" + ("" if amount == 1 else "s")

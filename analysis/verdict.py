@@ -10,7 +10,7 @@ from analysis.chance import trial_remark
 from analysis.choice import chosen_by, sentences, teacher_on_dev
 from analysis.claims import Claim, against_teacher, chosen_among, compare, ended, tied
 from analysis.seeds import seeds_differ
-from analysis.style import count, interval, number, own_score, plural
+from analysis.style import count, epochs, interval, number, own_score, plural
 from trainables.record import BY_HAND, COMPLETE, FAIL, PRUNED, Record, Trial
 from trainables.statistics import Difference, Interval, teacher_interval, trial_interval
 
@@ -222,12 +222,12 @@ def _against(record: Record, best: Trial) -> tuple[str, str, Difference | None]:
         return f"The undistilled student {why}, so whether distillation helped is open.", "even", None
     if not ended(best, base):
         return f"Undistilled student so far: {number(base.reported)}, {_unequal(best, base)}.", "even", None
-    epochs = "" if base.last is None or base.state == COMPLETE else f" after {base.last['epoch']:g} epochs"
+    after = "" if base.last is None or base.state == COMPLETE else f" after {epochs(base.last['epoch'])}"
     found = compare(record, best, base, "distilled", "this sweep does not show that distilling helped")
     if found.tone != "even" and _facts(record).get("weak"):
         remark = "but with a weak teacher this says nothing about distilling"
         found = Claim("even", f"{found.words}, {remark}", found.difference, found.widened)
-    return f"Undistilled student{epochs}: {number(base.reported)}. {found.words}.", found.tone, found.difference
+    return f"Undistilled student{after}: {number(base.reported)}. {found.words}.", found.tone, found.difference
 
 
 def _published(record: Record, best: Trial) -> str | None:
@@ -247,7 +247,7 @@ def _published(record: Record, best: Trial) -> str | None:
 def _unequal(best: Trial, other: Trial) -> str:
     assert best.last is not None
     assert other.last is not None
-    return f"after {other.last['epoch']:g} epochs beside {best.last['epoch']:g}; no verdict before both have ended"
+    return f"after {epochs(other.last['epoch'])} beside {best.last['epoch']:g}; no verdict before both have ended"
 
 
 def _teacher(record: Record, best: Trial) -> str | None:

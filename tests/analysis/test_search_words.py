@@ -38,6 +38,9 @@ def test_rules(sweep: Build) -> None:
     assert scheduler_words({"scheduler": median}) == "median rule from epoch 0.5 on, against at least 3 others"
     record = read(sweep())
     assert dict(facts(record))["scheduler"] == "ASHA, reduction factor 2, rungs at epochs 1, 2"
+    for rungs, words in {(1.0,): "one rung, at epoch 1", (): "no rung"}.items():
+        few = {"name": "asha", "reduction_factor": 2, "rungs": rungs}
+        assert scheduler_words({"scheduler": few}) == f"ASHA, reduction factor 2, {words}"
     stopped = next(trial for trial in record.trials.values() if trial.stop)
     assert stop_words(record, stopped).startswith(f"stopped at rung {stopped.stop['rung']:g}: ")  # type: ignore[index]
     record.header["plan"]["scheduler"] = median

@@ -48,6 +48,13 @@ def test_the_interval_is_that_of_paired_answers(pose: Pose) -> None:
     assert found.high == pytest.approx(0.04 + 1.96 * error, abs=0.002)
 
 
+@pytest.mark.parametrize(("longer", "words"), [(1, "1 epoch "), (2, "2 epochs ")])
+def test_one_epoch_is_one(pose: Pose, longer: int, words: str) -> None:
+    pose.trial("p00", CLEAR, epochs=4)
+    pose.baseline(BASE, epochs=longer, state=RUNNING)
+    assert f"after {words}beside 4; no verdict before both have ended" in str(judged(pose).against)
+
+
 def test_clearly_ahead(pose: Pose) -> None:
     pose.trial("p00", CLEAR)
     pose.baseline(BASE)
