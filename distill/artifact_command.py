@@ -81,6 +81,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _place(folder: str | None) -> Path | None:
     """The store's folder; None, said in a sentence, when there is no store yet."""
+    if folder is not None and not folder.strip():
+        raise UserError(
+            "--artifacts is empty, as from a shell variable that is not set; name a folder, or leave it out."
+        )
     place = Store(Path(folder).expanduser() if folder else None).place
     if place.is_dir():
         return place

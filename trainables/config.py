@@ -6,6 +6,7 @@ import contextlib
 import difflib
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -125,7 +126,9 @@ def from_namespace(values: dict[str, Any], command: list[str]) -> SweepConfig:
         UserError: A name is unknown or a number out of range.
     """
     values = dict(values)
+    refuse_empty(values)
     merged = read_config(values.pop("config")) if "config" in values else {}
+    refuse_empty(merged)
     typed, of_file = _assignments("--set", values.pop("set", [])), merged.pop("settings", {})
     # One number by two names: what is typed counts, whichever name the file has.
     if "epochs" in typed:
@@ -173,6 +176,16 @@ def from_namespace(values: dict[str, Any], command: list[str]) -> SweepConfig:
     return config
 
 
+def refuse_empty(values: Mapping[str, Any]) -> None:
+    """Raise UserError where an option has an empty text."""
+    for name, value in values.items():
+        if isinstance(value, str) and not value.strip():
+            raise UserError(
+                f"--{name.replace('_', '-')} is empty, as from a shell variable that is not set; give it a value, or "
+                "leave it out."
+            )
+
+
 def _sizes(flag: str, text: str) -> dict[str, Any]:
     """`layers` of one student, or `sizes` of several."""
     try:
@@ -187,9 +200,12 @@ def _assignments(flag: str, texts: list[str]) -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = {}
     for text in texts:
         name, _, listed = text.partition("=")
-        if not listed or not name.strip():
+        if not listed.strip(" ,") or not name.strip():
             raise UserError(f"{flag} {text} is not of the form NAME={'V1,V2' if flag == '--set' else 'VALUE'}.")
-        found[name.strip()] = [value.strip() for value in listed.split(",") if value.strip()]
+        values = [value.strip() for value in listed.split(",")]
+        if not all(values):
+            raise UserError(f"{flag} {text} has an empty value between its commas; take a comma out.")
+        found[name.strip()] = values
     return found
 
 
@@ -247,6 +263,10 @@ def _typed(name: str, value: Any, file: str) -> Any:
     kind = str(next(f.type for f in fields(SweepConfig) if f.name == name))
     if name == "student_layers":
         return _layers(",".join(map(str, value)) if isinstance(value, list) else str(value))
+    if name == "time_budget" and not isinstance(value, str):
+        raise UserError(
+            f"--config {file}: time_budget is {value!r}, expected a time such as 45s, 90m, 8h, 1h30m or 2d."
+        )
     expected: tuple[type, ...] = (str,)
     if name == "gpus_per_trial" and value == "auto":
         return value

@@ -46,9 +46,12 @@ class FolderLock:
             except OSError as error:
                 if time.monotonic() >= end:
                     stream.seek(0)
-                    holder = stream.read().strip() or "an unknown process"
+                    found = _read(stream.read())
                     stream.close()
-                    raise Held(holder) from error
+                    known = found["pid"] is not None
+                    raise Held(
+                        f"process {found['pid']} on {found['host']}" if known else "a process that has just begun"
+                    ) from error
             time.sleep(0.1)
         stream.seek(0)
         stream.truncate()

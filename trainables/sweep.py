@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from distill.errors import UserError
 from distill.output import say
 from trainables.budget import Limits, Watch, exit_code, left, tell_halt
-from trainables.config import SweepConfig, from_namespace
+from trainables.config import SweepConfig, from_namespace, refuse_empty
 from trainables.families import is_family
 from trainables.options import parser
 from trainables.record import FINISHED, read
@@ -114,6 +114,7 @@ def _resume(values: dict[str, Any]) -> int:
     from trainables import places
     from trainables.recorder import Recorder
 
+    refuse_empty(values)
     values = places.brought(values)
     path = Path(values["resume"]).expanduser().absolute()
     again = [

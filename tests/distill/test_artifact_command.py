@@ -326,3 +326,9 @@ def test_help_is_light() -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert "--older-than" in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("folder", ["", " "])
+def test_an_empty_name_is_no_store(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ls", "--artifacts", folder]) == 2
+    assert capsys.readouterr().err.startswith("error: --artifacts is empty, as from a shell variable that is not set;")

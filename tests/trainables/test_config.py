@@ -8,6 +8,7 @@ import pytest
 from distill.errors import UserError
 from trainables.config import SweepConfig, from_namespace, read_config
 from trainables.options import parser
+from trainables.sweep import main
 
 
 def asked(*arguments: str) -> SweepConfig:
@@ -189,6 +190,9 @@ def test_models_are_folders_where_there_is_one_and_hub_ids_elsewhere(
         (("--teacher-set", "clip=1,2"), "--teacher-set clip takes one value, not 2"),
         (("--teacher-set", "clip"), "--teacher-set clip is not of the form NAME=VALUE"),
         (("--set", "=1"), "not of the form NAME=V1,V2"),
+        (("--set", "lr= "), "not of the form NAME=V1,V2"),
+        (("--set", "lr=1e-5,,2e-5"), "--set lr=1e-5,,2e-5 has an empty value between its commas; take a comma out"),
+        (("--set", "lr=1e-5,"), "has an empty value between its commas"),
     ],
 )
 def test_assignments_that_are_refused(arguments: tuple[str, ...], said: str) -> None:
@@ -208,3 +212,30 @@ def test_a_file_may_hold_the_teachers_numbers(tmp_path: Path) -> None:
     file.write_text("recipe: publishd\n")
     with pytest.raises(UserError, match="--recipe publishd is unknown; did you mean published"):
         asked("--config", str(file))
+
+
+NAMED = ("out", "storage", "teacher", "student", "data-dir", "artifacts", "space", "config", "address", "time-budget")
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_an_empty_value_is_no_name(name: str, tmp_path: Path) -> None:
+    said = f"--{name} is empty, as from a shell variable that is not set; give it a value, or leave it out"
+    for empty in ("", "  "):
+        with pytest.raises(UserError, match=said):
+            asked(f"--{name}", empty)
+    if name != "config":
+        (tmp_path / "c.yaml").write_text(f"{name}: ''\n")
+        with pytest.raises(UserError, match=said):
+            asked("--config", str(tmp_path / "c.yaml"))
+
+
+def test_a_resumed_session_takes_no_empty_value_either(capsys: pytest.CaptureFixture[str]) -> None:
+    for more in (["--resume", ""], ["--resume", "s", "--address", ""], ["--resume", "s", "--storage", " "]):
+        assert main(more) == 2
+        assert f"error: {more[-2]} is empty, as from a shell variable" in capsys.readouterr().err
+
+
+def test_a_time_that_is_a_number_is_told_its_form(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("time_budget: 90\n")
+    with pytest.raises(UserError, match=r"time_budget is 90, expected a time such as 45s, 90m, 8h, 1h30m or 2d\."):
+        asked("--config", str(tmp_path / "c.yaml"))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from socket import gethostname
 from typing import Any
 
 import pytest
@@ -252,7 +254,7 @@ def test_who_else_writes_a_child_or_the_parent_is_named(ask: Ask, held: str) -> 
         pass
     other = FolderLock(planned.parent / held)
     other.acquire()
-    said = rf"{planned.parent / held} is being written by another sweep"
+    said = rf"{planned.parent / held} is being written by another sweep \(process {os.getpid()} on {gethostname()}\);"
     with pytest.raises(UserError, match=said), family.reopened(planned.parent, False):
         raise AssertionError("nothing is to run")
     other.release()
