@@ -135,7 +135,7 @@ FAULTS = [
     ("method: emd\naxes: {lr: {values: {a: 1}}}", "axes.lr.values is a mapping, but takes a list of values"),
     ("method: emd\naxes: {lr: [1e-5, high]}", "axes.lr.values[1].value is 'high', but takes a finite number"),
     ("method: emd\naxes: {lr: [[1e-5]]}", "axes.lr.values[0].value is [1e-05], but takes a finite number"),
-    ("method: emd\naxes: {lr: [1e-5, 3]}", "axes.lr.values[1].value is 3, outside the bounds [1e-07, 0.1]"),
+    ("method: emd\naxes: {lr: [1e-5, 3]}", "axes.lr.values[1].value is 3, outside the bounds [1e-08, 1]"),
     ("method: emd\naxes: {lr: [1e-5, 0.00001]}", "axes.lr.values[1].value is 1e-05, which the axis has already"),
     ("method: emd\naxes: {lr: [1e-5, null]}", "axes.lr.values[1] has no value"),
     ("method: emd\naxes: {lr: {values: [1e-5], defualt: 1e-5}}", "axes.lr.defualt is no known key; did you mean 'default'?"),
@@ -148,7 +148,7 @@ FAULTS = [
     ("method: emd\naxes: {new: [a, 3]}", "axes.new.values[0].value is 'a', but takes a finite number"),
     (SHORT + "rows: [{task: cola, layers: 4, values: {lr: 1e-5}}]", "rows[0] has no source"),
     (SHORT + "rows: [{task: cola, layers: 4, values: {btea: 1}, source: x}]", "rows[0].values has the unknown axis 'btea'; did you mean 'beta'? (known: lr, beta)"),
-    (SHORT + "rows: [{task: cola, layers: 4, values: {lr: 7}, source: x}]", "rows[0].values.lr is 7, outside the bounds [1e-07, 0.1]"),
+    (SHORT + "rows: [{task: cola, layers: 4, values: {lr: 7}, source: x}]", "rows[0].values.lr is 7, outside the bounds [1e-08, 1]"),
 ]  # fmt: skip
 
 
@@ -180,7 +180,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     [
         ("rows: []", "", "the file has no rows"),
         ("    help: learning rate\n", "", "axes.lr has no help"),
-        ("    bounds: [1e-7, 1e-1]\n", "", "axes.lr has no bounds"),
+        ("    bounds: [1e-8, 1]\n", "", "axes.lr has no bounds"),
         ('{value: 1e-4, grade: ours, source: "encoders narrower than 512 need larger steps"}', "1e-4", "axes.lr.values[1] is 0.0001, but takes a mapping with value, grade, source"),
         ("grade: ours, source: \"upper", "grade: given, source: \"upper", "axes.lr.values[0].grade is 'given', but takes one of published, code default, ours"),
         (', source: "upper end of the usual range for fine-tuning encoders"', "", "axes.lr.values[0] has no source"),

@@ -163,9 +163,9 @@ def test_own_values_over_defaults() -> None:
         ({"lr": "fast"}, "emd: lr is 'fast', but takes a finite number"),
         ({"lr": True}, "emd: lr is True, but takes a finite number"),
         ({"lr": math.nan}, "emd: lr is nan, but takes a finite number"),
-        ({"lr": 1}, "emd: lr is 1, outside the bounds [1e-07, 0.1]"),
+        ({"lr": 2}, "emd: lr is 2, outside the bounds [1e-08, 1]"),
         ({"beta": 0}, "emd: beta is 0, outside the bounds [1e-06, 1000]"),
-        ({"T_emd": 1e9}, "emd: T_emd is 1e+09, outside the bounds [0.01, 1000]"),
+        ({"T_emd": 1e9}, "emd: T_emd is 1e+09, outside the bounds [0.001, 1000]"),
         ({"lr": 10**400}, "but takes a finite number"),
     ],
 )
