@@ -153,16 +153,17 @@ def _words(kind: str, name: str, seal: Mapping[str, Any], tasks: Mapping[str, st
             # Seals of older versions hold no name.
             encoder = facts.get("encoder") or inputs["encoder"][:8]
             made = f"{encoder} taken as it was" if inputs.get("mode") == "ready" else f"encoder {encoder}"
-            weak = _weak(facts)
+            where = " on held-out rows" if "report" in facts else ""
             return (
-                f"teacher of {inputs['task']}, {made}: {facts['metric']} {facts['score']:.3f}{weak}, "
+                f"teacher of {inputs['task']}, {made}: {facts['metric']} {facts['score']:.3f}{where}{_weak(facts)}, "
                 f"{facts['layers']} layers × {facts['hidden_size']}, {facts['parameters'] / 1e6:.1f} M parameters"
             )
         if kind == "teacher-reading":
             how = "through a ReLU" if inputs["head"] == "relu" else "through its own head"
             encoder = teachers.get(inputs["teacher"]) or inputs["teacher"][:8]
+            rows = "held-out" if "report" in facts else "dev"
             return (
-                f"answers of teacher {encoder} to the dev rows of {inputs['task']}, read {how}: "
+                f"answers of teacher {encoder} to the {rows} rows of {inputs['task']}, read {how}: "
                 f"{facts['metric']} {facts['score']:.3f}{_weak(facts)}"
             )
         if kind == "outputs":
@@ -172,6 +173,10 @@ def _words(kind: str, name: str, seal: Mapping[str, Any], tasks: Mapping[str, st
         if kind == "tokens":
             task = facts.get("task") or tasks.get(name) or f"data {inputs['data'][:8]}"
             rows = f"{facts['train']['rows']} training and {facts['dev']['rows']} dev rows"
+            if "report" in facts:
+                # Held-out rows take dev's place, and dev is seen by the report alone.
+                counts = [facts[split]["rows"] for split in ("train", "dev", "report")]
+                rows = f"{counts[0]} training, {counts[1]} held-out and {counts[2]} dev rows"
             return f"tokens of {task}: {rows}, at most {inputs['max_length']} tokens each"
     except (KeyError, TypeError, ValueError):
         pass

@@ -7,13 +7,15 @@ from pathlib import Path
 from distill.artifact_inventory import entries
 from distill.artifacts import Store
 from distill.models.folder import Head
-from distill.tasks import registry
+from distill.tasks import registry, tokens
+from distill.tasks.holdout import hold_out
 from distill.teacher import finetune
 from distill.teacher.adopt import adopt
 from distill.teacher.examine import examine
 from distill.teacher.facts import MODEL
 from distill.teacher.finetune import TeacherRecipe
 from distill.training.settings import Numerics, Training
+from tests.distill import tiny
 
 COLA = registry.get("cola")
 
@@ -41,3 +43,18 @@ def test_teachers_and_their_readings_go_by_name(store: Store, encoder: Path, col
     read["relu"].rename(alone.place / read["relu"].name)
     content = store.facts(made)["content"]
     assert f"teacher {content[:8]} " in entries(alone.place)[0].what
+
+
+def test_held_out_rows_are_not_called_dev(store: Store, encoder: Path) -> None:
+    data = hold_out(tiny.data("cola", train=80, dev=24), 0.25, seed=0)
+    assert data.report is not None
+    rows = tokens.prepare(store, data, encoder, max_length=32)
+    recipe = TeacherRecipe(Training(epochs=1, batch_size=32, max_length=32), lr=1e-8, seed=3)
+    made = finetune.finetune(store, encoder, rows, COLA, recipe, Numerics(), name="tiny")
+    read = examine(store, made, rows, COLA, "relu", Numerics(), 64)
+    what = {entry.name: entry.what for entry in entries(store.place)}
+    assert what[rows.name] == (
+        f"tokens of cola: {len(data.train)} training, {len(data.dev)} held-out and 24 dev rows, at most 32 tokens each"
+    )
+    assert f"mcc {store.facts(made)['score']:.3f} on held-out rows" in what[made.name]
+    assert what[read.name].startswith("answers of teacher tiny to the held-out rows of cola, read through a ReLU: mcc ")
