@@ -61,7 +61,7 @@ def prepare(
             f"--student {student['path']} and the teacher split text into different tokens: "
             "both must share one vocabulary."
         )
-    head = next(point["head"] for point in plan["points"] if point["origin"] != "baseline")
+    head = _head(plan)
     make_room(plan, data, head, header["config"].get("artifacts_gb"), say)
     made = make_teacher(plan, data, head, say, stopped, kept_parts(plan))
     own, verdict = made.own, made.read["verdict"]
@@ -91,6 +91,22 @@ def prepare(
             "mean_tokens": Store(plan["artifacts"]).facts(made.rows)["train"]["mean_tokens"],
         },
     }
+
+
+def check_room(header: dict[str, Any], data: TaskData, say: Say) -> None:
+    """`make_room` where the store has a limit, before anything takes time.
+
+    Raises:
+        UserError: What the sweep takes from the store does not fit into it.
+    """
+    if (limit := header["config"].get("artifacts_gb")) is not None:
+        make_room(header["plan"], data, _head(header["plan"]), limit, say)
+
+
+def _head(plan: dict[str, Any]) -> Head:
+    """Through which the trials read the teacher."""
+    head: Head = next(point["head"] for point in plan["points"] if point["origin"] != "baseline")
+    return head
 
 
 @dataclass(frozen=True)

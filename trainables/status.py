@@ -12,6 +12,7 @@ from typing import Any
 
 from distill.errors import UserError
 from distill.output import show
+from trainables import preparing
 from trainables.disk import usage
 from trainables.families import is_family
 from trainables.lock import holder
@@ -50,6 +51,7 @@ def status(folder: Path | str) -> dict[str, Any]:
     return {
         "folder": str(record.path.absolute()),
         "state": _state(record, driver),
+        "preparing": preparing.newest(record.path) if driver else None,
         "driver": driver,
         "sweep": {name: plan[name] for name in ("method_title", "task", "layers", "recipe", "metric", "epochs")}
         | {"held_out": record.held_out},
@@ -142,6 +144,7 @@ def describe(found: dict[str, Any]) -> list[str]:
     lines = [
         f"{sweep['method_title']} on {sweep['task']}, {sweep['layers']} layers{recipe}: {found['folder']}",
         f"State: {_words(found)}.",
+        *preparing.words(found["preparing"]),
         *([f"Ended because {found['halt']}."] if found["halt"] else []),
     ]
     names = ("running", "waiting", "to_suggest", "complete", "stopped_early", "stopped_by_hand", "failed")

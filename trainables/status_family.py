@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from trainables import preparing
 from trainables import status as single
 from trainables.families import read_family, title
 from trainables.lock import holder
@@ -37,6 +38,7 @@ def status(folder: Path | str) -> dict[str, Any]:
         "folder": str(place),
         "title": title([record.plan for record in records]) if records else f"{len(family.names)} sweeps",
         "state": _state(list(sweeps.values()), missing, driver),
+        "preparing": preparing.newest(family.path) if driver else None,
         "driver": driver,
         "created": family.content["created"],
         "sweeps": sweeps,
@@ -68,6 +70,7 @@ def describe(found: dict[str, Any]) -> list[str]:
         pid = driver["pid"]
         who = "driver " + ("a process that has just started" if pid is None else f"{pid} on {driver['host']}")
     lines = [f"{found['title']}: {found['folder']}", f"State: {found['state']}, {who}."]
+    lines += preparing.words(found["preparing"])
     for name, sweep in found["sweeps"].items():
         trials = sweep["trials"]
         done = sum(trials[key] for key in ("complete", "stopped_early", "stopped_by_hand", "failed"))

@@ -188,9 +188,9 @@ def drive(
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     import ray
 
-    from trainables import confirmation, engine, interrupt, memory, places, progress
+    from trainables import confirmation, engine, interrupt, memory, places, preparing, progress
     from trainables.finish import finish
-    from trainables.prepare import Interrupted, prepare
+    from trainables.prepare import Interrupted, check_room, prepare
 
     records = [recorder.record for recorder in recorders]
     limits = limits or Limits.again(records, {})
@@ -208,16 +208,20 @@ def drive(
         # A session may have ended between a search and its confirmation.
         confirmation.begin(recorders, say)
         if any(recorder.record.left for recorder in recorders):
-            address = engine.start_ray(plan, address=place.address)
-            place.check()
-            name = engine.worker_name([recorder.record.plan for recorder in recorders])
-            say(f"Ray dashboard: {address or 'not available'} (actors {name}; `ray get-auth-token` prints its token)")
             tell = progress.once(say)
-            for recorder in recorders:
-                if recorder.record.left:
+            with preparing.noted(folder, tell) as note:
+                waiting = [recorder for recorder in recorders if recorder.record.left]
+                for recorder in waiting:
+                    check_room(recorder.record.header, data, note)
+                address = engine.start_ray(plan, address=place.address)
+                place.check()
+                name = engine.worker_name([recorder.record.plan for recorder in recorders])
+                where = address or "not available"
+                say(f"Ray dashboard: {where} (actors {name}; `ray get-auth-token` prints its token)")
+                for recorder in waiting:
                     header = recorder.record.header
-                    shared = prepare(header, data, tell, engine.stop_requested)
-                    recorder.prepared({**shared, **memory.packed(header, shared, tell)})
+                    shared = prepare(header, data, note, engine.stop_requested)
+                    recorder.prepared({**shared, **memory.packed(header, shared, note)})
             function = place.function()
             watch.begin()
             with progress.make(records) as view:

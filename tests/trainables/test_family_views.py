@@ -12,7 +12,7 @@ import pytest
 
 from tests.fake_family import build_family
 from tests.trainables.sweeps import create, result, run_to_end
-from trainables import progress, status
+from trainables import preparing, progress, status
 from trainables.lock import FolderLock
 from trainables.progress_family import LiveFamily, PlainFamily, seconds_left
 from trainables.recorder import Recorder
@@ -54,6 +54,10 @@ def test_status_names_the_driver_of_the_parent(tmp_path: Path) -> None:
     found = status.status(parent)
     assert (found["state"], found["driver"]["pid"], found["resume"]) == ("preparing", os.getpid(), None)
     assert f"driver {os.getpid()} on " in status.describe(found)[1]
+    with preparing.noted(parent, lambda line: None) as note:
+        note("Teacher: epoch 1 of 3.")
+        assert status.describe(status.status(parent))[2].endswith("Z: Teacher: epoch 1 of 3.")
+    assert not (parent / preparing.FILE).exists()
     lock.release()
 
 

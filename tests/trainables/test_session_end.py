@@ -9,8 +9,22 @@ from typing import Any
 
 import pytest
 
+from distill.errors import UserError
 from tests.trainables.sweeps import create, result, run_to_end
-from trainables import budget, confirm, engine, finish, interrupt, memory, places, plan, prepare, sweep
+from trainables import (
+    budget,
+    confirm,
+    engine,
+    finish,
+    interrupt,
+    memory,
+    places,
+    plan,
+    prepare,
+    preparing,
+    status,
+    sweep,
+)
 from trainables.budget import Limits
 from trainables.config import from_namespace
 from trainables.record import FAIL, read
@@ -62,6 +76,42 @@ def test_the_confirmation_that_a_limit_keeps_from_beginning_is_left_to_run(
     assert "Not run: ft-c1, kd-c1, p00-c1, ft-c2, kd-c2, p00-c2." in said
     assert "6 trials are unfinished. Continue with:" in said
     assert read(confirmed.path).left == 6
+
+
+def test_the_newest_line_of_a_preparation_is_for_all_to_see_until_it_ends(
+    confirmed: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    (confirmed.path / preparing.FILE).write_text('{"line": "of a killed session", "time": "then"}')
+
+    def make(header: Any, data: Any, say: Any, stopped: Any) -> None:
+        seen.append(status.status(confirmed.path)["preparing"])
+        for line in ("Teacher: epoch 1 of 3.", "Teacher: epoch 2 of 3."):
+            say(line)
+        found = status.status(confirmed.path)
+        seen.append(found["preparing"]["line"])
+        assert status.describe(found)[2] == f"Preparing, {found['preparing']['time']}: Teacher: epoch 2 of 3."
+        raise UserError("The teacher cannot teach.")
+
+    monkeypatch.setattr(prepare, "prepare", make)
+    data: Any = None
+    with pytest.raises(UserError):
+        sweep.drive([confirmed], data, [])
+    assert seen == [None, "Teacher: epoch 2 of 3."]
+    assert not (confirmed.path / preparing.FILE).exists()
+    assert status.status(confirmed.path)["preparing"] is None
+
+
+def test_a_store_that_is_too_small_is_told_before_ray_starts(
+    tiny_encoder: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "start_ray", lambda plan, address: pytest.fail("Ray was started"))
+    values = {"layers": 2, "teacher": str(tiny_encoder), "data_dir": str(tiny_data), "trials": 1}
+    values |= {"artifacts": str(tmp_path / "store"), "artifacts_gb": 1e-6}
+    header, data = plan.make_with_rows(from_namespace(values, []), Machine(2, 0, False))
+    recorder = Recorder.create(tmp_path / "s", header)
+    with pytest.raises(UserError, match=r"--artifacts-gb 1e-06: about .* are needed in the store"):
+        sweep.drive([recorder], data, [])
 
 
 def test_a_time_too_short_for_any_evaluation_is_not_the_one_to_go_on_with(
