@@ -19,7 +19,7 @@ from distill.output import say, show
 
 _AGES = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _SHORTEST_KEY = 4
-_STORE = f"folder of the store (default: ${PLACE}, else distill-tune/artifacts in the user's cache folder)"
+STORE_HELP = f"folder of the store (default: ${PLACE}, else distill-tune/artifacts in the user's cache folder)"
 _GC = """\
 Removes artifacts that fit everything you name, the least recently used first. Without a choice only what killed
 builds left half-made is swept up, which every call does. An artifact that a running process took or built stays: the
@@ -42,14 +42,14 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = root.add_subparsers(dest="command", required=True, metavar="ls | gc", parser_class=_Parser)
     ls = commands.add_parser("ls", help="list what the store holds", description="List what the store holds.")
-    ls.add_argument("--artifacts", metavar="DIR", help=_STORE)
+    ls.add_argument("--artifacts", metavar="DIR", help=STORE_HELP)
     ls.add_argument("--check", action="store_true", help="verify every checksum; exit code 1 when one is wrong")
     ls.add_argument("--json", action="store_true", help="as JSON: bytes, and times in seconds since 1970")
     gc = commands.add_parser(
         "gc", help="remove artifacts", description=_GC, formatter_class=argparse.RawTextHelpFormatter
     )
     gc.add_argument("keys", nargs="*", metavar="KEY", help="names or keys as `ls` shows them, or how these begin")
-    gc.add_argument("--artifacts", metavar="DIR", help=_STORE)
+    gc.add_argument("--artifacts", metavar="DIR", help=STORE_HELP)
     gc.add_argument("--older-than", metavar="AGE", help="only what was last used longer ago, such as 30d, 12h or 2w")
     gc.add_argument(
         "--max-size", metavar="SIZE", help="only until the whole store has this size, such as 20GB or 500MB"
@@ -264,4 +264,4 @@ def _count(listed: list[Entry]) -> str:
     return f"{len(listed)} artifact{'' if len(listed) == 1 else 's'}"
 
 
-__all__ = ["main", "parse_age", "parse_size", "parser", "size_words"]
+__all__ = ["STORE_HELP", "main", "parse_age", "parse_size", "parser", "size_words"]

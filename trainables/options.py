@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any, NoReturn
 
+from distill.artifact_command import STORE_HELP
 from distill.output import show
 from trainables.config import DATA, FINETUNING, RECIPES, SCHEDULERS, SEARCHES, SOURCES, STUDENT_INITS, TEACHER
 
@@ -186,11 +187,7 @@ def add_model_options(group: Group) -> None:
         "named, then the hub, then what is embedded)",
     )
     group.add_argument("--max-train-rows", type=int, metavar="N", help="train on N rows drawn by the seed")
-    group.add_argument(
-        "--artifacts",
-        metavar="DIR",
-        help="store of teachers and tokenised data (default: ~/.cache/distill-tune/artifacts)",
-    )
+    group.add_argument("--artifacts", metavar="DIR", help=STORE_HELP)
 
 
 def add_teacher_options(group: Group) -> None:

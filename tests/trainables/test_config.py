@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from distill.artifacts import PLACE
 from distill.errors import UserError
 from trainables.config import SweepConfig, from_namespace, read_config
 from trainables.options import parser
@@ -233,6 +234,23 @@ def test_a_resumed_session_takes_no_empty_value_either(capsys: pytest.CaptureFix
     for more in (["--resume", ""], ["--resume", "s", "--address", ""], ["--resume", "s", "--storage", " "]):
         assert main(more) == 2
         assert f"error: {more[-2]} is empty, as from a shell variable" in capsys.readouterr().err
+
+
+def test_the_names_that_the_page_on_settings_gives_a_file(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(
+        "baseline: false\nallow_weak_teacher: true\nlayers: [2, 3]\nstudent_layers: [3, 6]\ntime_budget: 90m\nepochs:\n"
+    )
+    found = asked("--config", str(tmp_path / "c.yaml"))
+    assert (found.baseline, found.allow_weak_teacher, found.sizes) == (False, True, (2, 3))
+    assert (found.student_layers, found.time_budget, found.epochs) == ((3, 6), "90m", None)
+    for name in ("config", "resume", "allow_changed", "dry_run", "no_baseline"):
+        (tmp_path / "c.yaml").write_text(f"{name}: true\n")
+        with pytest.raises(UserError, match=f"unknown option {name}"):
+            asked("--config", str(tmp_path / "c.yaml"))
+
+
+def test_help_names_the_variable_of_the_store() -> None:
+    assert f"(default: ${PLACE}, else distill-tune/artifacts in" in " ".join(parser().format_help().split())
 
 
 def test_a_time_that_is_a_number_is_told_its_form(tmp_path: Path) -> None:
