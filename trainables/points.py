@@ -209,7 +209,10 @@ def make_points(
     for candidate in candidates:
         for chosen, grades, origin in _overlay(candidate, values, defaults):
             point = maker.point(chosen, grades, origin)
-            merged.setdefault(search_spaces.point_id(point["params"]), point)
+            there = merged.setdefault(search_spaces.point_id(point["params"]), point)
+            if there["origin"] == "given" and point["origin"] != "given":
+                # What the space has itself stays its own where a changed point came to it first.
+                there.update(point)
     acting = {n for point in merged.values() for n in point["params"]}
     search: dict[str, Any] = {"name": config.search, "seed": config.seed, "ranges": []}
     total = len(merged) if wanted is None else wanted

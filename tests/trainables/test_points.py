@@ -67,6 +67,22 @@ def test_a_default_said_aloud_leaves_the_published_point_published(made: Any) ->
     assert made("mnli", settings={"update": ["frozen"]})["points"][0]["origin"] == "given"
 
 
+def test_points_of_the_grid_are_called_that_however_they_are_asked_for(made: Any) -> None:
+    """Both rates and both weights stand in the grid, one rate fixes what its points have among other rates."""
+    plain = {repr(point["params"]): point for point in made("sst2")["points"] if point["method"] == "emd"}
+    asked = made("sst2", settings={"beta": ["0.001", "0.01"], "lr": ["1e-4"]})["points"]
+    found = [point for point in asked if point["method"] == "emd"]
+    assert len(found) > 4
+    for point in found:
+        twin = plain[repr(point["params"])]
+        assert (point["origin"], point["grades"]) == (twin["origin"], twin["grades"])
+    off = made("sst2", settings={"lr": ["1e-4", "7e-4"]})["points"]
+    by_rate = {
+        rate: {p["origin"] for p in off if p["params"]["lr"] == rate and p["method"] == "emd"} for rate in (1e-4, 7e-4)
+    }
+    assert by_rate == {1e-4: {"grid"}, 7e-4: {"given"}}
+
+
 def test_flags_of_asha_without_asha_are_announced(made: Any) -> None:
     assert any("play no part" in n for n in made("mnli", scheduler="none", reduction_factor=4)["notices"])
     assert not any("play no part" in n for n in made("mnli", scheduler="none")["notices"])
