@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from distill.tasks.metrics import get as get_metric
 from distill.tasks.metrics import teacher_verdict
 from distill.teacher import examine as examining
 from distill.teacher import finetune
+from distill.teacher.adopt import adopt
 from distill.teacher.examine import examine, identity
 from distill.teacher.facts import MODEL, PREDICTIONS
 from distill.teacher.finetune import TeacherRecipe
@@ -88,3 +90,21 @@ def test_what_decides_its_key(rows: dict[int, Path]) -> None:
                (*base[:3], "relu")]  # fmt: skip
     found = [identity(*key) for key in (base, *changed)]
     assert all(one != two for i, one in enumerate(found) for two in found[:i])
+
+
+def test_only_a_teacher_from_elsewhere_is_asked_for_its_label_order(
+    store: Store, rows: dict[int, Path], made: Path, encoder: Path, tmp_path: Path
+) -> None:
+    data = tiny.data("cola", train=96, dev=48)
+    turned = replace(data, dev=replace(data.dev, labels=1 - data.dev.labels))
+    upside = tokens.prepare(store, turned, encoder, max_length=32)
+    # As it was made it has learnt, or no order would be shown.
+    assert store.facts(made)["verdict"]["ok"]
+    taken = adopt(store, made / MODEL, upside, COLA, Numerics(), 64)
+    # Both have the same weights, so that in one store they would share their reading.
+    apart = Store(tmp_path)
+    found = [taken, examine(apart, taken, upside, COLA, "own", Numerics(), 64)]
+    found.append(examine(store, made, upside, COLA, "own", Numerics(), 64))
+    reasons = [str(store.facts(folder)["verdict"]["reason"]) for folder in found]
+    assert ["another order" in reason for reason in reasons] == [True, True, False]
+    assert "lies below the 0.000" in reasons[2]
