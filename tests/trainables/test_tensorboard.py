@@ -66,15 +66,15 @@ def close(numbers: dict[int, float]) -> Any:
 class Trial:
     """What a callback sees of Ray's trial."""
 
-    def __init__(self, point: str) -> None:
-        self.config = {"point": point}
+    def __init__(self, sweep: Path, point: str) -> None:
+        self.config = {"sweep": str(sweep), "point": point}
 
 
 def test_every_number_of_an_evaluation_is_a_curve(tmp_path: Path) -> None:
     sweep = create(tmp_path / "s", epochs=3, scheduler="none")
     sweep.session([])
     sweep.started("p00", attempt=1)
-    for number, score in ((1, 0.25), (2, float("nan")), (3, 0.125)):
+    for number, score in ((1, 0.25), (2, 0.125), (3, float("nan"))):
         terms = {"soft": 1.0 / number, "total": float("inf")}
         sweep.evaluation(
             "p00", result("p00", number, value=score, epoch=number / 2, metrics={"mcc": score}, terms=terms)
@@ -82,7 +82,7 @@ def test_every_number_of_an_evaluation_is_a_curve(tmp_path: Path) -> None:
     Curve(sweep.record, sweep.record.trials["p00"]).end()
     found = curves(sweep.path, "p00")
     assert set(found) == {"value", "best", "epoch", "lr", "seconds", "metrics/mcc", "terms/soft"}
-    assert found["value"] == found["metrics/mcc"] == {1: 0.25, 3: 0.125}
+    assert found["value"] == found["metrics/mcc"] == {1: 0.25, 2: 0.125}
     assert found["best"] == {1: 0.25, 2: 0.25, 3: 0.25}
     assert found["epoch"] == {1: 0.5, 2: 1.0, 3: 1.5}
     assert found["terms/soft"] == close({1: 1.0, 2: 0.5, 3: 1 / 3})
@@ -143,7 +143,7 @@ def test_how_a_trial_ended(tmp_path: Path) -> None:
 def test_a_retry_goes_on_and_a_new_session_begins_anew(tmp_path: Path) -> None:
     sweep = create(tmp_path / "s", points=2, epochs=4, scheduler="none")
     sweep.session([])
-    board, trial = CurveCallback(sweep), Trial("p00")
+    board, trial = CurveCallback(sweep), Trial(sweep.path, "p00")
     sweep.started("p00", attempt=1)
     board.log_trial_start(trial)
     for number in (1, 2):
@@ -159,7 +159,7 @@ def test_a_retry_goes_on_and_a_new_session_begins_anew(tmp_path: Path) -> None:
     sweep.evaluation("p00", result("p00", 3))
     sweep.close()
     again = Recorder(sweep.path)
-    board, trial = CurveCallback(again), Trial("p00")
+    board, trial = CurveCallback(again), Trial(sweep.path, "p00")
     board.log_trial_start(trial)
     assert curves(sweep.path, "p00")["value"] == close({n: value("p00", n) for n in (1, 2, 3)})
     again.evaluation("p00", result("p00", 4))
@@ -206,7 +206,7 @@ def test_a_full_disk_is_told_once_and_harms_nothing(
 ) -> None:
     sweep = create(tmp_path / "s", points=2, epochs=2, scheduler="none")
     sweep.session([])
-    board, trial = CurveCallback(sweep), Trial("p00")
+    board, trial = CurveCallback(sweep), Trial(sweep.path, "p00")
 
     def full(*arguments: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
