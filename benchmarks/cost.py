@@ -30,7 +30,7 @@ sys.path.insert(0, str(ROOT))
 
 import numpy as np  # noqa: E402
 
-from benchmarks.sweep import named, run, student  # noqa: E402
+from benchmarks.sweep import add_options, named, run, student  # noqa: E402
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,15 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=str(__doc__).split("\n", 1)[0])
-    parser.add_argument("--teacher", help="encoder folder; default: the embedded encoder")
-    parser.add_argument("--student", help="encoder folder; default: layers of the teacher's encoder")
-    parser.add_argument("--layers", type=int, default=4, help="layers of a student cut from the teacher")
-    parser.add_argument("--data-dir", help="folder in GLUE's layout; default: the made-up data")
-    parser.add_argument("--task", default="cola")
-    parser.add_argument("--rows", type=int, default=2000, help="training rows")
-    parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--trials", type=int, default=8)
-    parser.add_argument("--work", help="folder to keep everything in; default: a temporary one")
+    add_options(parser, rows=2000)
     parser.add_argument("--alone", nargs=2, help=argparse.SUPPRESS)
     return parser.parse_args(arguments)
 

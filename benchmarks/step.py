@@ -168,22 +168,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=str(__doc__).split("\n", 1)[0])
+    add_options(parser)
+    parser.add_argument("--rows", type=int, help="training rows to draw batches from; default: enough for all steps")
+    parser.add_argument("--steps", type=int, default=40, help=f"timed steps of each run, after {WARM_UP} untimed ones")
+    asked = parser.parse_args(arguments)
+    for name in ("steps", "batch_size", "threads"):
+        if getattr(asked, name) < 1:
+            raise UserError(f"--{name.replace('_', '-')} must be at least 1.")
+    return asked
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Both networks, the rows, and how a step is computed."""
     parser.add_argument("--teacher", help="encoder folder; default: the embedded encoder")
     student = parser.add_mutually_exclusive_group()
     student.add_argument("--layers", type=int, default=4, help="layers of the student, chosen evenly")
     student.add_argument("--student-layers", help="layers of the teacher that the student takes, such as 3,6,9,12")
     parser.add_argument("--data-dir", help="folder in GLUE's layout; default: the made-up data")
     parser.add_argument("--task", default="cola")
-    parser.add_argument("--rows", type=int, help="training rows to draw batches from; default: enough for all steps")
-    parser.add_argument("--steps", type=int, default=40, help=f"timed steps of each run, after {WARM_UP} untimed ones")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--autocast", choices=("auto", "bfloat16", "none"), default="auto")
-    asked = parser.parse_args(arguments)
-    for name in ("steps", "batch_size", "threads"):
-        if getattr(asked, name) < 1:
-            raise UserError(f"--{name.replace('_', '-')} must be at least 1.")
-    return asked
 
 
 def measure(asked: argparse.Namespace) -> None:

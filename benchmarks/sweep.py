@@ -52,19 +52,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=str(__doc__).split("\n", 1)[0])
+    add_options(parser, rows=1024)
+    parser.add_argument("--plain-trials", type=int, default=2, help="how many of the plain trials are timed")
+    parser.add_argument("--teacher-epochs", type=int, default=1)
+    parser.add_argument("--only", choices=("ours", "plain", "trainer"), action="append", help="time only these")
+    return parser.parse_args(arguments)
+
+
+def add_options(parser: argparse.ArgumentParser, rows: int) -> None:
+    """What is trained on what, and where; `named` and `student` turn it into options of the commands.
+
+    Args:
+        rows: Default of `--rows`.
+    """
     parser.add_argument("--teacher", help="encoder folder; default: the embedded encoder")
     parser.add_argument("--student", help="encoder folder; default: layers of the teacher's encoder")
     parser.add_argument("--layers", type=int, default=4, help="layers of a student cut from the teacher")
     parser.add_argument("--data-dir", help="folder in GLUE's layout; default: the made-up data")
     parser.add_argument("--task", default="cola")
-    parser.add_argument("--rows", type=int, default=1024, help="training rows")
+    parser.add_argument("--rows", type=int, default=rows, help="training rows")
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--trials", type=int, default=8)
-    parser.add_argument("--plain-trials", type=int, default=2, help="how many of the plain trials are timed")
-    parser.add_argument("--teacher-epochs", type=int, default=1)
-    parser.add_argument("--only", choices=("ours", "plain", "trainer"), action="append", help="time only these")
     parser.add_argument("--work", help="folder to keep everything in; default: a temporary one")
-    return parser.parse_args(arguments)
 
 
 def measure(asked: argparse.Namespace, work: Path) -> None:

@@ -55,16 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=str(__doc__).split("\n", 1)[0])
-    parser.add_argument("--teacher", help="encoder folder; default: the embedded encoder")
-    student = parser.add_mutually_exclusive_group()
-    student.add_argument("--layers", type=int, default=4, help="layers of the student, chosen evenly")
-    student.add_argument("--student-layers", help="layers of the teacher that the student takes, such as 3,6,9,12")
-    parser.add_argument("--data-dir", help="folder in GLUE's layout; default: the made-up data")
-    parser.add_argument("--task", default="cola")
+    step.add_options(parser)
     parser.add_argument("--steps", type=int, default=20, help="steps of each of the two epochs")
-    parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--autocast", choices=("auto", "bfloat16", "none"), default="auto")
     asked = parser.parse_args(arguments)
     if asked.steps <= step.WARM_UP:
         raise UserError(f"--steps must be above {step.WARM_UP}, which are not timed.")

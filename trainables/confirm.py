@@ -12,9 +12,9 @@ from distill.output import say
 from trainables.budget import Limits
 from trainables.config import check_confirm
 from trainables.families import refuse_family
-from trainables.options import Parser
+from trainables.options import Parser, add_later_options
 from trainables.record import read
-from trainables.sweep import drive, guarded, reopened
+from trainables.sweep import drive_later, guarded, reopened
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,11 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", metavar="DIR", type=Path, help="folder of a sweep")
     parser.add_argument("--top", type=int, default=3, metavar="N", help="so many of the best points (default: 3)")
     parser.add_argument("--seeds", type=int, default=5, metavar="N", help="so many fresh seeds (default: 5)")
-    parser.add_argument("--dry-run", action="store_true", help="print what would run and stop")
-    parser.add_argument("--no-run", action="store_true", help="add the runs; --resume runs them later")
-    parser.add_argument(
-        "--allow-changed", action="store_true", help="go on although code or versions differ from the start"
-    )
+    add_later_options(parser, "run")
     asked = parser.parse_args(typed)
     return guarded(lambda: _run(vars(asked), typed))
 
@@ -70,11 +66,7 @@ def _run(asked: dict[str, Any], typed: list[str]) -> int:
     except BaseException:
         recorder.close()
         raise
-    if asked["no_run"]:
-        recorder.close()
-        say(f"Run them with: python -m trainables.sweep --resume {folder}")
-        return 0
-    return drive([recorder], data, ["--resume", str(folder)], limits=limits)
+    return drive_later(recorder, data, limits, bool(asked["no_run"]))
 
 
 if __name__ == "__main__":

@@ -11,10 +11,10 @@ from distill.errors import UserError
 from distill.output import say
 from trainables.budget import Limits
 from trainables.families import refuse_family
-from trainables.options import Parser
+from trainables.options import Parser, add_later_options
 from trainables.progress import plural
 from trainables.record import Record, read, suggests
-from trainables.sweep import drive, guarded, reopened
+from trainables.sweep import drive_later, guarded, reopened
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,11 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--seeds", metavar="1,2", help="its points, and the baseline, again with these seeds")
     parser.add_argument("--points", metavar="p00,p03", help="only these points get the seeds (the baseline is ft)")
-    parser.add_argument("--dry-run", action="store_true", help="print what would be added and stop")
-    parser.add_argument("--no-run", action="store_true", help="add the points; --resume runs them later")
-    parser.add_argument(
-        "--allow-changed", action="store_true", help="go on although code or versions differ from the start"
-    )
+    add_later_options(parser, "be added")
     asked = parser.parse_args(typed)
     return guarded(lambda: _run(vars(asked), typed))
 
@@ -69,11 +65,7 @@ def _run(asked: dict[str, Any], typed: list[str]) -> int:
     except BaseException:
         recorder.close()
         raise
-    if asked["no_run"]:
-        recorder.close()
-        say(f"Run them with: python -m trainables.sweep --resume {folder}")
-        return 0
-    return drive([recorder], data, ["--resume", str(folder)], limits=limits)
+    return drive_later(recorder, data, limits, bool(asked["no_run"]))
 
 
 def _in_all(record: Record, points: list[dict[str, Any]], trials: int | None) -> int | None:

@@ -165,6 +165,19 @@ def add_budget_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--address", metavar="HOST:PORT|auto", help="a running Ray cluster (default: this machine)")
 
 
+def add_later_options(group: argparse.ArgumentParser, what: str) -> None:
+    """Options of the commands that add to a sweep which exists.
+
+    Args:
+        what: It is that would be done, for people.
+    """
+    group.add_argument("--dry-run", action="store_true", help=f"print what would {what} and stop")
+    group.add_argument("--no-run", action="store_true", help="only write it down; --resume runs it later")
+    group.add_argument(
+        "--allow-changed", action="store_true", help="go on although code or versions differ from the start"
+    )
+
+
 Group = argparse._ArgumentGroup | argparse.ArgumentParser
 
 

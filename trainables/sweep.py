@@ -273,5 +273,14 @@ def drive(
     return FAILED if without else 0
 
 
+def drive_later(recorder: Recorder, data: TaskData, limits: Limits, no_run: bool) -> int:
+    """Run what was just added to a sweep that exists, or leave it to `--resume`."""
+    if no_run:
+        recorder.close()
+        say(f"Run them with: python -m trainables.sweep --resume {recorder.path}")
+        return 0
+    return drive([recorder], data, ["--resume", str(recorder.path)], limits=limits)
+
+
 if __name__ == "__main__":
     sys.exit(main())

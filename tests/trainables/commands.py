@@ -8,12 +8,26 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 300
+
+
+@contextlib.contextmanager
+def as_before() -> Iterator[None]:
+    """Put environment and signal handlers back, which Ray and the engine change."""
+    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    environment = dict(os.environ)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(environment)
+        for number, handler in kept.items():
+            signal.signal(number, handler)
 
 
 @dataclass(frozen=True)

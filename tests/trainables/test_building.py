@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,20 +54,6 @@ class Order:
 
     def too_large(self, what: str) -> str:
         return f"Too large: {what}."
-
-
-@pytest.fixture(scope="module")
-def ray() -> Iterator[None]:
-    import ray
-
-    from trainables import engine
-
-    environment = dict(os.environ)
-    engine.start_ray({"cpus": 2, "resources": {"gpus": 0}}, dashboard=False)
-    yield
-    ray.shutdown()
-    os.environ.clear()
-    os.environ.update(environment)
 
 
 def order(tmp_path: Path, name: str, *together: str, fault: str = "") -> Order:

@@ -14,6 +14,7 @@ from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 
 import trainables
+from tests.trainables.commands import as_before
 from tests.trainables.doors import OPTIONS, session, timeless
 from trainables.door_trial import train
 
@@ -26,21 +27,19 @@ VALUES = ("mcc", "accuracy", "best", "epoch", "terms/total", "terms/hidden")
 def ray() -> Iterator[None]:
     import ray
 
-    environment = dict(os.environ)
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
-    ray.init(
-        address="local",
-        num_cpus=2,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        object_store_memory=100 * 1024 * 1024,
-    )
-    yield
-    ray.shutdown()
-    os.environ.clear()
-    os.environ.update(environment)
+    with as_before():
+        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+        os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
+        ray.init(
+            address="local",
+            num_cpus=2,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            object_store_memory=100 * 1024 * 1024,
+        )
+        yield
+        ray.shutdown()
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,23 +24,6 @@ from trainables.record import COMPLETE, FAIL, PRUNED, RUNNING, read
 from trainables.recorder import Recorder
 
 CPUS = 2
-
-
-@pytest.fixture(scope="module")
-def ray() -> Iterator[None]:
-    import ray
-
-    from trainables import engine
-
-    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    environment = dict(os.environ)
-    engine.start_ray({"cpus": CPUS, "resources": {"gpus": 0}}, dashboard=False)
-    yield
-    ray.shutdown()
-    os.environ.clear()
-    os.environ.update(environment)
-    for number, handler in kept.items():
-        signal.signal(number, handler)
 
 
 def test_no_other_sweep_joins_a_ray_that_ends_with_this_one(ray: None) -> None:

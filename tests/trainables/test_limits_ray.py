@@ -13,6 +13,7 @@ import pytest
 
 from analysis.verify import verify
 from distill.errors import UserError
+from tests.trainables.commands import as_before
 from tests.trainables.curves import FAULTS, curve
 from tests.trainables.sweeps import create, value
 from trainables import budget, interrupt, memory
@@ -29,22 +30,17 @@ HALF = {"cpus_per_trial": 1.0, "gpus_per_trial": 0.5, "max_concurrent": 2, "thre
 def ray() -> Iterator[None]:
     import ray
 
-    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    environment = dict(os.environ)
-    ray.init(
-        address="local",
-        num_cpus=4,
-        num_gpus=1,
-        include_dashboard=False,
-        log_to_driver=False,
-        object_store_memory=100 * 1024 * 1024,
-    )
-    yield
-    ray.shutdown()
-    os.environ.clear()
-    os.environ.update(environment)
-    for number, handler in kept.items():
-        signal.signal(number, handler)
+    with as_before():
+        ray.init(
+            address="local",
+            num_cpus=4,
+            num_gpus=1,
+            include_dashboard=False,
+            log_to_driver=False,
+            object_store_memory=100 * 1024 * 1024,
+        )
+        yield
+        ray.shutdown()
 
 
 def run(sweep: Recorder, limits: Limits | None = None, **faults: tuple[str, float]) -> list[str]:

@@ -6,7 +6,6 @@ import itertools
 import json
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,23 +24,6 @@ from trainables.resources import Machine
 
 CPUS, TRIALS, EPOCHS = 2, 5, 3
 ALL = list(itertools.product(SEARCHES, SCHEDULERS))
-
-
-@pytest.fixture(scope="module")
-def ray() -> Iterator[None]:
-    import ray
-
-    from trainables import engine
-
-    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    environment = dict(os.environ)
-    engine.start_ray({"cpus": CPUS, "resources": {"gpus": 0}}, dashboard=False)
-    yield
-    ray.shutdown()
-    os.environ.clear()
-    os.environ.update(environment)
-    for number, handler in kept.items():
-        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="module")
