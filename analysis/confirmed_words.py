@@ -11,8 +11,8 @@ from analysis.chance import group_remark
 from analysis.choice import teacher_on_dev
 from analysis.claims import rivals_on_dev
 from analysis.confirmed import BASELINE, KD, Confirmed, Contrast, Group, confirmed
-from analysis.style import NOTHING, count, interval, number, plural
-from analysis.verdict import Network, Verdict
+from analysis.style import NOTHING, interval, number, plural
+from analysis.verdict import Network, Verdict, size_words
 from analysis.verdict import networks as search_networks
 from trainables.record import COMPLETE, FAIL, Record
 from trainables.statistics import Interval, teacher_interval
@@ -217,11 +217,7 @@ def _teacher(record: Record, best: Group) -> str | None:
     parts, found = [], teacher_interval(record)
     if found is not None and found.value > 0 and best.mean is not None and not teacher.get("weak"):
         parts.append(f"{100 * best.mean / found.value:.0f} % of the teacher's {number(found.value)}")
-    small, large = student.get("parameters"), teacher.get("parameters")
-    if small and large:
-        ratio = f" ({large / small:.1f}× smaller)" if large > 1.05 * small else ""
-        parts.append(f"{count(small)} parameters, the teacher has {count(large)}{ratio}")
-    return ", ".join(parts) + "." if parts else None
+    return size_words(parts, student.get("parameters"), teacher.get("parameters"))
 
 
 def _lead(record: Record, found: Confirmed) -> str:

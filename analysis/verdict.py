@@ -258,8 +258,12 @@ def _teacher(record: Record, best: Trial) -> str | None:
         claim = against_teacher(record, best)
         words = f" ({claim.words})" if claim is not None and ended(best) else ""
         parts.append(f"{100 * share:.0f} % of the teacher's {number(teacher['score'])}{words}")
-    small, large = student.get("parameters"), teacher.get("parameters")
+    return size_words(parts, student.get("parameters"), teacher.get("parameters"))
+
+
+def size_words(parts: list[str], small: int | None, large: int | None) -> str | None:
+    """What is said of a student beside its teacher, and the parameters of both, as one sentence; None for nothing."""
     if small and large:
         ratio = f" ({large / small:.1f}× smaller)" if large > 1.05 * small else ""
-        parts.append(f"{count(small)} parameters, the teacher has {count(large)}{ratio}")
+        parts = [*parts, f"{count(small)} parameters, the teacher has {count(large)}{ratio}"]
     return ", ".join(parts) + "." if parts else None

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from distill.tasks.base import Task
-from distill.tasks.holdout import HOLDOUT
 from distill.training import last_look
 from distill.training.batching import Tokens
+from trainables.record import held_out
 
 
 @lru_cache(maxsize=1)
@@ -48,5 +48,4 @@ def of(plan: dict[str, Any], path: str, task: Task, batch: int, device: str) -> 
     Args:
         path: Artifact of the tokenised data.
     """
-    held_out = (plan.get("select_on") or {}).get("kind") == HOLDOUT
-    return LastLook(rows(path), task, batch, device) if held_out else None
+    return LastLook(rows(path), task, batch, device) if held_out(plan) else None

@@ -12,7 +12,7 @@ from distill.tasks import registry, tokens
 from distill.tasks.base import TaskData
 from distill.teacher import parts
 from distill.training.settings import Numerics
-from trainables.teacher_work import Say
+from trainables.teacher_work import Computed, Say
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class TokensOrder:
 
 
 @dataclass(frozen=True)
-class OutputsOrder:
+class OutputsOrder(Computed):
     """Everything a worker needs to read a teacher's outputs once for all trials.
 
     Attributes:
@@ -64,16 +64,6 @@ class OutputsOrder:
     parts: tuple[str, ...]
     numerics: dict[str, Any]
     label: str = "Teacher's outputs"
-
-    @property
-    def cores(self) -> int:
-        """Cores that it takes."""
-        return int(self.numerics["threads"])
-
-    @property
-    def device(self) -> str:
-        """Where it computes."""
-        return str(self.numerics["device"])
 
     def words(self) -> list[str]:
         """What is kept, for people."""

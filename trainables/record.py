@@ -170,8 +170,7 @@ class Record:
     @property
     def held_out(self) -> int:
         """How many held-out training rows choose epoch and configuration; 0 where dev does."""
-        found = self.header["plan"].get("select_on") or {}
-        return int(found["rows"]) if found.get("kind") == "train-holdout" else 0
+        return held_out(self.header["plan"])
 
     @property
     def resources(self) -> dict[str, Any]:
@@ -341,6 +340,12 @@ class Record:
 def suggests(record: Record) -> bool:
     """Whether a sampler says, point by point, what a sweep runs."""
     return bool((record.header["plan"].get("search") or {}).get("name") == "tpe")
+
+
+def held_out(plan: dict[str, Any]) -> int:
+    """How many held-out training rows choose in a plan; 0 where dev does, as in every plan that does not say."""
+    found = plan.get("select_on") or {}
+    return int(found["rows"]) if found.get("kind") == "train-holdout" else 0
 
 
 def read(path: Path | str) -> Record:

@@ -12,6 +12,7 @@ from typing import Any
 
 from distill.tasks.base import TaskData
 from distill.tasks.holdout import DEV, HOLDOUT, doubles, hold_out, parse
+from trainables.record import held_out
 
 
 def split(data: TaskData, select_on: str, seed: int) -> TaskData:
@@ -43,20 +44,21 @@ def planned(data: TaskData, select_on: str) -> dict[str, Any]:
 
 def words(plan: dict[str, Any]) -> str:
     """The rows of a plan, for people."""
-    data, found = plan["data"], plan.get("select_on") or {}
-    if found.get("kind") != HOLDOUT:
+    data, chosen = plan["data"], held_out(plan)
+    if not chosen:
         return f"{data['train_rows']} training rows, {data['dev_rows']} dev rows"
-    twice = f" ({found['doubles']} of them stand among the training rows too)" if found["doubles"] else ""
+    doubled = plan["select_on"]["doubles"]
+    twice = f" ({doubled} of them stand among the training rows too)" if doubled else ""
     return (
-        f"{data['train_rows']} training rows, {found['rows']} held out of them choose epoch and configuration{twice}, "
+        f"{data['train_rows']} training rows, {chosen} held out of them choose epoch and configuration{twice}, "
         f"{data['dev_rows']} dev rows for the report alone"
     )
 
 
 def where(plan: dict[str, Any]) -> str:
     """What to add to a value of the rows that choose, such as " on 855 held-out rows"; empty where they are dev."""
-    found = plan.get("select_on") or {}
-    return f" on {found['rows']} held-out rows" if found.get("kind") == HOLDOUT else ""
+    chosen = held_out(plan)
+    return f" on {chosen} held-out rows" if chosen else ""
 
 
 def teacher_on_dev(own: dict[str, Any], read: dict[str, Any], reading: Path) -> dict[str, Any] | None:

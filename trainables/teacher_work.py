@@ -57,19 +57,26 @@ class Order(Protocol):
         ...
 
 
-class _OfTeacher:
-    """What orders of teachers have in common."""
+class Computed:
+    """What orders that run a network have in common: their numerics say what they take."""
 
     numerics: dict[str, Any]
-    label = "Teacher"
 
     @property
     def cores(self) -> int:
+        """Cores that it takes."""
         return int(self.numerics["threads"])
 
     @property
     def device(self) -> str:
+        """Where it computes."""
         return str(self.numerics["device"])
+
+
+class _OfTeacher(Computed):
+    """What orders of teachers have in common."""
+
+    label = "Teacher"
 
     def names(self) -> list[tuple[str, str]]:
         return [self.key()]

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from distill.tasks.base import Task
-from distill.tasks.metrics import get
 from distill.tasks.tokens import REPORT
 from distill.training.batching import Tokens
-from distill.training.loop import predict
+from distill.training.loop import predict, scored
 
 
 def load(path: Path | str) -> Tokens:
@@ -31,5 +30,4 @@ def look(student: Any, rows: Tokens, task: Task, batch: int, device: str) -> tup
         batch: Rows per forward pass.
     """
     logits = predict(student, rows, batch, device)
-    names = dict.fromkeys((task.metric, *task.also))
-    return {name: get(name).compute(logits, rows.labels) for name in names}, logits
+    return scored(task, logits, rows.labels), logits

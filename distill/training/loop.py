@@ -274,10 +274,7 @@ class Run:
     def _look(self, objective: Objective, epoch: float) -> tuple[dict[str, float], np.ndarray]:
         """Metrics and logits of the dev rows."""
         logits = predict(self.student, self.dev, self.training.evaluation_batch, self.numerics.device)
-        metrics = {
-            name: get_metric(name).compute(logits, self.dev.labels)
-            for name in dict.fromkeys((self.task.metric, *self.task.also))
-        }
+        metrics = scored(self.task, logits, self.dev.labels)
         objective.flush()
         if not math.isfinite(metrics[self.task.metric]):
             raise Diverged(f"{self.task.metric} is not finite at epoch {epoch:.4g}")
@@ -298,6 +295,11 @@ def look(model: Any, tokens: Tokens, rows: np.ndarray, device: str = "cpu") -> n
     batch.pop("labels")
     logits: np.ndarray = model(**batch).logits.float().cpu().numpy()
     return logits
+
+
+def scored(task: Task, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """The task's metric and those shown beside it, by name, of logits [n, C]."""
+    return {name: get_metric(name).compute(logits, labels) for name in dict.fromkeys((task.metric, *task.also))}
 
 
 def predict(model: Any, tokens: Tokens, batch_size: int, device: str = "cpu") -> np.ndarray:

@@ -12,12 +12,10 @@ from analysis.verify import verify
 from distill.errors import UserError
 from tests.trainables.commands import command, evaluations
 from tests.trainables.sweeps import create, run_to_end, value
-from tests.trainables.test_engine import CPUS, proven, ray, run, starts, values
+from tests.trainables.test_engine import CPUS, proven, run, starts, values
 from trainables import extend
 from trainables.record import COMPLETE, FINISHED, JOURNAL, ROWS, WAITING, read
 from trainables.recorder import Recorder
-
-__all__ = ["ray"]
 
 
 def further(sweep: Recorder, *ids: str) -> list[dict[str, Any]]:

@@ -16,12 +16,10 @@ import pytest
 from analysis.verify import verify
 from tests.trainables.curves import FAULTS
 from tests.trainables.sweeps import create, result, run_to_end, value
-from tests.trainables.test_engine import CPUS, proven, ray, run, starts
+from tests.trainables.test_engine import CPUS, proven, run, starts
 from trainables import lock, stop
 from trainables.record import BY_HAND, COMPLETE, PRUNED, RUNNING, WAITING, read
 from trainables.recorder import Recorder
-
-__all__ = ["ray"]
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

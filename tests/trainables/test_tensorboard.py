@@ -15,13 +15,11 @@ from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData
 
 from tests.trainables.sweeps import create, result, run_to_end, value
-from tests.trainables.test_engine import CPUS, proven, ray, run
+from tests.trainables.test_engine import CPUS, proven, run
 from trainables import tensorboard
 from trainables.record import COMPLETE, FAIL, PRUNED, TENSORBOARD, read
 from trainables.recorder import Recorder
 from trainables.tensorboard import Curve, CurveCallback
-
-__all__ = ["ray"]
 
 
 def events(folder: Path) -> list[Event]:
