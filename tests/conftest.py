@@ -10,6 +10,10 @@ import pytest
 
 # Read when the hub's library is imported: tests reach no network, and get what is embedded where nothing is named.
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Tests run side by side: a second thread each would only wait for a core, and Ray's workers, which step back for
+# everything else on a machine, would wait for the other tests.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("RAY_worker_niceness", "0")
 
 NOUNS = ("cat", "dog", "bird", "child", "friend", "teacher")
 RIGHT, WRONG = ("often", "today"), ("never", "here")

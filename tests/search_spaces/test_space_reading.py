@@ -75,6 +75,11 @@ GOOD: dict[str, Any] = {
 MISSING = object()
 
 
+def named(value: Any) -> str:
+    """A value in a test's name, which is the same in every process."""
+    return "missing" if value is MISSING else repr(value)
+
+
 def changed(path: str, value: Any) -> dict[str, Any]:
     """The good content with one place changed; `path` is written as the messages write keys."""
     data = copy.deepcopy(GOOD)
@@ -166,7 +171,7 @@ FAULTS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("path", "value", "sentence"), FAULTS, ids=[f"{p}-{v!r}"[:40] for p, v, _ in FAULTS])
+@pytest.mark.parametrize(("path", "value", "sentence"), FAULTS, ids=[f"{p}-{named(v)}"[:40] for p, v, _ in FAULTS])
 def test_one_fault_one_sentence(path: str, value: Any, sentence: str) -> None:
     with pytest.raises(SpaceError) as error:
         SearchSpace.from_dict(changed(path, value), where="kd.yaml", strict=True)
