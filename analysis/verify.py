@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -304,4 +305,7 @@ def _words(decision: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
+    # `| head` leaves before all is printed; the command then ends in silence, as others do. Windows has no such signal.
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     sys.exit(main())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -98,4 +99,7 @@ def _text(asked: argparse.Namespace, width: int) -> str:
 
 
 if __name__ == "__main__":
+    # `| head` leaves before all is printed; the command then ends in silence, as others do. Windows has no such signal.
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     raise SystemExit(main())

@@ -86,7 +86,7 @@ def title(plans: Sequence[dict[str, Any]]) -> str:
     methods, tasks, layers = (
         list(dict.fromkeys(str(plan[name]) for plan in plans)) for name in ("method_title", "task", "layers")
     )
-    return f"{listed(methods)} on {listed(tasks)}, {listed(layers)} layers"
+    return f"{listed(methods)} on {listed(tasks)}, {listed(layers)} layer{'' if layers == ['1'] else 's'}"
 
 
 def listed(words: Sequence[str], last: str = "and") -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from distill.training.settings import Numerics, Training
 from trainables import cluster
 
 Say = Callable[[str], None]
+# Seconds after which a teacher that is being trained tells how far it is, although it was not evaluated.
+SILENCE = 60.0
 
 
 class Order(Protocol):
@@ -134,7 +137,7 @@ class TeacherOrder(_OfTeacher):
         return f"fine-tuning for {epochs} epoch{'s' if epochs > 1 else ''} at learning rate {self.lr:g}"
 
     def carry_out(self, say: Say) -> Path:
-        """Make the teacher in this process, one line per evaluation.
+        """Make the teacher in this process, one line per evaluation and one a minute while there is none.
 
         Raises:
             TeacherDiverged: Its loss is not finite.
@@ -143,20 +146,27 @@ class TeacherOrder(_OfTeacher):
         from distill.teacher import adopt, finetune
         from distill.training.loop import Diverged, Evaluation
 
-        task = registry.get(self.task)
+        task, epochs = registry.get(self.task), self.training["epochs"]
+        told = time.monotonic()
 
         def tell(evaluation: Evaluation) -> None:
-            say(
-                f"epoch {evaluation.epoch:g} of {self.training['epochs']}, {task.metric} {evaluation.value:.3f}, "
-                f"{evaluation.seconds:.0f} s."
-            )
+            nonlocal told
+            told = time.monotonic()
+            value = f"{task.metric} {evaluation.value:.3f}"
+            say(f"epoch {evaluation.epoch:g} of {epochs}, {value}, {evaluation.seconds:.0f} s.")
+
+        def live(done: float) -> None:
+            nonlocal told
+            if time.monotonic() - told > SILENCE:
+                told = time.monotonic()
+                say(f"epoch {done:.2f} of {epochs}.")
 
         store, numerics = Store(self.store), Numerics(**self.numerics)
         paths = Path(self.encoder), Path(self.tokens)
         if self.mode == "ready":
             return adopt.adopt(store, *paths, task, numerics, self.training["evaluation_batch"], self.name)
         try:
-            return finetune.finetune(store, *paths, task, self._recipe(), numerics, tell, self.name)
+            return finetune.finetune(store, *paths, task, self._recipe(), numerics, tell, self.name, live)
         except Diverged as error:
             raise TeacherDiverged(
                 f"The teacher's training diverged at --teacher-lr {self.lr:g}: {error}; lower it."

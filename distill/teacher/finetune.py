@@ -62,6 +62,7 @@ def finetune(
     numerics: Numerics,
     progress: Callable[[Evaluation], None] = lambda evaluation: None,
     name: str | None = None,
+    stepped: Callable[[float], None] = lambda epochs: None,
 ) -> Path:
     """The artifact of a fine-tuned teacher: `model/` (Hugging Face form), dev predictions, facts.
 
@@ -70,6 +71,7 @@ def finetune(
         tokens: Artifact of the tokenised data (`train.npz`, `dev.npz`).
         progress: Called after each evaluation.
         name: What people call the encoder; its folder's name where nothing else is said.
+        stepped: Called after each optimizer step with the epochs that are done.
 
     Raises:
         UserError: The encoder cannot be loaded.
@@ -79,7 +81,7 @@ def finetune(
     def fill(folder: Path) -> dict[str, Any]:
         return {
             "encoder": name or encoder.name,
-            **_train(folder, encoder, tokens, task, recipe, numerics, progress),
+            **_train(folder, encoder, tokens, task, recipe, numerics, progress, stepped),
         }
 
     return store.build(KIND, identity(encoder, tokens, task, recipe, numerics), fill)
@@ -93,6 +95,7 @@ def _train(
     recipe: TeacherRecipe,
     numerics: Numerics,
     progress: Callable[[Evaluation], None],
+    stepped: Callable[[float], None],
 ) -> dict[str, Any]:
     torch.set_num_threads(numerics.threads)
     torch.manual_seed(recipe.seed)
@@ -109,6 +112,7 @@ def _train(
         training=recipe.training,
         numerics=numerics,
         seed=recipe.seed,
+        stepped=stepped,
     )
     kept: Evaluation | None = None
     curve, seconds = [], 0.0

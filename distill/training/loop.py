@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -78,6 +78,7 @@ class Run:
         micro: Into how many parts, at most, each batch is cut that goes forward and backward. Their terms and
             gradients are weighted by their rows, so a step is that of the whole batch but for rounding and the draws
             of dropout, and takes less memory.
+        stepped: Called after each optimizer step with the epochs that are done of the stage.
 
     Raises:
         ValueError: Batches shall be cut, but a loss of the method is no mean over rows.
@@ -95,6 +96,7 @@ class Run:
     seed: int
     source: TeacherSource | None = None
     micro: int = 1
+    stepped: Callable[[float], None] = lambda epochs: None
     # Steps are those done of the epoch.
     _position: dict[str, int] = field(default_factory=lambda: dict(_START))
     _restored: dict[str, Any] | None = None
@@ -248,6 +250,7 @@ class Run:
             position["step"] += 1
             if position["step"] == per_epoch:
                 position.update(epoch=position["epoch"] + 1, step=0)
+            self.stepped(position["epoch"] + position["step"] / per_epoch)
         means = {name: float(value) / count for name, value in sums.items()}
         if not all(math.isfinite(mean) for mean in means.values()):
             broken = ", ".join(name for name, mean in means.items() if not math.isfinite(mean))
