@@ -15,6 +15,13 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("RAY_worker_niceness", "0")
 
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with real commands first: in parallel, nothing long is then left for the end."""
+    long = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in long)
+
+
 NOUNS = ("cat", "dog", "bird", "child", "friend", "teacher")
 RIGHT, WRONG = ("often", "today"), ("never", "here")
 VERBS = ("sleep", "run", "sing", "wait")
