@@ -11,6 +11,11 @@ from typing import TYPE_CHECKING, Any
 # A step's largest tensors (first the gradient of the word embeddings) are mapped afresh by the C library each time, and
 # the kernel clears them page by page. Large pages make that cheap. Torch reads this at its first allocation.
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+# Between two parallel pieces of a step, a thread of torch's OpenMP waits busily for about as long as the kernel gives
+# it. Where something else runs on the same cores, it keeps the very thread from running that it waits for. Short
+# waiting costs next to nothing on idle cores (benchmarks/crowded.py). Read when torch is imported.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 if TYPE_CHECKING:
     from distill.api import Distilled, run

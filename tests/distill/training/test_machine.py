@@ -80,3 +80,20 @@ def test_large_tensors_take_large_pages() -> None:
         )
         found[asked] = int(run.stdout)
     assert found[None] < 2000 < found["0"]
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [
+        ({}, "1000"),
+        ({"GOMP_SPINCOUNT": "7"}, "7"),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, ""),
+    ],
+)
+def test_threads_wait_shortly_unless_asked_otherwise(own: dict[str, str], expected: str) -> None:
+    rest = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    program = "import os, distill; print(os.environ.get('GOMP_SPINCOUNT', ''))"
+    run = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True, env={**rest, **own}
+    )
+    assert run.stdout.strip() == expected
