@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -36,7 +37,7 @@ def train(
     states = sorted(folder.glob("state-*"))
     rows = json.loads(states[-1].read_text()) if states else []
     with (folder / STARTS).open("a") as stream:
-        stream.write(json.dumps({"from": len(rows) + 1, "node": node()}) + "\n")
+        stream.write(json.dumps({"from": len(rows) + 1, "node": node(), "process": os.getpid()}) + "\n")
     for row in rows[int(config["recorded"]) :]:
         report(row)
     for number in range(len(rows) + 1, int(record.plan["evaluations"]) + 1):
