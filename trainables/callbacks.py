@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from ray import tune
+from ray import cloudpickle, tune
+from ray.exceptions import RayActorError
 
 from trainables import stop
 from trainables.interrupt import stop_requested, writing
 from trainables.record import FINISHED, RUNNING, Trial
 from trainables.recorder import Recorder
+
+# Until a cluster notices that a node is gone, it goes on placing workers there. So often a worker may die before its
+# trial began, a second apart, without that counting among the deaths that the trial is granted.
+UNBORN, PAUSE = 60, 1.0
 
 
 class PointCallback(tune.Callback):
@@ -19,12 +25,28 @@ class PointCallback(tune.Callback):
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
+        self._begun: set[str] = set()
+        self._unborn: Counter[str] = Counter()
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         if not is_of(self._recorder, trial):
             return
+        self._begun.add(trial.trial_id)
         with writing():
-            self._recorder.started(trial.config["point"], attempt=trial.num_failures + 1)
+            deaths = trial.num_failures - self._unborn[trial.trial_id]
+            self._recorder.started(trial.config["point"], attempt=deaths + 1)
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Ray is about to try a trial again whose worker died."""
+        if not is_of(self._recorder, trial):
+            return
+        name = trial.trial_id
+        if name in self._begun:
+            self._begun.discard(name)
+        elif self._unborn[name] < UNBORN and _worker_died(trial):
+            self._unborn[name] += 1
+            trial.max_failures += 1
+            time.sleep(PAUSE)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         point = trial.config["point"]
@@ -94,6 +116,13 @@ class StopCallback(tune.Callback):
                 return
             recorder.stopped(point)
         stop.answer(recorder.path, point)
+
+
+def _worker_died(trial: Any) -> bool:
+    """Whether a trial's last failure was the death of its worker, not an error of its function."""
+    # Where Ray has just written it; its own reader looks in the storage, where it comes later.
+    file = trial.pickled_error_file
+    return file is not None and isinstance(cloudpickle.loads(Path(file).read_bytes()), RayActorError)
 
 
 def _trial(recorder: Recorder, point: str) -> Trial | None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from distill.errors import UserError
 from tests.trainables.commands import ROOT
 from tests.trainables.curves import FAULTS, curve
 from tests.trainables.sweeps import create, header, value
-from trainables import lock
+from trainables import callbacks, engine, lock
 from trainables.record import COMPLETE, FAIL, PRUNED, RUNNING, read
 from trainables.recorder import Recorder
 
@@ -42,15 +43,32 @@ def test_no_other_sweep_joins_a_ray_that_ends_with_this_one(ray: None) -> None:
     assert "`ray start --head`" in told
 
 
-def run(sweep: Recorder, **faults: tuple[str, float]) -> list[str]:
-    """Run what is unfinished; what was said on a signal."""
-    from trainables import engine
+@dataclass
+class Fragile:
+    """The stand-in for training, which kills the worker that is about to load it for the first `times`."""
 
+    count: Path
+    times: int
+    driver: int = field(default_factory=os.getpid)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        deaths = len(self.count.read_bytes()) if self.count.exists() else 0
+        if deaths < self.times and os.getpid() != self.driver:
+            self.count.write_bytes(b"." * (deaths + 1))
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def __call__(self, config: dict[str, Any]) -> None:
+        curve(config)
+
+
+def run(sweep: Recorder, function: Any = curve, **faults: tuple[str, float]) -> list[str]:
+    """Run what is unfinished; what was said on a signal."""
     said: list[str] = []
     (sweep.path / FAULTS).write_text(json.dumps(faults))
     engine.catch_signals(said.append)
     sweep.session([])
-    engine.run([sweep], curve)
+    engine.run([sweep], function)
     return said
 
 
@@ -91,6 +109,19 @@ def test_without_early_stopping_and_every_kind_of_fault(ray: None, tmp_path: Pat
     assert trials["p05"].state == FAIL
     assert "process died 3 times" in str(trials["p05"].cause)
     assert not (trials["p00"].folder / "state-1.json").exists()
+    proven(sweep)
+
+
+def test_workers_that_die_before_a_trial_begins_cost_it_nothing(
+    ray: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a node that is gone, which Ray has not noticed: more deaths than a trial at work is granted."""
+    monkeypatch.setattr(callbacks, "PAUSE", 0.0)
+    sweep = create(tmp_path / "s", points=1, epochs=2, scheduler="none", concurrent=1)
+    run(sweep, Fragile(tmp_path / "deaths", engine.RETRIES + 2))
+    assert (tmp_path / "deaths").read_bytes() == b"." * (engine.RETRIES + 2)
+    trials = read(sweep.path).trials
+    assert {(trial.state, trial.attempts) for trial in trials.values()} == {(COMPLETE, 1)}
     proven(sweep)
 
 
