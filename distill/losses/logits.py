@@ -13,7 +13,12 @@ from distill.losses.precision import at_least_float32, no_autocast
 
 
 def soft_cross_entropy(
-    student: Tensor, teacher: Tensor, temperature: float, reduction: Literal["batchmean", "mean"]
+    student: Tensor,
+    teacher: Tensor,
+    temperature: float,
+    reduction: Literal["batchmean", "mean"],
+    *,
+    scaled: bool = True,
 ) -> Tensor:
     """Cross-entropy of the student's softened distribution under the teacher's, times T².
 
@@ -23,6 +28,7 @@ def soft_cross_entropy(
         temperature: T > 0, divides both sets of logits.
         reduction: "batchmean" divides the sum by B; "mean" by B·C, which is what the BERT-EMD and TinyBERT
             code does and makes the value 1/C of the usual one.
+        scaled: whether the factor T² is there, with which gradients keep their size at any temperature.
 
     Returns:
         Scalar in float32 (float64 for float64 inputs).
@@ -33,7 +39,7 @@ def soft_cross_entropy(
         soft_targets = F.softmax(at_least_float32(teacher.detach()) / temperature, dim=-1)
         total = -(soft_targets.to(log_student.dtype) * log_student).sum()
         divisor = student.numel() if reduction == "mean" else student.shape[0]
-        return total * (temperature**2 / divisor)
+        return total * ((temperature**2 if scaled else 1.0) / divisor)
 
 
 def distillation_kl(
@@ -109,7 +115,7 @@ def prediction_loss(
         if teacher is not None:
             with contextlib.nullcontext() if alpha > 0 else torch.no_grad():
                 if regression:
-                    terms["soft"] = _squared_error(student, teacher)
+                    terms["soft"] = squared_error(student, teacher)
                 elif form == "published":
                     terms["soft"] = soft_cross_entropy(student, teacher, temperature, "mean")
                 else:
@@ -118,23 +124,66 @@ def prediction_loss(
         if labels is not None:
             with contextlib.nullcontext() if alpha < 1 else torch.no_grad():
                 if regression:
-                    terms["hard"] = _squared_error(student, labels.reshape(-1))
+                    terms["hard"] = squared_error(student, labels.reshape(-1))
                 else:
                     terms["hard"] = F.cross_entropy(at_least_float32(student), labels.reshape(-1).long())
     return terms
+
+
+def tinybert_prediction(
+    student: Tensor,
+    teacher: Tensor | None,
+    labels: Tensor | None,
+    *,
+    temperature: float,
+    form: Literal["modern", "published"],
+    regression: bool,
+) -> Tensor:
+    """Loss of TinyBERT's second stage (Jiao et al., 2020, eq. 10, and its code): the teacher's predictions alone.
+
+    In regression it is the labels alone, whatever the form: the squared error of the student's output.
+
+    Args:
+        student: logits [B, C], or [B, 1] or [B] for regression.
+        teacher: logits [B, C]; no gradient reaches them. Not read in regression.
+        labels: gold scores [B] for regression; otherwise not read.
+        temperature: T > 0; regression has none and does not use it.
+        form: "modern" takes T²·KL with the mean over the batch, "published" the soft cross-entropy with the mean over
+            batch and classes and without T².
+
+    Returns:
+        Scalar in float32 or better.
+
+    Raises:
+        ValueError: on shapes that disagree, or if what the loss compares with is missing.
+    """
+    if regression:
+        if labels is None:
+            raise ValueError("regression learns from the labels, but there are none")
+        return squared_error(_flat_scores(student), labels.reshape(-1))
+    if teacher is None:
+        raise ValueError("the predictions are the teacher's, but there is no teacher")
+    if form == "published":
+        return soft_cross_entropy(student, teacher, temperature, "mean", scaled=False)
+    return distillation_kl(student, teacher, temperature)
+
+
+def squared_error(student: Tensor, target: Tensor) -> Tensor:
+    """Mean of (x − y)² over everything, in float32 or better; no gradient reaches the target.
+
+    Raises:
+        ValueError: The shapes differ.
+    """
+    if student.shape != target.shape:
+        raise ValueError(f"predictions {tuple(student.shape)} and targets {tuple(target.shape)} disagree")
+    scores = at_least_float32(student)
+    return F.mse_loss(scores, target.detach().to(scores.dtype))
 
 
 def _flat_scores(logits: Tensor) -> Tensor:
     if logits.dim() == 2 and logits.shape[1] != 1:
         raise ValueError(f"regression needs one output a row, not {tuple(logits.shape)}")
     return logits.reshape(-1)
-
-
-def _squared_error(student: Tensor, target: Tensor) -> Tensor:
-    if student.shape != target.shape:
-        raise ValueError(f"predictions {tuple(student.shape)} and targets {tuple(target.shape)} disagree")
-    scores = at_least_float32(student)
-    return F.mse_loss(scores, target.detach().to(scores.dtype))
 
 
 def _check(student: Tensor, teacher: Tensor, temperature: float) -> None:

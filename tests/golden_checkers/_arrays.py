@@ -36,8 +36,16 @@ class Arrays:
     def tensor(self, key: str) -> Tensor:
         return torch.from_numpy(np.array(self[key]))
 
-    def compare(self, key: str, actual: Any, *, index: int | None = None, rtol: float = 0.0, atol: float = 0.0) -> None:
-        """Assert that `actual` is the array `key` (or its row `index`), within `rtol` of the largest entry +
+    def compare(
+        self,
+        key: str,
+        actual: Any,
+        *,
+        index: int | tuple[int, ...] | None = None,
+        rtol: float = 0.0,
+        atol: float = 0.0,
+    ) -> None:
+        """Assert that `actual` is the array `key` (or its part `index`), within `rtol` of the largest entry +
         `atol`.
 
         The relative part is of the array's largest absolute entry: an entry that is a small difference of

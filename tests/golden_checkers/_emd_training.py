@@ -26,16 +26,17 @@ from torch import Tensor
 
 from distill.methods.emd import METHOD
 from distill.methods.objective import Objective, Setting
-from distill.models.relu_head import BertReluHeadConfig, BertReluHeadForSequenceClassification
+from distill.models.relu_head import BertReluHeadForSequenceClassification
 from distill.tasks import registry
 from distill.teacher.source import OnlineTeacher
 from distill.training import loop
 from distill.training.batching import Tokens
 from distill.training.loop import Evaluation, Run
 from distill.training.settings import Numerics, Training
+from tests.golden_checkers import _bert
 from tests.golden_checkers._arrays import Arrays
+from tests.golden_checkers._bert import Weights
 
-Weights = dict[str, Tensor]
 # The file's name of the projection, and of projections that the reference carries along and never trains.
 _PROJECTION, _IDLE = "share_fit_dense.", "fit_denses."
 
@@ -130,34 +131,19 @@ class _Golden:
         return objective
 
     def _model(self, weights: Weights, heads: int) -> BertReluHeadForSequenceClassification:
-        table = "bert.embeddings."
-        config = BertReluHeadConfig(
-            vocab_size=len(weights[table + "word_embeddings.weight"]),
-            hidden_size=len(weights[table + "LayerNorm.bias"]),
-            num_hidden_layers=len({name.split(".")[3] for name in weights if name.startswith("bert.encoder.layer.")}),
-            num_attention_heads=heads,
-            intermediate_size=len(weights["bert.encoder.layer.0.intermediate.dense.bias"]),
-            max_position_embeddings=len(weights[table + "position_embeddings.weight"]),
-            type_vocab_size=len(weights[table + "token_type_embeddings.weight"]),
-            num_labels=len(weights["classifier.bias"]),
-            hidden_dropout_prob=self.options["hidden_dropout"],
-            attention_probs_dropout_prob=0.0,
-        )
-        model = BertReluHeadForSequenceClassification(config).to(self.dtype)
-        # Copies: the run trains its student in place.
-        model.load_state_dict({n: w.clone() for n, w in weights.items() if n.startswith(("bert.", "classifier."))})
-        return model
+        own = {name: w for name, w in weights.items() if name.startswith(("bert.", "classifier."))}
+        return _bert.classifier(own, heads, relu=True, hidden_dropout=self.options["hidden_dropout"])
 
     def heads(self) -> int:
-        """The number of heads, which the file does not hold: the common divisor that gives its first losses."""
+        """The number of heads: the common divisor that gives the file's first losses."""
         name = "bert.embeddings.LayerNorm.bias"
-        common = math.gcd(len(self.teacher[name]), len(self.student[name]))
-        errors = {}
-        for heads in (h for h in range(1, common + 1) if common % h == 0):
+
+        def error(heads: int) -> float:
             with self.fixed_order():
                 losses = self.losses(next(iter(self.run(heads))))
-            errors[heads] = max(abs(value - float(self.arrays[key][0])) for key, value in losses.items())
-        return min(errors, key=errors.__getitem__)
+            return max(abs(value - float(self.arrays[key][0])) for key, value in losses.items())
+
+        return _bert.found_heads(math.gcd(len(self.teacher[name]), len(self.student[name])), error)
 
     def losses(self, evaluation: Evaluation) -> dict[str, float]:
         terms, alpha = evaluation.terms, self.options["alpha"]

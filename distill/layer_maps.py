@@ -1,0 +1,147 @@
+"""Which teacher layer each student layer learns from. Imports without torch.
+
+Layers count from 1; 0 is the embedding output. A map is a tuple with one layer of the teacher for each of the student's:
+M of them over its layers (`layers`), M + 1 with the embedding in front (`hidden`), M − 1 where the last layer is left to
+the predictions (`patience`). M is the student's number of layers, N the teacher's.
+"""
+
+from __future__ import annotations
+
+import re
+
+from distill.errors import UserError
+from distill.models.layers import chosen, evenly
+
+# Rules of `layers` and `hidden`, and of `patience`; beside them all take layers one by one, such as "2-4-6".
+RULES = ("uniform", "top", "bottom")
+PATIENCE_RULES = ("skip", "last")
+
+
+def uniform(student: int, teacher: int, *, whole: bool = False) -> tuple[int, ...]:
+    """Student layer i learns from teacher layer ceil(i · N / M).
+
+    Args:
+        whole: Whether N must be a multiple of M, as TinyBERT's program asks (Jiao et al., 2020: g(m) = m · N / M).
+
+    Raises:
+        UserError: The student has no layer or more than the teacher, or N is no multiple of M though it must be.
+    """
+    _check_depths(student, teacher)
+    if whole and teacher % student:
+        fitting = [str(count) for count in range(1, teacher + 1) if teacher % count == 0]
+        raise UserError(
+            f"{teacher} layers of the teacher are no multiple of the student's {student}, as this map needs; "
+            f"choose a student of {', '.join(fitting)} layers."
+        )
+    return evenly(student, teacher)
+
+
+def top(student: int, teacher: int) -> tuple[int, ...]:
+    """The teacher's last M layers: student layer i learns from teacher layer N − M + i.
+
+    Raises:
+        UserError: The student has no layer, or more than the teacher.
+    """
+    _check_depths(student, teacher)
+    return tuple(range(teacher - student + 1, teacher + 1))
+
+
+def bottom(student: int, teacher: int) -> tuple[int, ...]:
+    """The teacher's first M layers: student layer i learns from teacher layer i.
+
+    Raises:
+        UserError: The student has no layer, or more than the teacher.
+    """
+    _check_depths(student, teacher)
+    return chosen("first", student, teacher)
+
+
+def explicit(text: str, count: int, teacher: int) -> tuple[int, ...]:
+    """Layers that stand one by one in a text such as "2-4-6-8-10", in their order.
+
+    Args:
+        count: How many there must be.
+
+    Raises:
+        UserError: The text is no such list, has another count, or names a layer the teacher does not have.
+    """
+    if not re.fullmatch(r"\d+(-\d+)*", text):
+        raise UserError(f"{text!r} is no list of layers; write the teacher's layers like 2-4-6.")
+    named = tuple(map(int, text.split("-")))
+    if len(named) != count:
+        raise UserError(f"The layers {text} are {len(named)}, but the student has {count} to compare; name {count}.")
+    if beyond := [layer for layer in named if not 1 <= layer <= teacher]:
+        raise UserError(f"The layers {text} name layer {beyond[0]}; the teacher has layers 1 to {teacher}.")
+    return named
+
+
+def layers(rule: str, student: int, teacher: int, *, whole: bool = False) -> tuple[int, ...]:
+    """The teacher's layers for the student's layers 1 … M.
+
+    Args:
+        rule: One of `RULES`, or M layers one by one.
+        whole: As in `uniform`, which alone reads it.
+
+    Raises:
+        UserError: The counts do not fit, or the rule is unknown.
+    """
+    if rule == "uniform":
+        return uniform(student, teacher, whole=whole)
+    if rule in RULES:
+        return {"top": top, "bottom": bottom}[rule](student, teacher)
+    _check_word(rule, RULES)
+    return explicit(rule, student, teacher)
+
+
+def hidden(rule: str, student: int, teacher: int, *, whole: bool = False) -> tuple[int, ...]:
+    """The teacher's hidden states for the student's 0 … M, the embedding output first.
+
+    Embedding learns from embedding, but under "top": there the whole stack is aligned at its end, and the student's
+    embedding output meets the teacher's layer N − M.
+
+    Args:
+        rule, whole: As in `layers`.
+
+    Raises:
+        UserError: As `layers`.
+    """
+    below = teacher - student if rule == "top" else 0
+    return (below, *layers(rule, student, teacher, whole=whole))
+
+
+def patience(rule: str, student: int, teacher: int) -> tuple[int, ...]:
+    """The teacher's layers for the student's layers 1 … M − 1 (Sun et al., EMNLP 2019).
+
+    Args:
+        rule: "skip" takes every (N / M)-th layer and drops the last, "last" the M − 1 layers below the teacher's last;
+            or M − 1 layers one by one.
+
+    Raises:
+        UserError: The counts do not fit, or the rule is unknown.
+    """
+    if student == 1:
+        raise UserError(
+            "Patience compares the layers below the last, and a student of 1 layer has none; choose 2 or more."
+        )
+    if rule == "skip":
+        return uniform(student, teacher)[:-1]
+    if rule == "last":
+        _check_depths(student, teacher)
+        return tuple(range(teacher - student + 1, teacher))
+    _check_word(rule, PATIENCE_RULES)
+    return explicit(rule, student - 1, teacher)
+
+
+def _check_depths(student: int, teacher: int) -> None:
+    if not 1 <= student <= teacher:
+        raise UserError(
+            f"A student of {student} layers cannot be laid onto a teacher of {teacher}; "
+            f"choose a student of 1 to {teacher} layers."
+        )
+
+
+def _check_word(rule: str, known: tuple[str, ...]) -> None:
+    if not re.match(r"\d", rule):
+        raise UserError(
+            f"{rule!r} is no way to choose layers; write {', '.join(known)}, or the teacher's layers like 2-4-6."
+        )
