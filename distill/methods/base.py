@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 # What a stage's objective may take of both networks.
 PARTS = ("logits", "cls", "hidden", "scores", "query", "key", "value")
+# Those of which a stage may read some layers alone.
+LAYERED = ("hidden", "scores", "query", "key", "value")
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,24 @@ class Stage:
         """`trainable`, for one point."""
         return self.trainable(params, recipe, student) if callable(self.trainable) else self.trainable
 
+    def layers_read(
+        self, params: dict[str, Any], recipe: str, student: Shape, teacher: Shape
+    ) -> tuple[int, ...] | None:
+        """`teacher_layers`, each once and in order; None also where nothing comes layer by layer.
+
+        Raises:
+            ValueError: The teacher has no such layer, or none of a part that is needed is read.
+        """
+        needs = self.needs(params, recipe)
+        chosen = self.teacher_layers(params, recipe, student, teacher)
+        if chosen is None or not needs & set(LAYERED):
+            return None
+        if wrong := [layer for layer in chosen if not 0 <= layer <= teacher.layers]:
+            raise ValueError(f"stage {self.name} reads layers {wrong} of a teacher that has {teacher.layers}")
+        if not any(layer > 0 for layer in chosen) and (not chosen or needs & set(LAYERED) != {"hidden"}):
+            raise ValueError(f"stage {self.name} needs {sorted(needs)} of the teacher, but reads layers {chosen}")
+        return tuple(sorted(set(chosen)))
+
 
 @dataclass(frozen=True)
 class Published:
@@ -211,6 +231,20 @@ class Method:
         if not self.needs_teacher:
             return frozenset()
         return frozenset().union(*(stage.needs(params, recipe) for stage in self.stages if not stage.reporting))
+
+    def layers_read(
+        self, params: dict[str, Any], recipe: str, student: Shape, teacher: Shape
+    ) -> tuple[int, ...] | None:
+        """The teacher's layers that any of its stages reads; None is all, or nothing that comes layer by layer.
+
+        Raises:
+            ValueError: As `Stage.layers_read`.
+        """
+        stages = [s for s in self.stages if self.needs_teacher and s.needs(params, recipe) & set(LAYERED)]
+        found = [stage.layers_read(params, recipe, student, teacher) for stage in stages]
+        if not found or None in found:
+            return None
+        return tuple(sorted({layer for layers in found for layer in layers or ()}))
 
     def reads_padding(self, recipe: str) -> bool:
         """Whether any of its stages reads the teacher's values at padded places."""

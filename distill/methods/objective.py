@@ -93,7 +93,7 @@ class Term(NamedTuple):
 class Objective(nn.Module):
     """A stage's loss. Its own parameters (projections, gates) are trained with the student.
 
-    In eval mode a call changes nothing of it: that is how a stage is judged by its loss on the dev rows.
+    Where the stage does not report, a call in eval mode changes nothing of it: so it is judged by its loss on dev.
 
     Attributes:
         needs: What is captured of both networks: a subset of `distill.methods.base.PARTS`.
