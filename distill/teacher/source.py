@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from distill.methods.objective import Outputs, Shape
 from distill.models.capture import Capture, shape_of
-
-Split = Literal["train", "dev"]
+from distill.teacher.parts import Split
 
 
 class TeacherSource(Protocol):
