@@ -178,7 +178,7 @@ def source(
     if kind is None:
         return None
     if kind == "cached" and prepared.get("outputs"):
-        return outputs(prepared["outputs"])
+        return outputs(prepared["outputs"], prepared.get("outputs_dev"))
     return teacher(prepared["path"], plan["task"], numerics, head)
 
 
@@ -272,9 +272,13 @@ def teacher(path: str, task: str, numerics: Numerics, head: Head) -> OnlineTeach
 
 
 @lru_cache(maxsize=1)
-def outputs(path: str) -> CachedTeacher:
-    """The teacher's outputs, opened once per process; their pages are shared with all others of the node."""
-    return CachedTeacher(path)
+def outputs(path: str, dev: str | None = None) -> CachedTeacher:
+    """The teacher's outputs, opened once per process; their pages are shared with all others of the node.
+
+    Args:
+        dev: Those on the dev rows.
+    """
+    return CachedTeacher(path, dev)
 
 
 @lru_cache(maxsize=1)
