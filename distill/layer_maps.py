@@ -1,8 +1,8 @@
 """Which teacher layer each student layer learns from. Imports without torch.
 
-Layers count from 1; 0 is the embedding output. A map is a tuple with one layer of the teacher for each of the student's:
-M of them over its layers (`layers`), M + 1 with the embedding in front (`hidden`), M − 1 where the last layer is left to
-the predictions (`patience`). M is the student's number of layers, N the teacher's.
+Layers count from 1; 0 is the embedding output. A map is a tuple with one layer of the teacher for each of the
+student's: M of them over its layers (`layers`), M + 1 with the embedding in front (`hidden`), M − 1 where the last
+layer is left to the predictions (`patience`). M is the student's number of layers, N the teacher's.
 """
 
 from __future__ import annotations

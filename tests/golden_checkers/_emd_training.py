@@ -22,7 +22,6 @@ from unittest import mock
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from distill.methods.emd import METHOD
 from distill.methods.objective import Objective, Setting

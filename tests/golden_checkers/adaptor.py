@@ -1,7 +1,7 @@
 """Adaptors on attention, values, hidden states and logits: loss and gradient under every mask of the file.
 
-Layers meet at their ends. What the reference does only without a mask, or takes from another sentence's mask, belongs to
-no recipe; it is put together here, from our own pieces.
+Layers meet at their ends. What the reference does only without a mask, or takes from another sentence's mask,
+belongs to no recipe; it is put together here, from our own pieces.
 """
 
 from __future__ import annotations
