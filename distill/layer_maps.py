@@ -31,7 +31,7 @@ def uniform(student: int, teacher: int, *, whole: bool = False) -> tuple[int, ..
         fitting = [str(count) for count in range(1, teacher + 1) if teacher % count == 0]
         raise UserError(
             f"{teacher} layers of the teacher are no multiple of the student's {student}, as this map needs; "
-            f"choose a student of {', '.join(fitting)} layers."
+            f"choose --layers {', '.join(fitting)}."
         )
     return evenly(student, teacher)
 
@@ -120,9 +120,7 @@ def patience(rule: str, student: int, teacher: int) -> tuple[int, ...]:
         UserError: The counts do not fit, or the rule is unknown.
     """
     if student == 1:
-        raise UserError(
-            "Patience compares the layers below the last, and a student of 1 layer has none; choose 2 or more."
-        )
+        raise UserError("Patience compares the layers below the last, and a student of 1 has none; choose --layers 2.")
     if rule == "skip":
         return uniform(student, teacher)[:-1]
     if rule == "last":
@@ -136,7 +134,7 @@ def _check_depths(student: int, teacher: int) -> None:
     if not 1 <= student <= teacher:
         raise UserError(
             f"A student of {student} layers cannot be laid onto a teacher of {teacher}; "
-            f"choose a student of 1 to {teacher} layers."
+            f"choose --layers 1 to {teacher}, or a teacher of more layers."
         )
 
 

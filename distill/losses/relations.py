@@ -66,7 +66,7 @@ def relation_divergence(
     Raises:
         ValueError: A does not divide one of the widths, or the shapes differ beside them.
     """
-    ours, theirs = _scores(student, mask, heads), _scores(_detached(teacher), mask, heads)
+    ours, theirs = _scores(student, mask, heads), _scores(teacher, mask, heads)
     return score_divergence(ours, theirs, mask, reduction)
 
 
@@ -90,18 +90,14 @@ def value_divergence(
     """
     if form == "modern":
         return relation_divergence((student, student), (teacher, teacher), mask, heads, "token")
-    ours, theirs = _scores((student, student), mask, heads), _scores(_detached((teacher, teacher)), mask, heads)
+    ours, theirs = _scores((student, student), mask, heads), _scores((teacher, teacher), mask, heads)
     with no_autocast(student):
         x, y = (smoothed(probabilities(scores, mask), mask, "queries") for scores in (ours, theirs))
         return probability_divergence(x, y, mask)
 
 
 def _scores(projections: Projections, mask: Tensor, heads: int) -> Tensor:
-    # What stands at padded tokens would come back through the products' gradient, were it not finite.
-    x, y = (clean_hidden(projection, mask, "masked") for projection in projections)
-    return relation_scores(x, y, heads)
-
-
-def _detached(projections: Projections) -> Projections:
     x, y = projections
-    return x.detach(), y.detach()
+    # What stands at padded tokens would come back through the products' gradient, were it not finite.
+    clean = clean_hidden(x, mask, "masked")
+    return relation_scores(clean, clean if y is x else clean_hidden(y, mask, "masked"), heads)

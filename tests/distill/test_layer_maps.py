@@ -76,26 +76,26 @@ def test_every_rule_rises_within_the_teacher(rule: str, teacher: int) -> None:
 @pytest.mark.parametrize("rule", layer_maps.RULES)
 @pytest.mark.parametrize("student", [0, 7])
 def test_a_student_too_deep_is_refused(rule: str, student: int) -> None:
-    with pytest.raises(UserError, match=f"of {student} layers .* of 6; choose a student of 1 to 6 layers"):
+    with pytest.raises(UserError, match=f"of {student} layers .* of 6; choose --layers 1 to 6"):
         layer_maps.layers(rule, student, 6)
 
 
 @pytest.mark.parametrize("rule", layer_maps.PATIENCE_RULES)
 def test_patience_of_a_student_too_deep_is_refused(rule: str) -> None:
-    with pytest.raises(UserError, match="choose a student of 1 to 6 layers"):
+    with pytest.raises(UserError, match="choose --layers 1 to 6"):
         layer_maps.patience(rule, 7, 6)
 
 
 @pytest.mark.parametrize("rule", [*layer_maps.PATIENCE_RULES, "3"])
 def test_patience_needs_a_layer_below_the_last(rule: str) -> None:
-    with pytest.raises(UserError, match="a student of 1 layer has none; choose 2 or more"):
+    with pytest.raises(UserError, match="a student of 1 has none; choose --layers 2"):
         layer_maps.patience(rule, 1, 6)
 
 
 def test_whole_steps_where_they_are_asked_for() -> None:
     assert layer_maps.layers("uniform", 4, 12, whole=True) == (3, 6, 9, 12)
     assert layer_maps.hidden("uniform", 2, 6, whole=True) == (0, 3, 6)
-    with pytest.raises(UserError, match=r"6 layers .* no multiple .* 4, .* choose a student of 1, 2, 3, 6 layers"):
+    with pytest.raises(UserError, match=r"6 layers .* no multiple .* 4, .* choose --layers 1, 2, 3, 6"):
         layer_maps.layers("uniform", 4, 6, whole=True)
 
 

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from distill.losses.adaptors import hidden_distance, hidden_distances, logit_cross_entropy, logit_distance
 from tests.distill.losses import literal
-from tests.distill.losses.test_attention import close
-from tests.distill.losses.transfer import MASK, normal, stack
+from tests.distill.losses.transfer import MASK, close, normal, stack
 
 
 @pytest.mark.parametrize("reduction", ["masked", "padded"])

@@ -11,14 +11,7 @@ from torch import Tensor
 from distill.losses import attention
 from distill.losses.divergence import probabilities, score_divergence, smoothed
 from tests.distill.losses import literal, literal_rows
-from tests.distill.losses.transfer import MASK, stack
-
-
-def close(ours: Tensor, slow: Tensor, leaf: Tensor) -> None:
-    """Value and gradient agree."""
-    torch.testing.assert_close(ours, slow, rtol=1e-12, atol=0)
-    gradients = [torch.autograd.grad(value.sum(), leaf, retain_graph=True)[0] for value in (ours, slow)]
-    torch.testing.assert_close(*gradients, rtol=1e-11, atol=1e-14)
+from tests.distill.losses.transfer import MASK, close, stack
 
 
 def scores() -> tuple[Tensor, Tensor]:

@@ -8,8 +8,7 @@ from torch import Tensor
 
 from distill.losses.patience import direction_distance, patience
 from tests.distill.losses import literal_rows
-from tests.distill.losses.test_attention import close
-from tests.distill.losses.transfer import normal
+from tests.distill.losses.transfer import close, normal
 
 
 def vectors(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:

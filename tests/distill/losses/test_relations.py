@@ -11,8 +11,7 @@ from torch import Tensor
 from distill.losses.attention import attention_divergence
 from distill.losses.relations import relation_divergence, relation_scores, value_divergence
 from tests.distill.losses import literal_rows
-from tests.distill.losses.test_attention import close
-from tests.distill.losses.transfer import HEADS, MASK, normal, stack
+from tests.distill.losses.transfer import HEADS, MASK, close, normal, stack
 
 
 def projections() -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:

@@ -25,6 +25,13 @@ def stack(kind: Kind, seed: int, dtype: torch.dtype = torch.float64) -> Tensor:
     return 2 * normal(*shape, seed=seed, dtype=dtype)
 
 
+def close(ours: Tensor, slow: Tensor, leaf: Tensor) -> None:
+    """Value and gradient agree."""
+    torch.testing.assert_close(ours, slow, rtol=1e-12, atol=0)
+    gradients = [torch.autograd.grad(value.sum(), leaf, retain_graph=True)[0] for value in (ours, slow)]
+    torch.testing.assert_close(*gradients, rtol=1e-11, atol=1e-14)
+
+
 class Loss(NamedTuple):
     """A loss of student stack, teacher stack and mask.
 
