@@ -50,6 +50,8 @@ def event_line(kind: str, trial: Trial, row: dict[str, Any], record: Record) -> 
             return f"{name}: determinism fault, evaluation {row['evaluation']} gave another value in a replay."
         value = "not finite" if row["value"] is None else f"{row['value']:.3f}"
         return f"{name}: epoch {row['epoch']:g} of {plan['epochs']}, {metric} {value}, {row['seconds'] or 0:.0f} s."
+    if kind == "stage":
+        return f"{name}: {stage_rows.words(row)}, {row['seconds']:.0f} s."
     if kind == "retry":
         return f"{name}: out of memory, goes on {_again(row)}."
     if row["state"] == RUNNING:
