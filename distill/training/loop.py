@@ -231,7 +231,7 @@ class Run:
                 value = metrics[judged_by]
                 objective.flush()
                 if not math.isfinite(value):
-                    raise Diverged(f"{judged_by} is not finite at epoch {due / per_epoch:.4g}")
+                    raise Diverged(f"{judged_by} is not finite at epoch {due / per_epoch:.4g}{self._within()}")
                 if keeping and (self._best is None or value < self._best["value"]):
                     self._best = {"value": value, "student": _copied(self.student.state_dict())}
                 yield Evaluation(
@@ -304,7 +304,8 @@ class Run:
         means = {name: float(value) / count for name, value in sums.items()}
         if not all(math.isfinite(mean) for mean in means.values()):
             broken = ", ".join(name for name, mean in means.items() if not math.isfinite(mean))
-            raise Diverged(f"not finite by epoch {position['epoch'] + position['step'] / per_epoch:.4g}: {broken}")
+            epoch = position["epoch"] + position["step"] / per_epoch
+            raise Diverged(f"not finite by epoch {epoch:.4g}{self._within()}: {broken}")
         return means
 
     def _forward(self, capture: Capture, objective: Objective, rows: np.ndarray) -> dict[str, Term]:
@@ -324,6 +325,11 @@ class Run:
             except FloatingPointError as error:
                 raise Diverged(str(error)) from error
         return terms
+
+    def _within(self) -> str:
+        """Of which stage, in words, where it is not the one that reports."""
+        stage = self.method.stages[self._position["stage"]]
+        return "" if stage.reporting else f" of stage {stage.name}"
 
     def _look(self) -> tuple[dict[str, float], np.ndarray]:
         """Metrics and logits of the dev rows."""
