@@ -219,6 +219,7 @@ class Recorder:
             "epoch": float(result["epoch"]),
             "value": value,
             **{name: _plain(result.get(name)) for name in _CARRIED},
+            **({"early": _plain(result["early"])} if result.get("early") else {}),
             "decision": None,
             "attempt": trial.attempts,
         }

@@ -28,6 +28,13 @@ def keep_first(folder: Path, count: int) -> None:
         temporary.replace(file)
 
 
+def spent(folder: Path) -> dict[str, float] | None:
+    """`seconds` and `steps` of all of them; None where there is none."""
+    file = folder / STAGES
+    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
+    return {name: sum(row[name] for row in rows) for name in ("seconds", "steps")} if rows else None
+
+
 def newest(folder: Path) -> dict[str, Any] | None:
     """The last evaluation that was written whole; None where there is none, or it is on another machine."""
     try:

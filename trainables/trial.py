@@ -230,6 +230,8 @@ class _Work:
             stage_rows.append(self.folder, {**row, "epochs": evaluation.epochs, "seen": evaluation.seen})
             self._save_state()
             return None
+        if not self.rows and (early := stage_rows.spent(self.folder)):
+            row["early"] = early
         self.rows.append(row)
         if self.best is None or evaluation.value > self.best:
             self.best = evaluation.value
