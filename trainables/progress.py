@@ -133,8 +133,8 @@ def work_left(record: Record, each: float) -> list[tuple[bool, float]]:
         each: Seconds of an evaluation.
     """
     possible = record.plan["evaluations"]
-    early = [row["early"]["seconds"] for t in record.everything() for row in t.evaluations.values() if row.get("early")]
-    before = sum(early) / len(early) if early else 0.0
+    begun = [t for t in record.everything() if not t.is_baseline and 1 in t.evaluations]
+    before = sum(t.evaluations[1].get("stage_seconds") or 0.0 for t in begun) / max(1, len(begun))
     found = []
     for trial in record.unfinished():
         begins = not (trial.evaluations or trial.is_baseline)

@@ -118,8 +118,8 @@ class Trial:
     @property
     def seconds(self) -> float:
         """Training and evaluation time of the recorded evaluations, stages before them included, in seconds."""
-        early = sum(float(row["early"]["seconds"]) for row in self.evaluations.values() if row.get("early"))
-        return early + sum(float(row.get("seconds", 0.0)) for row in self.evaluations.values())
+        rows = self.evaluations.values()
+        return sum(float(row.get("seconds", 0.0)) + float(row.get("stage_seconds") or 0.0) for row in rows)
 
     @property
     def by_hand(self) -> bool:
