@@ -1,6 +1,7 @@
 """What a trial leaves of the stages before the one that reports: a line for each of their evaluations, in its folder.
 
-No decision reads them, so they are not in the record; they tell a person how far a trial is. Imports no torch, no Ray.
+No decision reads them, so they are not in the record, but for their time; they tell a person how far a trial is.
+Imports no torch, no Ray.
 """
 
 from __future__ import annotations
@@ -30,13 +31,22 @@ def keep_first(folder: Path, count: int) -> None:
 
 def newest(folder: Path) -> dict[str, Any] | None:
     """The last evaluation that was written whole; None where there is none, or it is on another machine."""
+    whole = _whole(folder)
+    return dict(json.loads(whole[-1])) if whole else None
+
+
+def seconds(folder: Path) -> float:
+    """Time of all of them, which the record hears of with the first evaluation of the stage that reports."""
+    return sum(float(json.loads(line)["seconds"]) for line in _whole(folder))
+
+
+def _whole(folder: Path) -> list[str]:
     try:
         lines = (folder / STAGES).read_text(encoding="utf-8", errors="replace").split("\n")
     except OSError:
-        return None
+        return []
     # What stands behind the last newline is still being written.
-    whole = [line for line in lines[:-1] if line]
-    return dict(json.loads(whole[-1])) if whole else None
+    return [line for line in lines[:-1] if line]
 
 
 def words(row: dict[str, Any]) -> str:

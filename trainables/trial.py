@@ -220,6 +220,7 @@ class _Work:
             "reported": None,
             "terms": evaluation.terms,
             "seconds": evaluation.seconds,
+            "stage_seconds": 0.0,
             "steps": evaluation.steps,
             "lr": evaluation.lr,
             "stage": evaluation.stage,
@@ -230,6 +231,8 @@ class _Work:
             stage_rows.append(self.folder, {**row, "epochs": evaluation.epochs, "seen": evaluation.seen})
             self._save_state()
             return None
+        if not self.rows:
+            row["stage_seconds"] = stage_rows.seconds(self.folder)
         self.rows.append(row)
         if self.best is None or evaluation.value > self.best:
             self.best = evaluation.value
