@@ -14,7 +14,7 @@ from typing import Any
 from distill.errors import UserError
 from distill.methods.base import nearest
 from distill.models.folder import hub_id
-from trainables import budget, storage
+from trainables import adaptors, budget, storage
 from trainables.refused import check_scheduler
 
 # What serves where nothing is named and the hub answers.
@@ -130,6 +130,9 @@ def from_namespace(values: dict[str, Any], command: list[str]) -> SweepConfig:
     merged = read_config(values.pop("config")) if "config" in values else {}
     refuse_empty(merged)
     typed, of_file = _assignments("--set", values.pop("set", [])), merged.pop("settings", {})
+    method = str(values.get("method", merged.get("method", SweepConfig.method)))
+    of_file = adaptors.spread(merged.pop("adaptors", None), method, of_file, "--config: adaptors", "set")
+    typed = adaptors.spread(values.pop("adaptors", None), method, typed, "--adaptors", "--set")
     # One number by two names: what is typed counts, whichever name the file has.
     if "epochs" in typed:
         merged.pop("epochs", None)
@@ -241,6 +244,8 @@ def read_config(file: str) -> dict[str, Any]:
             if not isinstance(value, dict):
                 raise UserError(f"--config {file}: set must hold hyper-parameters as NAME: VALUE.")
             found["settings"] = {str(n): list(v) if isinstance(v, list) else [v] for n, v in value.items()}
+        elif key == "adaptors":
+            found[key] = ",".join(map(str, value)) if isinstance(value, list) else str(value)
         elif key in ("teacher_set", "teacher_settings"):
             if not isinstance(value, dict) or any(isinstance(v, (list, dict)) for v in value.values()):
                 raise UserError(f"--config {file}: teacher_set must hold numbers as NAME: VALUE.")
@@ -253,7 +258,7 @@ def read_config(file: str) -> dict[str, Any]:
                 found[key] = _typed(key, value, file)
         else:
             raise UserError(
-                f"--config {file} has an unknown option {name}{nearest(key, [*options, 'set', 'teacher_set'])}"
+                f"--config {file} has an unknown option {name}{nearest(key, [*options, 'set', 'teacher_set', 'adaptors'])}"
             )
     return found
 

@@ -53,6 +53,12 @@ def parser() -> argparse.ArgumentParser:
         help="fix or replace the values of a hyper-parameter of method or training (docs/settings.md lists them)",
     )
     what.add_argument(
+        "--adaptors",
+        metavar="NAME,NAME:WEIGHT",
+        help="the adaptors of mixstep and twostep that are on, with weight 1 where none is named; short for --set of all "
+        "eight",
+    )
+    what.add_argument(
         "--trials",
         type=int,
         metavar="N",

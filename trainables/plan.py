@@ -16,7 +16,7 @@ from distill.methods.base import Method, Shape
 from distill.models.folder import check_head
 from distill.tasks.base import Task, TaskData
 from distill.training.settings import Training, split
-from trainables import resources, select, steps
+from trainables import resources, select, steps, untrained
 from trainables.config import SweepConfig
 from trainables.early import plan_scheduler
 from trainables.models import Models, check_length, resolve_models, shared_part
@@ -76,6 +76,7 @@ def make_with_rows(
     possible = [*points, *suggestible(maker, points[0], search)]
     evaluations = _evaluations(possible, training, len(models.data.train))
     _check_fit(method, possible, student, models)
+    notices += untrained.notices(method, possible, student, training)
     compared = search["trials"] if search["name"] == "tpe" else sum(p["origin"] != "baseline" for p in points)
     scheduler, told = plan_scheduler(config, training.epochs, _evaluated(training, len(models.data.train)), compared)
     notices += told
@@ -218,8 +219,9 @@ def _check_published(
     student: dict[str, Any],
 ) -> None:
     """Raise UserError where the published recipe does not reach."""
-    if row is None and not task.made_up and config.space is None:
-        space = search_spaces.load(method.name)
+    space = search_spaces.load(method.name)
+    # Where no row is published at all, the recipe was the same for every task and size.
+    if row is None and space.rows and not task.made_up and config.space is None:
         raise UserError(
             f"--recipe published: {space.missing_row(task.published_as or task.name, layers).partition(';')[0]}; "
             "choose a published task and size (python -m search_spaces lists them), bring a grid with --space, or use "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from distill import methods
 from trainables.record import OUT_OF_MEMORY, Record, Trial
 from trainables.recorder import Recorder
-from trainables.steps import batch_rows
+from trainables.steps import batch_rows, stages_of
 
 _REMEDY = "begin a sweep with a smaller --set batch_size (--set accumulation=2 keeps the rows of a step)"
 
@@ -33,7 +33,8 @@ def next_try(record: Record, trial: Trial) -> tuple[dict[str, float], int] | Non
     if 0 < resources["GPU"] < 1:
         return {**resources, "GPU": 1.0}, parts
     method, rows = methods.get(trial.point["method"]), batch_rows(record.plan, trial.point)
-    if parts >= rows or not all(stage.additive for stage in method.stages):
+    flooded = any(planned.training.flooding for planned in stages_of(record.plan, trial.point))
+    if parts >= rows or flooded or not all(stage.additive for stage in method.stages):
         return None
     return resources, min(2 * parts, rows)
 

@@ -40,8 +40,8 @@ class Hyperparameter:
         low, high: Inclusive bounds of numbers.
         choices: Legal values of type "choice", and legal words of type "layers".
         published: Default in the published recipe, where it differs.
-        active: Whether the value changes anything, given all the others; where not, points drop it, so that
-            points which differ only in inert values are one.
+        active: Whether the value changes anything, given all the others, "recipe" and "regression" (whether labels are
+            real numbers); where not, points drop it, so that points which differ only in inert values are one.
         regression: Whether it changes anything in regression tasks.
     """
 
@@ -120,8 +120,9 @@ class Stage:
         depends_on: Hyper-parameters that change what the stage computes. A stage that depends on none of the
             swept ones can be run once and shared.
         trainable: What of the student this stage trains: ("all",), or prefixes of parameter names inside its encoder
-            ("encoder.layer.3.", "pooler.", "embeddings.") or of the whole classifier ("classifier."). May be a
-            function of a point's resolved values, the recipe and the student's shape.
+            ("encoder.layer.3.", "pooler.", "embeddings.") or of the whole classifier ("classifier."), where "head" is
+            all that stands behind the layers. May be a function of a point's resolved values, the recipe and the
+            student's shape.
         reporting: Whether its evaluations are the trial's score; exactly one stage of a method reports. Any other is
             judged by its own loss on the dev rows.
         needs: What the objective takes of the teacher, given a point's resolved values and the recipe: a subset of
@@ -273,7 +274,8 @@ class Method:
         for h in self.hyperparameters:
             default = h.published if recipe == "published" and h.published is not None else h.default
             full[h.name] = h.parse(values.get(h.name, default))
-        acting = (h for h in self.hyperparameters if h.active(full) and (h.regression or not regression))
+        known_by = {**full, "recipe": recipe, "regression": regression}
+        acting = (h for h in self.hyperparameters if h.active(known_by) and (h.regression or not regression))
         return {h.name: full[h.name] for h in acting}
 
 

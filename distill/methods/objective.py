@@ -129,3 +129,13 @@ def total(terms: dict[str, Term]) -> Tensor:
     if not parts:
         raise ValueError("every term of the loss has weight 0")
     return torch.stack([at_least_float32(part) for part in parts]).sum()
+
+
+def flooded(loss: Tensor, level: float) -> Tensor:
+    """|loss − level| + level: below a level the loss is driven up again (Ishida et al., ICML 2020).
+
+    Args:
+        loss: The total of a batch.
+        level: 0 leaves losses as they are, of either sign.
+    """
+    return (loss - level).abs() + level if level else loss

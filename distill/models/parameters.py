@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import Any
 
 ALL = ("all",)
+HEAD = "head"
 
 
 def named(model: Any, prefixes: tuple[str, ...]) -> frozenset[str]:
@@ -13,7 +16,8 @@ def named(model: Any, prefixes: tuple[str, ...]) -> frozenset[str]:
     Args:
         model: A sequence classifier on a BERT-like encoder.
         prefixes: Of names inside the encoder, which are the same whatever its kind ("encoder.layer.3.", "pooler.",
-            "embeddings."), or of names in the whole model ("classifier."); `ALL` is every parameter.
+            "embeddings."), or of names in the whole model ("classifier."); `HEAD` among them is all that stands behind
+            the layers: a pooler, where there is one, and the classifier. `ALL` is every parameter.
 
     Raises:
         ValueError: No parameter begins with one of them.
@@ -24,8 +28,56 @@ def named(model: Any, prefixes: tuple[str, ...]) -> frozenset[str]:
     encoder = f"{model.base_model_prefix}."
     found: set[str] = set()
     for prefix in prefixes:
-        some = {name for name in names if name.startswith(prefix) or name.startswith(encoder + prefix)}
+        if prefix == HEAD:
+            some = {name for name in names if not name.startswith(encoder) or name.startswith(f"{encoder}pooler.")}
+        else:
+            some = {name for name in names if name.startswith(prefix) or name.startswith(encoder + prefix)}
         if not some:
             raise ValueError(f"no parameter of the student begins with {prefix!r}")
         found |= some
     return frozenset(found)
+
+
+def untrained(trained: Iterable[tuple[str, ...]], layers: int, pooler: bool) -> tuple[str, ...]:
+    """Parts of a classifier that no stage trains, as beginnings of parameters' names inside its encoder.
+
+    Args:
+        trained: What each stage trains, as `named` takes it.
+        layers: Of the encoder.
+        pooler: Whether there is one.
+    """
+    prefixes = {prefix for stage in trained for prefix in stage}
+    if prefixes & set(ALL):
+        return ()
+    head = ("pooler.", "classifier.") if pooler else ("classifier.",)
+    parts = ("embeddings.", *(f"encoder.layer.{n}.{part}" for n in range(layers) for part in _LAYER), *head)
+
+    def is_trained(part: str) -> bool:
+        return part.startswith(tuple(prefixes)) or (HEAD in prefixes and part in head)
+
+    return tuple(part for part in parts if not is_trained(part))
+
+
+def in_words(parts: Iterable[str]) -> str:
+    """What `untrained` found, for people: whole layers by their numbers from 1, others with their parts."""
+    found: list[str] = []
+    inner: dict[int, list[str]] = {}
+    for part in parts:
+        if match := re.fullmatch(r"encoder\.layer\.(\d+)\.(.+)\.", part):
+            if int(match[1]) not in inner:
+                found.append(match[1])
+            inner.setdefault(int(match[1]), []).append(match[2])
+        else:
+            found.append(part.rstrip("."))
+    for place, word in enumerate(found):
+        if word.isdigit():
+            some = inner[int(word)]
+            of = "" if len(some) == len(_LAYER) else f" ({', '.join(some)})"
+            found[place] = f"layer {int(word) + 1}{of}"
+    return ", ".join(found)
+
+
+_LAYER = (
+    *(f"attention.self.{name}." for name in ("query", "key", "value")),
+    *("attention.output.", "intermediate.", "output."),
+)

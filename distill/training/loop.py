@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from distill.methods.base import Method, Stage
-from distill.methods.objective import Objective, Setting, Shape, Term, total
+from distill.methods.objective import Objective, Setting, Shape, Term, flooded, total
 from distill.models.capture import Capture, shape_of
 from distill.models.parameters import named
 from distill.tasks.base import Task
@@ -113,7 +113,8 @@ class Run:
     _best: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        if self.micro < 1 or (self.micro > 1 and not self.method.additive):
+        # The total of a flooded batch is no mean over its rows.
+        if self.micro < 1 or (self.micro > 1 and (self.training.flooding or not self.method.additive)):
             raise ValueError(f"micro={self.micro}: a batch of {self.method.name} cannot be cut into as many parts")
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -287,7 +288,7 @@ class Run:
             for rows, share in in_parts(batches, self.micro):
                 terms = self._forward(capture, objective, rows)
                 loss = total(terms)
-                (loss * share).backward()
+                (flooded(loss, training.flooding) * share).backward()
                 for name, value in [*((n, t.value) for n, t in terms.items()), ("total", loss)]:
                     value = value.detach().float() * share
                     sums[name] = sums[name] + value if name in sums else value

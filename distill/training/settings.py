@@ -41,6 +41,7 @@ class Training:
         warmup: Share of all steps in which the learning rate rises linearly from 0.
         weight_decay: Decoupled decay of weight matrices.
         clip: Largest gradient norm, global with AdamW and per tensor with BertAdam; 0 switches clipping off.
+        flooding: Level below which the loss of a batch is driven up again; 0 switches flooding off.
         dropout: Of the student, everywhere; None keeps what its configuration says.
         max_length: Tokens per row, longer ones are truncated.
         padding: Up to the longest row of a batch, or always to `max_length`.
@@ -58,6 +59,7 @@ class Training:
     warmup: float = _setting(0.1, "share of the steps in which the rate rises", low=0.0, high=1.0)
     weight_decay: float = _setting(0.01, "decoupled decay of weight matrices", low=0.0, high=10.0)
     clip: float = _setting(1.0, "largest gradient norm, 0 for none", low=0.0, high=1e6)
+    flooding: float = _setting(0.0, "level below which the loss is driven up again, 0 for none", low=0.0, high=1e6)
     dropout: float | None = _setting(None, "dropout of the student", low=0.0, high=0.99)
     max_length: int = _setting(128, "tokens per row", low=3, high=100_000, swept=False)
     padding: str = _setting("longest", "what rows are padded to", choices=PADDINGS, swept=False)

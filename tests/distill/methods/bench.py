@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from distill import methods
-from distill.methods.base import Hyperparameter, Method, Stage
+from distill.methods.base import Hyperparameter, Method, Shape, Stage
 from distill.methods.objective import Objective, Outputs, Setting, Term, total
 from distill.models.capture import Capture, shape_of
 from tests.distill import tiny
@@ -122,13 +122,42 @@ def alternatives(h: Hyperparameter, value: Any) -> list[Any]:
 
 
 def read_by_the_loop(method: Method) -> set[str]:
-    """Hyper-parameters that decide how a stage is trained, which no objective reads."""
+    """Hyper-parameters that decide how a stage is trained, or what of the student is, which no objective reads."""
     found = {"lr"}
     for recipe in RECIPES:
         usual = method.resolve({}, recipe)
+        asked = set().union(*(_asked(method, stage, usual, recipe) for stage in method.stages))
         for h in (h for h in method.hyperparameters if h.name in usual):
             for value in alternatives(h, usual[h.name]):
                 other = method.resolve({h.name: value}, recipe)
                 if any(stage.training(usual, recipe) != stage.training(other, recipe) for stage in method.stages):
                     found.add(h.name)
+                shape = Shape(2, 16, 2)
+                trained = [[s.trained(params, recipe, shape) for s in method.stages] for params in (usual, other)]
+                if trained[0] != trained[1] and h.name not in asked:
+                    found.add(h.name)
     return found
+
+
+class _Watched(dict[str, Any]):
+    """Values that remember which of them were asked for by name."""
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        super().__init__(values)
+        self.asked: set[str] = set()
+
+    def __getitem__(self, name: str) -> Any:
+        self.asked.add(name)
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.asked.add(name)
+        return super().get(name, default)
+
+
+def _asked(method: Method, stage: Stage, params: dict[str, Any], recipe: Recipe) -> set[str]:
+    """Hyper-parameters that a stage's objective is built from."""
+    watched = _Watched(params)
+    teacher = Shape(4, 16, 2) if method.needs_teacher else None
+    stage.objective(Setting(watched, recipe, Shape(2, 16, 2), teacher, 2, False))
+    return watched.asked

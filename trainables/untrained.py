@@ -1,0 +1,38 @@
+"""What a plan says of the student's parameters that no stage trains. Imports without torch and Ray."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from distill.methods.base import Method, Shape
+from distill.models.folder import RELU_HEAD
+from distill.models.parameters import in_words, untrained
+from distill.training.settings import split as part_settings
+from distill.training.settings import Training
+
+# The others' classifiers read the last layer themselves.
+_POOLED = ("bert", RELU_HEAD)
+
+
+def notices(method: Method, points: Sequence[dict[str, Any]], student: dict[str, Any], training: Training) -> list[str]:
+    """One sentence for each set of parameters that stay as they come in some of the method's points.
+
+    Args:
+        points: Of a plan; those of another method are passed over.
+        student: The plan's.
+    """
+    shape = Shape(student["layers"], student["hidden_size"], student["heads"])
+    own = [point for point in points if point["method"] == method.name]
+    counts: Counter[str] = Counter()
+    for point in own:
+        params, _ = part_settings(point["params"], training)
+        trained = [stage.trained(params, point["recipe"], shape) for stage in method.stages]
+        counts[in_words(untrained(trained, shape.layers, student["model_type"] in _POOLED))] += 1
+    return [
+        f"No step trains these parameters of the student{'' if count == len(own) else f' in {count} of {len(own)} points'}, "
+        f"which stay as they come: {words}."
+        for words, count in counts.items()
+        if words
+    ]
