@@ -41,8 +41,8 @@ def spread(text: str | None, method: str, settings: Mapping[str, Any], flag: str
         weights[name] = _weight(weight, f"{flag} {text}", name) if colon else 1.0
     if both := [name for name in ADAPTORS if name in settings]:
         raise UserError(
-            f"{flag} {text} sets the weight of every adaptor, 0 where it names none, and {beside} {both[0]} sets one of "
-            "them again; leave one out."
+            f"{flag} {text} sets the weight of every adaptor, 0 of those it does not name, and {beside} {both[0]} sets "
+            "one of them again; leave one out."
         )
     return {**settings, **{name: [weights.get(name, 0.0)] for name in ADAPTORS}}
 

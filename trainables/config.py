@@ -237,6 +237,7 @@ def read_config(file: str) -> dict[str, Any]:
     content.pop("schema", None)
     hidden = {"settings", "teacher_settings", "command", "sizes"}
     options = {f.name: f for f in fields(SweepConfig) if f.name not in hidden}
+    lists = ("set", "teacher_set", "adaptors")
     found: dict[str, Any] = {}
     for name, value in content.items():
         key = str(name).replace("-", "_")
@@ -257,9 +258,7 @@ def read_config(file: str) -> dict[str, Any]:
             elif value is not None:
                 found[key] = _typed(key, value, file)
         else:
-            raise UserError(
-                f"--config {file} has an unknown option {name}{nearest(key, [*options, 'set', 'teacher_set', 'adaptors'])}"
-            )
+            raise UserError(f"--config {file} has an unknown option {name}{nearest(key, [*options, *lists])}")
     return found
 
 

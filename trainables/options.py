@@ -55,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument(
         "--adaptors",
         metavar="NAME,NAME:WEIGHT",
-        help="the adaptors of mixstep and twostep that are on, with weight 1 where none is named; short for --set of all "
+        help="adaptors of mixstep and twostep that are on, with weight 1 where none is named; short for --set of all "
         "eight",
     )
     what.add_argument(

@@ -9,8 +9,7 @@ from typing import Any
 from distill.methods.base import Method, Shape
 from distill.models.folder import RELU_HEAD
 from distill.models.parameters import in_words, untrained
-from distill.training.settings import split as part_settings
-from distill.training.settings import Training
+from distill.training.settings import Training, split
 
 # The others' classifiers read the last layer themselves.
 _POOLED = ("bert", RELU_HEAD)
@@ -27,12 +26,12 @@ def notices(method: Method, points: Sequence[dict[str, Any]], student: dict[str,
     own = [point for point in points if point["method"] == method.name]
     counts: Counter[str] = Counter()
     for point in own:
-        params, _ = part_settings(point["params"], training)
+        params, _ = split(point["params"], training)
         trained = [stage.trained(params, point["recipe"], shape) for stage in method.stages]
         counts[in_words(untrained(trained, shape.layers, student["model_type"] in _POOLED))] += 1
-    return [
-        f"No step trains these parameters of the student{'' if count == len(own) else f' in {count} of {len(own)} points'}, "
-        f"which stay as they come: {words}."
-        for words, count in counts.items()
-        if words
-    ]
+    found = []
+    for words, count in counts.items():
+        where = "" if count == len(own) else f" in {count} of {len(own)} points"
+        if words:
+            found.append(f"No step trains these parameters of the student{where}, which stay as they come: {words}.")
+    return found

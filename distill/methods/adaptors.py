@@ -148,9 +148,7 @@ def objective(setting: Setting, names: Sequence[str], *, labels: bool) -> Object
     if setting.teacher is None:
         raise ValueError("adaptors compare a student with a teacher")
     ours, theirs = setting.student, setting.teacher
-    on = {
-        name: weight for name, weight in weights(params, names).items() if name != "LogitCE" or not setting.regression
-    }
+    on = weights(params, [name for name in names if name != "LogitCE" or not setting.regression])
     if problem := misfit({**params, **dict.fromkeys(INTERMEDIATE, 0.0), **on}, ours, theirs):
         raise UserError(problem)
     pairs = {name: compared(name, params, ours, theirs) for name in on if name in INTERMEDIATE}
