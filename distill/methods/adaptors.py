@@ -212,7 +212,7 @@ def objective(setting: Setting, names: Sequence[str], *, labels: bool) -> Object
 
 
 def _weight(name: str, default: float, help: str, **rest: Any) -> Hyperparameter:
-    return Hyperparameter(name, "float", default, f"weight of {help}, 0 for none", low=0.0, high=1e6, **rest)
+    return Hyperparameter(name, "float", default, f"weight of {help}, 0 for none", low=0.0, high=1e4, **rest)
 
 
 def _any(*names: str) -> Callable[[dict[str, Any]], bool]:
