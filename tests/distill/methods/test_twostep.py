@@ -135,5 +135,4 @@ def test_a_step_without_a_loss_is_refused(params: dict[str, Any], said: str) -> 
     assert found is not None
     assert found.startswith(said)
     with pytest.raises(UserError, match=said):
-        for stage in range(2):
-            bench("twostep", stage, params=params)
+        bench("twostep", int(said[5]) - 1, params=params)
