@@ -245,13 +245,13 @@ def read_config(file: str) -> dict[str, Any]:
             if not isinstance(value, dict):
                 raise UserError(f"--config {file}: set must hold hyper-parameters as NAME: VALUE.")
             found["settings"] = {str(n): list(v) if isinstance(v, list) else [v] for n, v in value.items()}
-        elif key == "adaptors":
+        elif key == "adaptors" and value is not None:
             found[key] = ",".join(map(str, value)) if isinstance(value, list) else str(value)
         elif key in ("teacher_set", "teacher_settings"):
             if not isinstance(value, dict) or any(isinstance(v, (list, dict)) for v in value.values()):
                 raise UserError(f"--config {file}: teacher_set must hold numbers as NAME: VALUE.")
             found["teacher_settings"] = {str(n): v for n, v in value.items()}
-        elif key in options:
+        elif key in (*options, "adaptors"):
             # Nothing after the colon leaves the option at its default.
             if value is not None and key == "layers" and isinstance(value, list):
                 found |= _sizes(f"--config {file}: layers", ",".join(map(str, value)))
