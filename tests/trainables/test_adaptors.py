@@ -60,13 +60,16 @@ def test_a_file_may_have_it_and_what_is_typed_counts(tmp_path: Path) -> None:
     [
         (
             "--method emd --adaptors LogitMSE",
-            r"^--adaptors LogitMSE: --method emd has none; choose mixstep or twostep",
+            r"^--adaptors LogitMSE: --method emd has no adaptors; choose mixstep or tw",
         ),
-        ("--adaptors LogitMSE", "--method emd has none"),
+        ("--adaptors LogitMSE", "--method emd has no adaptors"),
         ("--method mixstep --adaptors AttnMinLM", r"AttnMinLM is no adaptor; did you mean AttnMiniLM\?$"),
         ("--method mixstep --adaptors LogitMSE,", "an empty name is no adaptor"),
         ("--method mixstep --adaptors LogitMSE,LogitMSE:2", "names LogitMSE twice; name it once"),
-        ("--method mixstep --adaptors LogitMSE:-1", "-1 is no weight; write a number from 0 on, such as LogitMSE:2"),
+        (
+            "--method mixstep --adaptors LogitMSE:-1",
+            "-1 is no weight of LogitMSE; write a number from 0 on, as in LogitMSE:2",
+        ),
         ("--method mixstep --adaptors LogitMSE:much", "much is no weight"),
         ("--method mixstep --adaptors LogitMSE:nan", "nan is no weight"),
         ("--method mixstep --adaptors LogitMSE:", "nothing is no weight"),
