@@ -68,7 +68,7 @@ def test_a_file_may_have_it_and_what_is_typed_counts(tmp_path: Path) -> None:
         ("--method mixstep --adaptors LogitMSE,LogitMSE:2", "names LogitMSE twice; name it once"),
         (
             "--method mixstep --adaptors LogitMSE:-1",
-            "-1 is no weight of LogitMSE; write a number from 0 on, as in LogitMSE:2",
+            "-1 is no weight of LogitMSE; write a number from 0",
         ),
         ("--method mixstep --adaptors LogitMSE:much", "much is no weight"),
         ("--method mixstep --adaptors LogitMSE:nan", "nan is no weight"),
