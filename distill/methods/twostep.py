@@ -54,7 +54,7 @@ def _first_needs(params: dict[str, Any], recipe: str) -> frozenset[str]:
 
 
 def _first_training(params: dict[str, Any], recipe: str) -> dict[str, Any]:
-    return {"epochs": params["step1_epochs"], "lr": params["step1_lr"]}
+    return {"epochs": params["intermediate_epochs"], "lr": params["intermediate_lr"]}
 
 
 def _first_trainable(params: dict[str, Any], recipe: str, student: Shape) -> tuple[str, ...]:
@@ -66,8 +66,8 @@ def _keep(recipe: str) -> Literal["last", "best"]:
 
 
 def _second_trainable(params: dict[str, Any], recipe: str, student: Shape) -> tuple[str, ...]:
-    """What `step2_trains` says; "auto" is the head and every layer that step 1 did not reach as a whole."""
-    parts, layers = params["step2_trains"], student.layers
+    """What `prediction_trains` says; "auto" is the head and every layer that step 1 did not reach as a whole."""
+    parts, layers = params["prediction_trains"], student.layers
     if parts == "all":
         return ("all",)
     if parts == "classifier":
@@ -76,7 +76,7 @@ def _second_trainable(params: dict[str, Any], recipe: str, student: Shape) -> tu
     return (*(f"encoder.layer.{number}." for number in range(first, layers)), "head")
 
 
-_STEP1 = (*adaptors.INTERMEDIATE, "layers", "pkd_layers", "step1_epochs", "step1_lr")
+_STEP1 = (*adaptors.INTERMEDIATE, "layers", "pkd_layers", "intermediate_epochs", "intermediate_lr")
 
 METHOD = Method(
     name="twostep",
@@ -87,10 +87,10 @@ METHOD = Method(
         adaptors.TAU,
         adaptors.LAYERS,
         adaptors.PKD_LAYERS,
-        Hyperparameter("step1_epochs", "int", 10, "epochs of step 1", low=1, high=10_000),
-        Hyperparameter("step1_lr", "float", 3e-5, "peak learning rate of step 1", low=1e-8, high=1.0),
+        Hyperparameter("intermediate_epochs", "int", 10, "epochs of step 1", low=1, high=10_000),
+        Hyperparameter("intermediate_lr", "float", 3e-5, "peak learning rate of step 1", low=1e-8, high=1.0),
         Hyperparameter(
-            "step2_trains",
+            "prediction_trains",
             "choice",
             "auto",
             "what step 2 trains: the classifier, the head (pooler and classifier), with the last layer, all; auto is "
@@ -116,7 +116,15 @@ METHOD = Method(
             "prediction",
             prediction,
             # What step 1 reaches decides what is left to train.
-            depends_on=(*adaptors.INTERMEDIATE, "pkd_layers", *adaptors.LOGITS, "hard", "tau", "step2_trains", "lr"),
+            depends_on=(
+                *adaptors.INTERMEDIATE,
+                "pkd_layers",
+                *adaptors.LOGITS,
+                "hard",
+                "tau",
+                "prediction_trains",
+                "lr",
+            ),
             trainable=_second_trainable,
             needs=lambda params, recipe: adaptors.needs(params, adaptors.LOGITS),
             additive=True,

@@ -11,7 +11,7 @@ WEIGHTS = {
     **dict.fromkeys(("AttnTinyBERT", "HidnTinyBERT", "EmbdTinyBERT", "HidnPKD", "LogitCE"), 0),
 }
 PUBLISHED, CODE, OURS = search_spaces.GRADES
-ONE = {"mixstep": {}, "twostep": {"step1_lr": 3e-5, "step1_epochs": 10}}
+ONE = {"mixstep": {}, "twostep": {"intermediate_lr": 3e-5, "intermediate_epochs": 10}}
 
 
 @pytest.mark.parametrize("name", ONE)
@@ -31,7 +31,7 @@ def test_what_is_tried_beside_it(name: str) -> None:
     if name == "mixstep":
         expected |= {"AttnMiniLM": {10: OURS}, "AttnTinyBERT": {10: OURS}}
     else:
-        expected |= {"AttnTinyBERT": {10: PUBLISHED}, "step1_epochs": {6: PUBLISHED}}
+        expected |= {"AttnTinyBERT": {10: PUBLISHED}, "intermediate_epochs": {6: PUBLISHED}}
     assert {axis: values for axis, values in others.items() if values} == expected
     for recipe in search_spaces.RECIPES:
         assert len(space.grid(recipe)) == 16

@@ -108,7 +108,9 @@ def test_parameters_that_no_step_trains_are_named(make: Any) -> None:
     said = f"No step trains these parameters of the student, which stay as they come: {left}."
     assert told("--recipe", "published", *only) == [said]
     assert told(*only) == []
-    some = told(*only, "--set", "step2_trains=auto,classifier", "--set", "lr=1e-4", "--set", "step1_epochs=6")
+    some = told(
+        *only, "--set", "prediction_trains=auto,classifier", "--set", "lr=1e-4", "--set", "intermediate_epochs=6"
+    )
     assert some == [said.replace("student,", "student in 1 of 2 points,")]
     assert told("--recipe", "published", "--adaptors", "HidnTinyBERT") == [said.replace(left, "pooler")]
 
@@ -120,7 +122,9 @@ def test_the_published_recipe_is_for_every_task_and_size(make: Any) -> None:
     assert (training["optimizer"], training["weight_decay"], training["clip"]) == ("adamw", 5e-5, 0.0)
     assert (training["flooding"], teacher["training"]["flooding"]) == (0.0, 0.1)
     assert (teacher["lr"], teacher["training"]["epochs"], teacher["keep"]) == (3e-5, 20, "best")
-    assert {p["params"].get("step2_trains") for p in planned["points"] if p["origin"] != "baseline"} == {"classifier"}
+    assert {p["params"].get("prediction_trains") for p in planned["points"] if p["origin"] != "baseline"} == {
+        "classifier"
+    }
 
 
 def test_one_point_that_cannot_be_run_is_refused_before_anything_starts(make: Any) -> None:

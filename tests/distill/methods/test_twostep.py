@@ -64,10 +64,10 @@ def test_what_is_left_over_in_words() -> None:
     found = in_words(left_over({}, "published", 4))
     assert found == "layer 4 (attention.output, intermediate, output), pooler"
     assert in_words(left_over({**OFF, "EmbdTinyBERT": 1}, "published", 2)) == "layer 1, layer 2, pooler"
-    assert in_words(left_over({"step2_trains": "head"}, "modern", 2)) == (
+    assert in_words(left_over({"prediction_trains": "head"}, "modern", 2)) == (
         "layer 2 (attention.output, intermediate, output)"
     )
-    assert in_words(left_over({"step2_trains": "all"}, "published", 2)) == ""
+    assert in_words(left_over({"prediction_trains": "all"}, "published", 2)) == ""
     assert in_words(left_over({"HidnTinyBERT": 1}, "published", 2, pooler=False)) == ""
 
 
@@ -82,7 +82,7 @@ def test_what_is_left_over_in_words() -> None:
     ],
 )
 def test_step_2_trains_what_is_asked(parts: str, trained: set[str]) -> None:
-    made = bench("twostep", 1, params={"step2_trains": parts})
+    made = bench("twostep", 1, params={"prediction_trains": parts})
     names = named(made.student, SECOND.trained(made.setting.params, "modern", made.setting.student))
     own = {name.removeprefix("bert.") for name in names}
     assert {name for name in own if not name.startswith(tuple(trained))} == set()
@@ -101,23 +101,27 @@ def test_auto_leaves_the_layers_alone_where_step_1_reached_them() -> None:
 
 
 def test_step_1_depends_on_nothing_of_step_2() -> None:
-    assert not set(FIRST.depends_on) & {*LOGITS, "hard", "tau", "lr", "step2_trains"}
+    assert not set(FIRST.depends_on) & {*LOGITS, "hard", "tau", "lr", "prediction_trains"}
     assert set(INTERMEDIATE) < set(FIRST.depends_on)
     params = [TWO.resolve(given, "modern") for given in ({}, {"lr": 1e-3, "LogitCE": 2.0, "tau": 8, "hard": 0.5})]
     for recipe in RECIPES:
         one, other = (of_stage(FIRST, values, recipe, Training()) for values in params)
         assert one == other
         assert FIRST.needs(params[0], recipe) == FIRST.needs(params[1], recipe)
-    one, other = (list(runs.make("twostep", {"step1_epochs": 1, **given})) for given in ({}, {"hard": 0.5, "lr": 0.1}))
+    one, other = (
+        list(runs.make("twostep", {"intermediate_epochs": 1, **given})) for given in ({}, {"hard": 0.5, "lr": 0.1})
+    )
     assert one[0].value == other[0].value
     assert one[1].value != other[1].value or (one[1].logits != other[1].logits).any()
 
 
 def test_step_1_has_epochs_and_a_rate_of_its_own() -> None:
-    training, lr = of_stage(FIRST, TWO.resolve({"step1_epochs": 6, "step1_lr": 1e-4}, "modern"), "modern", Training())
+    training, lr = of_stage(
+        FIRST, TWO.resolve({"intermediate_epochs": 6, "intermediate_lr": 1e-4}, "modern"), "modern", Training()
+    )
     assert (training.epochs, lr) == (6, 1e-4)
     assert [FIRST.keep(recipe) for recipe in RECIPES] == ["best", "last"]
-    seen = list(runs.make("twostep", {"step1_epochs": 2}, epochs=1))
+    seen = list(runs.make("twostep", {"intermediate_epochs": 2}, epochs=1))
     assert [(e.stage, e.reporting) for e in seen] == [("intermediate", False)] * 2 + [("prediction", True)]
     assert set(seen[0].terms) == {"AttnMiniLM", "ValMiniLM", "total"}
     assert set(seen[2].terms) == {"LogitMSE", "hard", "total"}
