@@ -184,8 +184,8 @@ _PREDICTION = (
     Hyperparameter("lr", "float", 3e-5, "peak learning rate of the second stage", low=1e-8, high=1.0),
 )
 
-# The reference program's own choices, with the numbers of its README's commands; what it does by accident (a teacher with
-# dropout, the choice by another dev set) is not here.
+# The reference program's own choices, with the numbers of its README's commands; what it does by accident (a teacher
+# with dropout, the choice by another dev set) is not here.
 _PUBLISHED = Published(
     training={
         "epochs": 3,
