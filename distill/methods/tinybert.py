@@ -52,7 +52,7 @@ def intermediate(setting: Setting) -> Objective:
             self.projection: nn.Linear | None = None
             if "hidden" in self.needs and (published or ours.hidden_size != theirs.hidden_size):
                 self.projection = nn.Linear(ours.hidden_size, theirs.hidden_size, bias=published)
-                if self.projection.bias is not None:
+                if published:
                     # As every linear layer of the reference's student begins.
                     nn.init.normal_(self.projection.weight, std=0.02)
                     nn.init.zeros_(self.projection.bias)

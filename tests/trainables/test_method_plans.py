@@ -78,7 +78,7 @@ def test_the_stages_of_tinybert(make: Any) -> None:
 def test_tinybert_as_published_asks_for_a_multiple(make: Any, tmp_path: Path) -> None:
     space = grid(tmp_path, "tinybert", lr=[1e-5, 3e-5])
     cut = ("--recipe", "published", "--space", space, "--student-layers")
-    with pytest.raises(UserError, match="4 layers of the teacher are no multiple of the student's 3.*choose --layers"):
+    with pytest.raises(UserError, match=r"4 layers of the teacher are no multiple of the student's 3.*choose --layers"):
         make("tinybert", *cut, "1,2,3")
     planned = make("tinybert", *cut, "1,2")
     assert {point["head"] for point in distilled(planned)} == {"relu"}
