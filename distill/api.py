@@ -18,7 +18,7 @@ from distill.artifacts import Store
 from distill.errors import UserError
 from distill.inputs import Encoder, Model, find_data, find_model, find_student
 from distill.methods.base import Method, Shape, nearest
-from distill.models.folder import Head, check_head
+from distill.models.folder import check_head
 from distill.models.student import parameter_count
 from distill.tasks import tokens
 from distill.tasks.base import Task, TaskData
@@ -171,7 +171,7 @@ def run(
         taught = None if teacher is None else find_model(teacher, "teacher", tokenizer, stack, say)
         origin, kept = find_student(student, taught, stack, say, tokenizer, known.student_layers)
         head = known.head(recipe)
-        _check_fit(known, values, training, head, origin, kept, taught)
+        _check_fit(known, values, training, recipe, origin, kept, taught)
         for stage in known.stages:
             # Before hours go into a teacher of a student that would not be trained.
             of_stage(stage, values, recipe, training)[0].steps_per_epoch(len(rows.train))
@@ -284,7 +284,7 @@ def _check_fit(
     method: Method,
     values: dict[str, Any],
     training: Training,
-    head: Head,
+    recipe: str,
     origin: Encoder,
     kept: tuple[int, ...] | None,
     teacher: Encoder | None,
@@ -297,7 +297,7 @@ def _check_fit(
                 f"pass max_length={encoder.folder.positions}, or less."
             )
         if encoder is not None:
-            check_head(head, encoder.folder.model_type, whose)
+            check_head(method.head(recipe), encoder.folder.model_type, whose)
     if method.needs_teacher and teacher is not None:
         own, other = origin.folder, teacher.folder
         shapes = (
@@ -306,6 +306,8 @@ def _check_fit(
         )
         if problem := method.misfit(values, *shapes):
             raise UserError(problem)
+        # A recipe may ask more of the layers than the method does.
+        method.layers_read(values, recipe, *shapes)
 
 
 def _train(made: Run, say: Callable[[str], None]) -> tuple[list[Evaluation], Evaluation]:

@@ -18,7 +18,7 @@ The format (`schema: 1`), by example::
         default: 1                  # one of the values
         values:
           - {value: 1, grade: published, source: table 2 of the paper}
-    rows:                           # published settings; may be an empty list
+    rows:                           # published settings; may be an empty list; the first of a task and size leads
       - {task: cola, layers: 4, values: {T: 1}, source: "table 2 of the paper, CoLA"}
 
 Every value has a grade (published, code default, ours) and a source. Numbers may be written 2e-5.
@@ -298,8 +298,8 @@ class _Reader:
             row = self.row(entry, f"rows[{i}]", axes)
             if row is None:
                 continue
-            if any((row.task, row.layers) == (r.task, r.layers) for r in rows):
-                self.say(f"rows[{i}]", f"is a second row for task {row.task} and {row.layers} layers")
+            if any((row.task, row.layers, row.values) == (r.task, r.layers, r.values) for r in rows):
+                self.say(f"rows[{i}]", f"says of task {row.task} and {row.layers} layers what an earlier row says")
             rows.append(row)
         return tuple(rows)
 

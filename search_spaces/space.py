@@ -138,7 +138,7 @@ class SearchSpace:
         return tuple(axis for axis in self.active(recipe) if len(axis.values) > 1)
 
     def row(self, task: str, layers: int) -> Row | None:
-        """The published row of exactly this task and layer count, or None."""
+        """The first published row of exactly this task and layer count, or None."""
         key = (canonical(task), layers)
         return next((row for row in self.rows if (row.task, row.layers) == key), None)
 
@@ -162,7 +162,7 @@ class SearchSpace:
         return f"{start}{hint}; the points come from its axes alone"
 
     def published(self, task: str, layers: int, recipe: str = "modern") -> Point | None:
-        """The published point of exactly this task and layer count.
+        """The first published point of exactly this task and layer count.
 
         Axes that the row leaves out take their default; inert axes are dropped. A row's value counts as
         published even where the axis no longer lists it.
@@ -237,7 +237,7 @@ class SearchSpace:
         return list(points.values())
 
     def points(self, task: str, layers: int, recipe: str = "modern", seed: int = 0) -> list[Point]:
-        """The points of a sweep in their order: the published one first, then the rest of the grid, shuffled.
+        """The points of a sweep in their order: the published ones first, then the rest of the grid, shuffled.
 
         A shuffled order keeps early stopping fair: in the order of the product, a bad value of the first axis
         fills the first rungs. The order is a function of the seed and the grid alone, not of the task or the
@@ -257,10 +257,8 @@ class SearchSpace:
         # Sorting by draws of random() is reproducible by documented promise; shuffle() makes none.
         keys = [draw.random() for _ in rest]
         rest = [point for _, point in sorted(zip(keys, rest, strict=True), key=lambda pair: pair[0])]
-        first = self.published(task, layers, recipe)
-        if first is None:
-            return rest
-        return [first, *(point for point in rest if point.id != first.id)]
+        first = {p.id: p for p in self.settings(task, layers, recipe) if p.origin == "published"}
+        return [*first.values(), *(point for point in rest if point.id not in first)]
 
     def ray(self, task: str, layers: int, recipe: str = "modern") -> dict[str, Any]:
         """A parameter space for a `ray.tune.Tuner` of one's own.

@@ -49,7 +49,8 @@ def objective(setting: Setting) -> Objective:
     return Distillation()
 
 
-_HYPERPARAMETERS = (
+# Patient distillation begins with the same ones.
+HYPERPARAMETERS = (
     Hyperparameter("alpha", "float", 0.7, "share of the teacher's soft labels", low=0.0, high=1.0),
     Hyperparameter(
         "T",
@@ -78,7 +79,7 @@ _OPTIMIZATION = {"epochs": 4, "optimizer": "bertadam", "max_length": 128, "paddi
 
 # The reference program's own choices; what it does by accident (rows in the order of the file, no dropout after the
 # first epoch, a schedule that ends before the last rows) is not here.
-_PUBLISHED = Published(
+PUBLISHED = Published(
     training=_OPTIMIZATION,
     # One of its runs with alpha 0, at the rate that was the best of its grid for every task with a listed teacher.
     teacher={**_OPTIMIZATION, "lr": 2e-5, "keep": "best"},
@@ -88,8 +89,8 @@ METHOD = Method(
     name="kd",
     title="knowledge distillation",
     reference="Hinton et al., Distilling the Knowledge in a Neural Network, 2015; Sun et al., EMNLP 2019",
-    hyperparameters=_HYPERPARAMETERS,
-    stages=(Stage("distill", objective, depends_on=tuple(h.name for h in _HYPERPARAMETERS), additive=True),),
+    hyperparameters=HYPERPARAMETERS,
+    stages=(Stage("distill", objective, depends_on=tuple(h.name for h in HYPERPARAMETERS), additive=True),),
     student_layers="first",
-    published=_PUBLISHED,
+    published=PUBLISHED,
 )

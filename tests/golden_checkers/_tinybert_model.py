@@ -5,15 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from distill import layer_maps
-from distill.losses.adaptors import hidden_distances
-from distill.losses.attention import score_distances
-from distill.losses.logits import tinybert_prediction
-from distill.methods.objective import Outputs
+from distill.methods.objective import Outputs, total
 from distill.models.capture import Capture
-from tests.golden_checkers import _bert
+from tests.golden_checkers import _bert, _stage
 from tests.golden_checkers._arrays import Arrays
 
 # The projection to the teacher's width, which the file counts among the student's parameters; the teacher's is idle.
@@ -27,7 +23,14 @@ def check(arrays: Arrays, *, double: bool) -> None:
     mask = arrays.tensor("attention_mask")
     inputs = {"input_ids": arrays.tensor("input_ids"), "attention_mask": mask}
     inputs["token_type_ids"] = arrays.tensor("token_type_ids")
-    (student_model, projection), (teacher_model, _) = (_network(arrays, side) for side in ("student", "teacher"))
+    (student_model, linear), (teacher_model, _) = (_network(arrays, side) for side in ("student", "teacher"))
+    dtype = linear["weight"].dtype
+    # Nothing is given: the reference's own losses are the published recipe's defaults.
+    intermediate, predict = (
+        _stage.objective("tinybert", stage, student_model, teacher_model, {}, "published", dtype) for stage in range(2)
+    )
+    projection: Any = intermediate.get_submodule("projection")
+    projection.load_state_dict(linear)
     needs = frozenset({"logits", "hidden", "scores"})
     student = Capture(student_model, needs).run(**inputs)
     with torch.no_grad():
@@ -36,33 +39,26 @@ def check(arrays: Arrays, *, double: bool) -> None:
     projected = projection(student.hidden)
     _captured(arrays, student, teacher, projected, rtol)
 
-    depths = student_model.config.num_hidden_layers, teacher_model.config.num_hidden_layers
-    layers = layer_maps.layers("uniform", *depths, whole=True)
-    own = tuple(range(1, depths[0] + 1))
-    attention = score_distances(student.at("scores", own), teacher.at("scores", layers), mask, "padded").sum()
-    entries = layer_maps.hidden("uniform", *depths, whole=True)
-    hidden = hidden_distances(projected, teacher.at("hidden", entries), mask, "padded").sum()
-    arrays.compare("inter_att_loss", attention, rtol=rtol)
-    arrays.compare("inter_rep_loss", hidden, rtol=rtol)
-    arrays.compare("inter_loss", attention + hidden, rtol=rtol)
+    batch = {"attention_mask": mask, "labels": arrays.tensor("labels")}
+    terms = intermediate(student, teacher, batch)
+    arrays.compare("inter_att_loss", terms["attention"].value, rtol=rtol)
+    arrays.compare("inter_rep_loss", terms["hidden"].value + terms["embedding"].value, rtol=rtol)
+    arrays.compare("inter_loss", total(terms), rtol=rtol)
     parameters = dict(student_model.named_parameters())
     parameters |= {_PROJECTION + name: parameter for name, parameter in projection.named_parameters()}
-    _gradients(arrays, "inter", attention + hidden, parameters, rtol)
+    _gradients(arrays, "inter", total(terms), parameters, rtol)
 
-    prediction = tinybert_prediction(
-        student.logits, teacher.logits, arrays.tensor("labels"), temperature=1.0, form="published", regression=False
-    )
-    arrays.compare("pred_loss", prediction, rtol=rtol)
-    _gradients(arrays, "pred", prediction, parameters, rtol)
+    loss = total(predict(student, teacher, batch))
+    arrays.compare("pred_loss", loss, rtol=rtol)
+    _gradients(arrays, "pred", loss, parameters, rtol)
 
 
-def _network(arrays: Arrays, side: str) -> tuple[Any, nn.Linear]:
+def _network(arrays: Arrays, side: str) -> tuple[Any, dict[str, Tensor]]:
+    """A network of the file, and its projection, which the program counts among the network's parameters."""
     weights = _bert.weights(arrays, f"W/{side}/")
     linear = {name: weights.pop(_PROJECTION + name) for name in ("weight", "bias")}
     heads = arrays[f"{side}_att_scores"].shape[2]
-    projection = nn.Linear(*reversed(linear["weight"].shape), dtype=linear["weight"].dtype)
-    projection.load_state_dict(linear)
-    return _bert.classifier(weights, heads, relu=True), projection
+    return _bert.classifier(weights, heads, relu=True), linear
 
 
 def _captured(arrays: Arrays, student: Outputs, teacher: Outputs, projected: Tensor, rtol: float) -> None:

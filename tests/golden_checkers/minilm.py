@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from distill.losses.relations import relation_divergence
-from distill.methods.objective import Outputs
+from distill.methods.objective import Outputs, total
 from distill.models.capture import Capture, encoder_layers
-from tests.golden_checkers import _bert
+from tests.golden_checkers import _bert, _stage
 from tests.golden_checkers._arrays import Arrays
 
 _PARTS = {"q": "query", "k": "key", "v": "value"}
@@ -42,6 +42,14 @@ class _Case:
         weights = ast.literal_eval(values["relations"])
         self.weights = {pair: float(Fraction(weight).limit_denominator(1000)) for pair, weight in weights.items()}
         self.mask = "mask_" + self.name.rpartition("_")[2]
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The method's hyper-parameters; a relation that the case does not name has weight 0."""
+        none = dict.fromkeys(("qq", "kk", "vv", "qk"), 0.0)
+        version = "v1" if "qk" in self.weights else "v2"
+        heads = {} if version == "v1" else {"relation_heads": self.heads}
+        return {**none, **self.weights, "version": version, "teacher_layer": self.teacher_layer, **heads}
 
 
 class _Golden:
@@ -77,24 +85,32 @@ class _Golden:
     def check(self, case: _Case, cases: list[_Case]) -> None:
         arrays = self.arrays
         student, teacher = self.model(case.student, "s", cases), self.model("teacher", "t", cases)
+        with torch.no_grad():
+            answer = self.run(teacher, case)
+        outputs = self.run(student, case)
         parts = {
-            "s": self._projections(self.run(student, case), case.student_layer),
-            "t": self._projections(self.run(teacher, case), case.teacher_layer),
+            "s": self._projections(outputs, case.student_layer),
+            "t": self._projections(answer, case.teacher_layer),
         }
         for side, projections in parts.items():
             for letter, projection in projections.items():
                 arrays.compare(f"{case.name}/{letter}_{side}", projection, rtol=self.rtol)
-        mask, total = arrays.tensor(case.mask), torch.zeros((), dtype=parts["s"]["q"].dtype)
-        for pair, weight in case.weights.items():
+        mask, dtype = arrays.tensor(case.mask), parts["s"]["q"].dtype
+        assert case.student_layer == student.config.num_hidden_layers, "the method compares the student's last layer"
+        stage = _stage.objective("minilm", 0, student, teacher, case.params, "published", dtype)
+        terms = stage(outputs, answer, {"attention_mask": mask})
+        assert set(terms) == set(case.weights)
+        for pair in case.weights:
             ours, theirs = ((parts[side][pair[0]], parts[side][pair[1]]) for side in ("s", "t"))
             divergence = relation_divergence(ours, theirs, mask, case.heads)
-            total = total + weight * divergence
+            assert torch.equal(terms[pair].value, divergence), "the method's own relation heads are others"
             # The second implementation has no masks, so the file has its values where nothing is padded.
             for key in (f"{case.name}/rel_{pair}", f"{case.name}/baidu_rel_{pair}"):
                 if key in arrays or "baidu" not in key:
                     arrays.compare(key, divergence, rtol=self.rtol)
-        arrays.compare(f"{case.name}/loss", total, rtol=self.rtol)
-        self._gradients(case, student, total)
+        loss = total(terms)
+        arrays.compare(f"{case.name}/loss", loss, rtol=self.rtol)
+        self._gradients(case, student, loss)
 
     @staticmethod
     def _projections(outputs: Outputs, layer: int) -> dict[str, Tensor]:

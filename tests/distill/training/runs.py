@@ -36,21 +36,27 @@ def make(
     micro: int = 1,
     **training: Any,
 ) -> Run:
-    """A run as a trial makes one: seeded before the student is built and again before training."""
+    """A run as a trial makes one: seeded before the student is built and again before training.
+
+    Stages of a named method that have epochs, a rate or a batch size of their own are as short as the one that reports.
+    """
     found = methods.get(method) if isinstance(method, str) else method
-    known = registry.get(task)
-    head = {"labels": known.num_labels, "regression": known.kind == "regression"}
+    numbers = {"epochs": epochs, "lr": 1e-3, "batch": training.get("batch_size", 8)}
+    known = found.hyperparameters if isinstance(method, str) else ()
+    own = {h.name: numbers[end] for h in known if (end := h.name.rpartition("_")[2]) in numbers}
+    asked = registry.get(task)
+    head = {"labels": asked.num_labels, "regression": asked.kind == "regression"}
     numerics = Numerics(autocast=autocast)
     source = None
     if found.needs_teacher:
-        source = OnlineTeacher(teacher or tiny.classifier(layers=3, seed=1, **head), "cpu", autocast)
+        source = OnlineTeacher(teacher or tiny.classifier(layers=4, seed=1, **head), "cpu", autocast)
     train, dev = splits or tiny.tokens(task, rows, 16)
     run = Run(
         method=found,
         student=tiny.classifier(**{"layers": 2, "seed": seed, **head, **(student or {})}),
-        params=found.resolve({"lr": 1e-3, **(params or {})}, recipe),
+        params=found.resolve({"lr": 1e-3, **own, **(params or {})}, recipe),
         recipe=recipe,
-        task=known,
+        task=asked,
         train=train,
         dev=dev,
         training=Training(**{"epochs": epochs, "batch_size": 8, **training}),
