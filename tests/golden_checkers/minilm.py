@@ -117,7 +117,8 @@ class _Golden:
         return {letter: outputs.at(part, (layer,))[0] for letter, part in _PARTS.items()}
 
     def _gradients(self, case: _Case, student: Any, loss: Tensor) -> None:
-        attention: Any = encoder_layers(student)[case.student_layer - 1].attention.self
+        layer: Any = encoder_layers(student)[case.student_layer - 1]
+        attention = layer.attention.self
         weights = {f"{part}_weight": getattr(attention, part).weight for part in _PARTS.values()}
         weights["word_embeddings"] = student.bert.embeddings.word_embeddings.weight
         gradients = torch.autograd.grad(loss, list(weights.values()), materialize_grads=True)

@@ -82,7 +82,7 @@ def test_unknown_hyperparameters_name_the_nearest(name: str) -> None:
             method.resolve({wrong: h.default}, "modern")
         assert str(refused.value).endswith("?")
     with pytest.raises(UserError, match=r"known: .*lr.*\.$"):
-        method.resolve({"qqqqqq": 1}, "modern")
+        method.resolve({"zzzzzz": 1}, "modern")
 
 
 def test_unknown_methods_name_the_nearest() -> None:

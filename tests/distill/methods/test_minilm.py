@@ -37,7 +37,7 @@ def _literal(pair: str, ours: Any, theirs: Any, layer: int, heads: int, lengths:
     sentences = []
     for row, length in enumerate(lengths):
         student, teacher = (
-            _rows(*(outputs.at(PARTS[letter], (at,))[0][row] for letter in pair), heads, length)
+            _rows(*(outputs.at(PARTS[letter], (at,))[0][row] for letter in pair), heads=heads, length=length)
             for outputs, at in ((ours, 2), (theirs, layer))
         )
         rows = [

@@ -46,7 +46,10 @@ def test_padding_is_read_where_that_is_declared(name: str, stage: int, recipe: R
     made = bench(name, stage, recipe=recipe)
     batch = made.batch()
     student, teacher = made.outputs(batch)
-    assert teacher is not None
+    if teacher is None:
+        assert not made.objective.uses_teacher
+        assert not made.stage.reads_padding(recipe)
+        return
     padded = batch["attention_mask"] == 0
     assert padded.any()
     other = _elsewhere(teacher, padded)

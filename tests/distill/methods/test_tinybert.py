@@ -39,7 +39,7 @@ def _mean(pairs: list[tuple[float, float]]) -> float:
 
 
 def _states(x: torch.Tensor, y: torch.Tensor, lengths: list[int]) -> float:
-    found = []
+    found: list[tuple[float, float]] = []
     for row, length in enumerate(lengths):
         for place in range(length):
             found += zip(x[row, place].tolist(), y[row, place].tolist(), strict=True)
@@ -75,7 +75,7 @@ def test_the_first_stage_is_the_literal_one(recipe: Recipe, width: int) -> None:
     expected = {
         "attention": sum(_scores(x, y, real, padded) for x, y in meeting["scores"]),
         "hidden": sum(_states(x, y, lengths) for x, y in meeting["states"][1:]),
-        "embedding": _states(*meeting["states"][0], lengths),
+        "embedding": _states(*meeting["states"][0], lengths=lengths),
     }
     terms = made.terms(batch)
     assert {name: term.value.item() for name, term in terms.items()} == pytest.approx(expected, rel=1e-10)
@@ -153,8 +153,7 @@ def test_numbers_of_the_first_stage() -> None:
     assert of_stage(first, values, "modern", training) == (replace(training, epochs=7, batch_size=16), 1e-4)
     assert of_stage(second, values, "modern", training) == (training, 2e-5)
     own = Training(**TINY.published.training)  # type: ignore[union-attr]
-    constant = {"schedule": "constant", "warmup": 0.0, "evaluation_steps": 0}
-    expected = replace(own, epochs=7, batch_size=16, **constant)
+    expected = replace(own, epochs=7, batch_size=16, schedule="constant", warmup=0.0, evaluation_steps=0)
     assert of_stage(first, TINY.resolve(given, "published"), "published", own) == (expected, 1e-4)
     assert (own.optimizer, own.schedule, own.warmup, own.epochs) == ("bertadam", "linear", 0.1, 3)
     assert [stage.keep("modern") for stage in TINY.stages] == ["best", "last"]
