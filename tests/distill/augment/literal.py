@@ -59,11 +59,13 @@ def augmented(
                 word = written.removesuffix(".")
                 if len(word) < 2 or word.lower() in STOP_WORDS:
                     continue
-                if near is not None and word not in tiny.VOCABULARY:
-                    if word in near:
-                        choices[place] = near[word]
+                if near is not None and word.lower() not in tiny.VOCABULARY:
+                    if word.lower() in near:
+                        choices[place] = near[word.lower()]
                 else:
                     choices[place] = candidates(folder, text, place, count)
+                if word[0].isupper() and place in choices:
+                    choices[place] = [other.capitalize() for other in choices[place]]
             copies = [text]
             for _ in range(attempts if choices else 0):
                 new = list(words)

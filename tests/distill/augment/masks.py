@@ -40,11 +40,10 @@ def roberta(folder: Path, texts: list[str]) -> Path:
     learned.train_from_iterator(texts, vocab_size=400, min_frequency=2, special_tokens=special, show_progress=False)
     folder.mkdir(parents=True, exist_ok=True)
     learned.save_model(str(folder))
-    tokenizer = RobertaTokenizerFast(
-        vocab=str(folder / "vocab.json"),
-        merges=str(folder / "merges.txt"),
-        mask_token=AddedToken("<mask>", lstrip=True, special=True),
-    )
+    # As the published ones have it: the mask takes the space before it in.
+    mask: Any = AddedToken("<mask>", lstrip=True, special=True)
+    places = str(folder / "vocab.json"), str(folder / "merges.txt")
+    tokenizer = RobertaTokenizerFast(vocab=places[0], merges=places[1], mask_token=mask)
     config = RobertaConfig(
         vocab_size=len(tokenizer),
         hidden_size=16,
@@ -56,6 +55,28 @@ def roberta(folder: Path, texts: list[str]) -> Path:
         type_vocab_size=1,
     )
     return _save(RobertaForMaskedLM(config), tokenizer, folder, 0)
+
+
+def distilbert(folder: Path, texts: list[str]) -> Path:
+    """A DistilBERT without segments, whose pieces carry the space before a word as a sign of their own."""
+    from tokenizers import SentencePieceBPETokenizer
+    from tokenizers.processors import TemplateProcessing
+    from transformers import DistilBertConfig, DistilBertForMaskedLM, PreTrainedTokenizerFast
+
+    learned = SentencePieceBPETokenizer()
+    special = ["<pad>", "<unk>", "<s>", "</s>", "<mask>"]
+    learned.train_from_iterator(texts, vocab_size=120, min_frequency=2, special_tokens=special, show_progress=False)
+    ends = [("<s>", 2), ("</s>", 3)]
+    learned.post_processor = TemplateProcessing("<s> $A </s>", "<s> $A </s> </s> $B </s>", ends)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=learned,
+        model_input_names=["input_ids", "attention_mask"],
+        **{"pad_token": "<pad>", "unk_token": "<unk>", "mask_token": "<mask>", "sep_token": "</s>", "cls_token": "<s>"},
+    )
+    config = DistilBertConfig(
+        vocab_size=len(tokenizer), dim=16, n_layers=1, n_heads=2, hidden_dim=32, max_position_embeddings=64
+    )
+    return _save(DistilBertForMaskedLM(config), tokenizer, folder, 0)
 
 
 def _save(model: Any, tokenizer: Any, folder: Path, seed: int) -> Path:
@@ -74,19 +95,19 @@ def loaded(folder: Path) -> MaskedModel:
 
 
 def rows(task: Task | str, count: int = 12, seed: int = 0) -> Examples:
-    """Sentences with words of one piece, of two ("cats", "boating"), stop words and signs; some come twice."""
+    """Sentences with words of one piece, of two ("cats", "Boating"), stop words and signs; some come twice."""
     task = registry.get(task) if isinstance(task, str) else task
     draw = np.random.default_rng(seed)
 
     def text() -> str:
         noun, verb = draw.choice(tiny.NOUNS), draw.choice(tiny.VERBS)
+        noun = noun.capitalize() if draw.random() < 0.3 else noun
         middle = draw.choice(["", " old", " very small", " small old", " not"])
         return f"The{middle} {noun}{draw.choice(['', 's', 'ing'])} {verb}{draw.choice(['', '.', ' and runs .'])}"
 
     first, second = (tuple(text() for _ in range(count)) for _ in range(2))
     first = (*first[:-1], first[0])
+    labels: np.ndarray = np.arange(count, dtype=np.int64) % task.num_labels
     if task.kind == "regression":
         labels = np.asarray(draw.choice([0.0, 1.25, 3.8, 5.0], count), dtype=np.float32)
-    else:
-        labels = np.arange(count, dtype=np.int64) % task.num_labels
     return Examples(first, second if task.pair else None, labels)

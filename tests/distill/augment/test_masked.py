@@ -13,9 +13,11 @@ import torch
 from distill.augment import masked
 from distill.augment.candidates import Candidates
 from distill.augment.masked import MaskedModel, Query, find, whole_words
+from distill.augment.words import replaceable
 from distill.errors import UserError
 from tests.distill import tiny
 from tests.distill.augment import masks
+from tests.hub_server import Hub
 
 TEXTS = ["the old cat sleeps", "the small dog runs", "an old bird sings", "a child sings and runs"] * 8
 
@@ -28,6 +30,11 @@ def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def roberta(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return masks.roberta(tmp_path_factory.mktemp("masked") / "roberta", TEXTS)
+
+
+@pytest.fixture(scope="module")
+def distilbert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return masks.distilbert(tmp_path_factory.mktemp("masked") / "distilbert", TEXTS)
 
 
 def queries(model: MaskedModel, texts: list[str]) -> list[Query]:
@@ -50,10 +57,11 @@ def test_whole_words_of_a_word_piece_vocabulary() -> None:
     assert all(tiny.VOCABULARY[word] == id for id, word in found.items())
 
 
-def test_whole_words_where_pieces_mark_the_space(roberta: Path) -> None:
-    model = masks.loaded(roberta)
-    assert {"old", "sings", "runs"} <= set(model.words.values())
-    assert all(model.tokenizer.convert_ids_to_tokens(id) == f"Ġ{word}" for id, word in model.words.items())
+def test_whole_words_where_pieces_mark_the_space(roberta: Path, distilbert: Path) -> None:
+    for folder, mark in ((roberta, "Ġ"), (distilbert, "▁")):
+        model = masks.loaded(folder)
+        assert {"old", "sings", "runs"} <= set(model.words.values())
+        assert all(model.tokenizer.convert_ids_to_tokens(id) == f"{mark}{word}" for id, word in model.words.items())
 
 
 def test_the_input_is_the_text_with_a_mask_beside_the_text(bert: Path, roberta: Path) -> None:
@@ -67,6 +75,25 @@ def test_the_input_is_the_text_with_a_mask_beside_the_text(bert: Path, roberta: 
             assert query.ids == wanted["input_ids"]
             assert query.types == wanted.get("token_type_ids", [0] * len(query.ids))
             assert query.ids[query.place] == words.mask_token_id
+
+
+def test_pieces_that_carry_the_space(distilbert: Path) -> None:
+    model = masks.loaded(distilbert)
+    words = model.tokenizer
+    for text in ("the old sings", "an old child sings and runs", "old dog"):
+        asked = queries(model, [text])
+        assert len(asked) == len(replaceable(text))
+        for query, (start, end) in zip(asked, replaceable(text), strict=True):
+            whole = words(text)["input_ids"][1:-1]
+            cut = query.ids.index(words.sep_token_id)
+            own = query.ids[1:cut]
+            assert query.ids[cut:] == [words.sep_token_id, words.sep_token_id, *whole, words.sep_token_id]
+            # What is left of the text around the mask.
+            left, right = own[: query.place - 1], own[query.place :]
+            assert words.decode(left).strip() == text[:start].strip()
+            assert words.decode(right).strip() == text[end:].strip()
+    (found, *_) = model.likeliest(asked, 3, 2)
+    assert len(found) == 3
 
 
 def test_all_pieces_of_a_word_give_way_to_one_mask(bert: Path) -> None:
@@ -92,8 +119,8 @@ def test_a_long_text_is_cut_around_the_word(tmp_path: Path) -> None:
     assert all(len(words) == 3 for words in model.likeliest(asked, 3, 2))
 
 
-def test_logits_of_the_mask_alone_are_those_of_the_whole_row(bert: Path, roberta: Path) -> None:
-    for folder in (bert, roberta):
+def test_logits_of_the_mask_alone_are_those_of_the_whole_row(bert: Path, roberta: Path, distilbert: Path) -> None:
+    for folder in (bert, roberta, distilbert):
         model = masks.loaded(folder)
         asked = queries(model, ["the old sings", "an old child sings and runs"])
         scores = model._scores(asked)
@@ -161,6 +188,20 @@ def test_models_that_are_refused(bert: Path, encoder: Path, tmp_path: Path) -> N
     for file in ("tokenizer.json", "vocab.txt"):
         (folder / file).unlink(missing_ok=True)
     assert "has no tokenizer" in refused(folder)
+
+
+def test_a_model_of_the_hub(hub: Hub, roberta: Path, bert: Path, tmp_path: Path) -> None:
+    hub.add("somebody/masked", roberta)
+    folder = find("somebody/masked", lambda line: None)
+    assert masks.loaded(folder).words == masks.loaded(roberta).words
+    shutil.copytree(bert, tmp_path / "causal")
+    config = json.loads((bert / "config.json").read_text())
+    (tmp_path / "causal" / "config.json").write_text(json.dumps({**config, "model_type": "gpt2"}))
+    hub.add("somebody/causal", tmp_path / "causal")
+    with pytest.raises(UserError, match="--model somebody/causal: models of type gpt2 fill no masks"):
+        find("somebody/causal", lambda line: None)
+    # Before the weights are fetched.
+    assert "/cdn/somebody/causal/model.safetensors" not in hub.downloads()
 
 
 def test_weights_that_are_not_finite(bert: Path) -> None:
