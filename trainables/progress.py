@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TextIO
 
 from distill.output import say, surviving
+from trainables import stage_rows
 from trainables.record import BY_HAND, COMPLETE, FAIL, FINISHED, PRUNED, RUNNING, Record, Trial
 from trainables.rungs import place_of
 
@@ -49,6 +50,8 @@ def event_line(kind: str, trial: Trial, row: dict[str, Any], record: Record) -> 
             return f"{name}: determinism fault, evaluation {row['evaluation']} gave another value in a replay."
         value = "not finite" if row["value"] is None else f"{row['value']:.3f}"
         return f"{name}: epoch {row['epoch']:g} of {plan['epochs']}, {metric} {value}, {row['seconds'] or 0:.0f} s."
+    if kind == "stage":
+        return f"{name}: {stage_rows.words(row)}, {row['seconds']:.0f} s."
     if kind == "retry":
         return f"{name}: out of memory, goes on {_again(row)}."
     if row["state"] == RUNNING:
@@ -110,19 +113,33 @@ def _judged(trial: Trial, rung: float) -> bool:
 def seconds_left(record: Record) -> float | None:
     """Time left, as if nothing more were stopped early; None before the first evaluation.
 
-    The unfinished trials are laid onto the slots in their order, each evaluation as long as the measured ones on
-    average: the last trials leave slots idle, which a mere division would miss.
+    The unfinished trials are laid onto the slots in their order, each evaluation (and the stages before the first) as
+    long as the measured ones on average: the last trials leave slots idle, which a mere division would miss.
     """
     measured = [row["seconds"] for t in record.everything() for row in t.evaluations.values() if row.get("seconds")]
     if not measured:
         return None
-    plan = record.plan
-    slots = [0] * record.resources["max_concurrent"]
-    for trial in sorted(record.unfinished(), key=lambda trial: trial.state != RUNNING):
-        heapq.heapreplace(slots, slots[0] + plan["evaluations"] - len(trial.evaluations))
-    for _ in range(record.to_suggest):
-        heapq.heapreplace(slots, slots[0] + plan["evaluations"])
-    return max(slots) * sum(measured) / len(measured)
+    each = sum(measured) / len(measured)
+    slots = [0.0] * record.resources["max_concurrent"]
+    for _, seconds in sorted(work_left(record, each), key=lambda one: one[0]):
+        heapq.heapreplace(slots, slots[0] + seconds)
+    return max(slots)
+
+
+def work_left(record: Record, each: float) -> list[tuple[bool, float]]:
+    """Of each trial that is open or yet to be suggested: whether it waits, and its seconds.
+
+    Args:
+        each: Seconds of an evaluation.
+    """
+    possible = record.plan["evaluations"]
+    begun = [t for t in record.everything() if not t.is_baseline and 1 in t.evaluations]
+    before = sum(t.evaluations[1].get("stage_seconds") or 0.0 for t in begun) / max(1, len(begun))
+    found = []
+    for trial in record.unfinished():
+        begins = not (trial.evaluations or trial.is_baseline)
+        found.append((trial.state != RUNNING, (possible - len(trial.evaluations)) * each + begins * before))
+    return found + [(True, possible * each + before)] * record.to_suggest
 
 
 class PlainProgress(AbstractContextManager["PlainProgress"]):
@@ -198,13 +215,14 @@ class LiveProgress(AbstractContextManager["LiveProgress"]):
         for trial in shown:
             last = trial.last or {}
             value = last.get("value")
+            stage = None if last else stage_rows.newest(trial.folder)
             table.add_row(
                 trial.id,
                 trial.point["label"],
                 f"{last.get('epoch', 0):g}/{plan['epochs']}",
                 "" if value is None else f"{value:.3f}",
                 "" if trial.score is None else f"{trial.score:.3f}",
-                trial.state.lower(),
+                trial.state.lower() if stage is None else stage_rows.words(stage),
             )
         return Group(Text(f"{plan['method_title']} on {plan['task']}, {plan['layers']} layers"), *lines, table)
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from distill.output import say
+from trainables import stage_rows
 from trainables.families import title
-from trainables.progress import LiveProgress, event_line
+from trainables.progress import LiveProgress, event_line, work_left
 from trainables.record import FAIL, FINISHED, PRUNED, RUNNING, Record, Trial
 
 if TYPE_CHECKING:
@@ -33,10 +34,8 @@ def seconds_left(records: Sequence[Record]) -> float | None:
         measured = [row["seconds"] for row in rows if row.get("seconds")]
         if record.left and not measured:
             return None
-        possible = record.plan["evaluations"]
-        steps = [(trial.state != RUNNING, possible - len(trial.evaluations)) for trial in record.unfinished()]
-        steps += [(True, possible)] * record.to_suggest
-        open_ones += [(waits, count * sum(measured) / len(measured)) for waits, count in steps]
+        if record.left:
+            open_ones += work_left(record, sum(measured) / len(measured))
     slots = [0.0] * max(record.resources["max_concurrent"] for record in records)
     for _, seconds in sorted(open_ones, key=lambda one: one[0]):
         heapq.heapreplace(slots, slots[0] + seconds)
@@ -95,13 +94,14 @@ class LiveFamily(LiveProgress):
         at_work = [(r, t) for r in records for t in r.everything() if t.state == RUNNING]
         for record, trial in at_work[:_ROWS]:
             last = trial.last or {}
+            stage = None if last else stage_rows.newest(trial.folder)
             running.add_row(
                 record.path.name,
                 trial.id,
                 trial.point["label"],
                 f"{last.get('epoch', 0):g}/{record.plan['epochs']}",
                 number(last.get("value")),
-                number(trial.score),
+                number(trial.score) if stage is None else stage_rows.words(stage),
             )
         parts: list[Any] = [Text(title([record.plan for record in records])), sweeps]
         if (left := seconds_left(records)) is not None:

@@ -33,7 +33,7 @@ from trainables.rungs import rule_of
 from trainables.study import Study, cut_torn_line
 
 # What an evaluation's row takes over from the worker's report as it is.
-_CARRIED = ("stage", "metrics", "reported", "terms", "seconds", "steps", "lr")
+_CARRIED = ("stage", "metrics", "reported", "terms", "seconds", "stage_seconds", "steps", "lr")
 
 Listener = Callable[[str, Trial, dict[str, Any]], None]
 
