@@ -37,9 +37,9 @@ class SweepConfig:
     Attributes:
         source: Where teacher, student and data come from; None takes what is named, then the hub, then what is
             embedded.
+        augmented: File with the rows that students train on instead of the task's own.
         finetune_teacher: Whether the teacher is trained here; "auto" leaves one alone that was trained for the task.
         sizes: Layer counts of several students, each swept in a folder of its own; then `layers` is None.
-        augmented: File with the rows that students train on instead of the task's own.
         select_on: Which rows choose epoch and configuration: "dev", or "train-holdout:SHARE".
         grace: Epochs before which nothing is stopped; None is 1, or no early stopping where that leaves no rung.
         confirm: "3x5": the best 3 again with 5 fresh seeds when the search has ended.

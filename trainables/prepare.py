@@ -294,8 +294,8 @@ def make_room(plan: dict[str, Any], data: TaskData, head: Head, limit: float | N
     """
     store, estimate = Store(plan["artifacts"]), plan["estimate"]
     length = plan["training"]["max_length"]
-    # Four bytes of a token's id and one of its segment.
     own = teacher_order(plan, data)
+    # Four bytes of a token's id and one of its segment.
     wanted: list[tuple[Order, int]] = [
         (order, 5 * sum(int(estimated_lengths(split, length).sum()) for split in (order.data.train, order.data.dev)))
         for order in _tokens_orders(plan, data)
