@@ -23,13 +23,20 @@ def with_augmented(data: TaskData, file: str | os.PathLike[str], flag: str = "--
         flag: The option or argument that named it, for messages.
 
     Raises:
-        UserError: The file is missing or malformed; one sentence that names it and, if there is one, the line.
+        UserError: The file is missing, malformed, or made of other rows than the task's; one sentence that names it
+            and, if there is one, the line.
     """
     path = Path(file).expanduser()
     if not path.is_file():
         raise UserError(f"{flag} {file} is no file; python -m distill.augment makes one.")
     # What a program wrote has no reason to be torn.
     rows, _ = glue.read_split(replace(data.task, torn_share=0.0), path)
+    found = set(texts(rows))
+    if not any(row in found for row in texts(data.train)):
+        raise UserError(
+            f"{flag} {file} holds none of the training rows of {data.task.name}, so it was not made of them; name "
+            "another file."
+        )
     return replace(data, augmented=rows)
 
 

@@ -69,6 +69,7 @@ def test_a_student_of_augmented_rows(encoder: Path, tmp_path: Path, task: str) -
     [
         ({"augmented": "none.tsv"}, "augmented none.tsv is no file"),
         ({"augmented": 3}, "augmented is 3, expected a file."),
+        ({"augmented": "other.tsv"}, "augmented other.tsv holds none of the training rows of cola"),
         ({"augmented": "cola.tsv", "select_on": "train-holdout:0.25"}, "select_on train-holdout:0.25 does not go with"),
     ],
 )
@@ -76,7 +77,9 @@ def test_what_is_refused(
     encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: dict[str, Any], sentence: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("cola.tsv").write_text("sentence\tlabel\na cat\t1\na dog\t0\n")
+    row = tiny.data("cola", train=24, dev=24).train.first[0]
+    Path("cola.tsv").write_text(f"sentence\tlabel\n{row}\t1\na dog\t0\n")
+    Path("other.tsv").write_text("sentence\tlabel\na cat\t1\na dog\t0\n")
     with pytest.raises(UserError) as error:
         run(encoder, tmp_path / "store", **how)
     assert sentence in str(error.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,16 @@ from distill.tasks.base import Examples, Task
 from tests.distill import tiny
 
 
-def candidates(folder: Path, text: str, place: int, count: int) -> list[str]:
-    """The likeliest whole words at word number `place` of a text whose words are separated by spaces."""
+@cache
+def _loaded(folder: Path) -> tuple[Any, Any]:
     from transformers import AutoModelForMaskedLM, AutoTokenizer
 
-    model: Any = AutoModelForMaskedLM.from_pretrained(folder).double().eval()
-    tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+    return AutoModelForMaskedLM.from_pretrained(folder).double().eval(), AutoTokenizer.from_pretrained(folder)
+
+
+def candidates(folder: Path, text: str, place: int, count: int) -> list[str]:
+    """The likeliest whole words at word number `place` of a text whose words are separated by spaces."""
+    model, tokenizer = _loaded(folder)
     words = text.split(" ")
     sign = "." if words[place].endswith(".") else ""
     masked = " ".join([*words[:place], tokenizer.mask_token + sign, *words[place + 1 :]])

@@ -15,8 +15,10 @@ from distill.tasks.base import Examples
 from distill.tasks.holdout import hold_out
 from tests.distill import tiny
 
+ROW = tiny.data().train.first[0]
 
-def file(folder: Path, lines: str = "the cat sleeps\t1\nthe dog runs\t0\n") -> Path:
+
+def file(folder: Path, lines: str = f"{ROW}\t1\nthe dog runs\t0\n") -> Path:
     path = folder / "aug.tsv"
     path.write_text("sentence\tlabel\n" + lines)
     return path
@@ -26,7 +28,7 @@ def test_students_read_the_file_and_teachers_their_own(tmp_path: Path) -> None:
     data = tiny.data()
     both = with_augmented(data, file(tmp_path))
     student, teacher = both.of_student(), both.of_teacher()
-    assert student.train.first == ("the cat sleeps", "the dog runs")
+    assert student.train.first == (ROW, "the dog runs")
     assert student.train.labels.tolist() == [1, 0]
     assert student.dev is teacher.dev is data.dev
     assert teacher.train is data.train
@@ -38,9 +40,9 @@ def test_students_read_the_file_and_teachers_their_own(tmp_path: Path) -> None:
 def test_every_text_and_label_is_in_the_fingerprint(tmp_path: Path) -> None:
     data = tiny.data()
     texts = [
-        "the cat sleeps\t1\nthe dog runs\t0\n",
-        "the cat sleeps\t0\nthe dog runs\t1\n",
-        "a cat\t1\nthe dog runs\t0\n",
+        f"{ROW}\t1\nthe dog runs\t0\n",
+        f"{ROW}\t0\nthe dog runs\t1\n",
+        f"{ROW}\t1\nthe dog sings\t0\n",
     ]
     assert len({with_augmented(data, file(tmp_path, lines)).fingerprint() for lines in texts}) == 3
     # Rows that only the report sees are another thing than augmented ones.
@@ -70,9 +72,10 @@ def test_what_is_counted(tmp_path: Path) -> None:
 def test_pairs_and_scores(tmp_path: Path) -> None:
     task = registry.get("stsb")
     pair = Examples(("a cat", "a dog"), ("the cat", "the dog"), np.array([1.5, 3.8], dtype=np.float32))
+    own = Examples(("a cat", "a bird"), ("the cat", "the bird"), pair.labels)
     path = tmp_path / "aug.tsv"
     path.write_text("sentence1\tsentence2\tscore\na cat\tthe cat\t1.5\na dog\tthe dog\t3.8\n")
-    found = with_augmented(dataclasses.replace(tiny.data("stsb"), task=task), path).augmented
+    found = with_augmented(dataclasses.replace(tiny.data("stsb"), task=task, train=own), path).augmented
     assert found is not None
     assert (found.first, found.second) == (pair.first, pair.second)
     assert np.array_equal(found.labels, pair.labels)
@@ -100,6 +103,11 @@ def test_no_line_of_it_may_be_torn(tmp_path: Path) -> None:
     path.write_text(f"question1\tquestion2\tis_duplicate\n{rows}torn\n")
     with pytest.raises(UserError, match="line 20002"):
         with_augmented(dataclasses.replace(tiny.data("qqp")), path)
+
+
+def test_a_file_of_another_task(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"--augmented .*aug\.tsv holds none of the training rows of cola"):
+        with_augmented(tiny.data(), file(tmp_path, "nobody said this\t1\nnor that\t0\n"))
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
