@@ -265,7 +265,7 @@ def test_views_tell_how_far_a_trial_is(sweep: Path) -> None:
         recorder.close()
 
 
-def test_time_and_steps_of_the_stages_before_are_counted(sweep: Path) -> None:
+def test_the_time_of_the_stages_before_is_counted(sweep: Path) -> None:
     rows = train(sweep, until=2)
     rows += train(sweep)
     spent = json.loads((sweep / TRIALS / "p00" / stage_rows.STAGES).read_text().replace("}\n{", "},{").join("[]"))
