@@ -75,7 +75,7 @@ def _reservations(record: Record) -> list[str]:
             f"{best.point['seed']} will hold out others, so the scores may differ."
         )
     rows = config.get("max_train_rows")
-    if rows == plan["data"]["train_rows"] and best.point["seed"] != plan["seed"]:
+    if rows == plan["data"].get("teacher_rows", plan["data"]["train_rows"]) and best.point["seed"] != plan["seed"]:
         found.append(
             f"The sweep drew its {plural(rows, 'training row')} by seed {plan['seed']}; seed {best.point['seed']} will "
             "draw others, so the score may differ."

@@ -92,6 +92,7 @@ def run(
     training: Training | None = None,
     data_dir: str | os.PathLike[str] | None = None,
     max_train_rows: int | None = None,
+    augmented: str | os.PathLike[str] | None = None,
     select_on: str = "dev",
     tokenizer: Any = None,
     finetune_teacher: Literal["auto", "always", "never"] = "auto",
@@ -121,7 +122,9 @@ def run(
         recipe: The method as one would train it today, or as it was published.
         training: All training numbers at once, instead of the recipe's.
         data_dir: Folder in GLUE's layout.
-        max_train_rows: Train on so many rows, drawn by `seed`.
+        max_train_rows: Train on so many rows, drawn by `seed`; with `augmented` it is the teacher that does.
+        augmented: File in the layout of the task's training rows, as `python -m distill.augment` writes it: the student
+            trains on all of its rows, while a teacher is fine-tuned on the task's own.
         select_on: What chooses the epoch: "dev", or "train-holdout:SHARE" for rows held out of the training set by
             `seed`, also for the teacher; dev is then looked at once, at the end.
         tokenizer: Folder, hub id or tokenizer of loaded models that do not say where they came from.
@@ -162,7 +165,7 @@ def run(
     numerics = decide_numerics(device, autocast, threads)
     with ExitStack() as stack:
         stack.enter_context(unchanged_torch())
-        rows = find_data(data, data_dir, max_train_rows, seed, select_on)
+        rows = find_data(data, data_dir, max_train_rows, seed, select_on, augmented)
         if rows.task.kind == "regression" and not known.regression:
             raise UserError(f"{method} is not defined for regression, and {rows.task.name} has real labels.")
         values = known.resolve(values, recipe, regression=rows.task.kind == "regression")
@@ -172,17 +175,19 @@ def run(
         origin, kept = find_student(student, taught, stack, say, tokenizer, known.student_layers)
         head = known.head(recipe)
         _check_fit(known, values, training, recipe, origin, kept, taught)
+        own, taught_rows = rows.of_student(), rows.of_teacher()
         for stage in known.stages:
             # Before hours go into a teacher of a student that would not be trained.
-            of_stage(stage, values, recipe, training)[0].steps_per_epoch(len(rows.train))
+            of_stage(stage, values, recipe, training)[0].steps_per_epoch(len(own.train))
         store = Store(folder_of("artifacts", artifacts))
-        folder = tokens.prepare(store, rows, (taught or origin).path, training.max_length)
+        folder = tokens.prepare(store, own, (taught or origin).path, training.max_length)
         splits = Tokens.load(folder / "train.npz"), Tokens.load(folder / "dev.npz")
         chosen: Chosen | None = None
         if known.needs_teacher and taught is not None:
             published = known.published if recipe == "published" else None
+            read = folder if own is rows else tokens.prepare(store, taught_rows, taught.path, training.max_length)
             chosen = choose(
-                store, taught.name, taught.folder, rows, folder, training, wish, published, head, numerics, say
+                store, taught.name, taught.folder, taught_rows, read, training, wish, published, head, numerics, say
             )
         elif wish != TeacherWish():
             raise UserError(f"{method} has no teacher; leave the arguments about its training out.")

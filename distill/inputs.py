@@ -18,6 +18,7 @@ from distill.models import embedded
 from distill.models.folder import EncoderFolder, hub_id, inspect
 from distill.models.layers import Rule, chosen
 from distill.tasks import registry
+from distill.tasks.augmented import with_augmented
 from distill.tasks.base import TaskData
 from distill.tasks.holdout import hold_out, parse
 from distill.tasks.rows import read
@@ -148,6 +149,7 @@ def find_data(
     rows: int | None,
     seed: int,
     select_on: str = "dev",
+    augmented: str | os.PathLike[str] | None = None,
 ) -> TaskData:
     """The rows of a task.
 
@@ -157,6 +159,7 @@ def find_data(
         rows: Training rows to draw; all when None.
         seed: Of the draw.
         select_on: "dev", or "train-holdout:SHARE" for rows that are to be held out.
+        augmented: File with the rows that the student trains on, all of them, instead of the task's own.
 
     Raises:
         UserError: There is no such task, its rows cannot be had, `rows` is too small, or so many cannot be held out.
@@ -172,6 +175,12 @@ def find_data(
         place = folder_of("data_dir", data_dir)
         origin = "local" if place is not None else "embedded" if task.made_up else "hub"
         data = read(task, origin, place)
+    if augmented is not None:
+        if data.augmented is not None:
+            raise UserError("data holds augmented rows already; leave augmented out.")
+        if not isinstance(augmented, (str, os.PathLike)):
+            raise UserError(f"augmented is {augmented!r}, expected a file.")
+        data = with_augmented(data, augmented, "augmented")
     if rows is not None and whole_number("max_train_rows", rows, 2) < len(data.train):
         data = data.limit_train(rows, seed)
     share = parse(str(select_on), "select_on")

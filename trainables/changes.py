@@ -23,7 +23,8 @@ def differences(header: dict[str, Any], data: TaskData, address: str | None = No
     plan, old = header["plan"], header["fingerprint"]
     fatal = []
     if data.fingerprint() != old["data"]:
-        fatal.append(f"the rows of {plan['task']}")
+        augmented = plan["data"].get("augmented")
+        fatal.append(f"the rows of {plan['task']}" + (f" or of {augmented['file']}" if augmented else ""))
     for part, name in (("teacher", "encoder"), ("student", "student")):
         path = plan[part].get("path")
         if path and old[name] and (not Path(path).is_dir() or artifacts.hash_encoder(Path(path)) != old[name]):

@@ -37,6 +37,7 @@ class SweepConfig:
     Attributes:
         source: Where teacher, student and data come from; None takes what is named, then the hub, then what is
             embedded.
+        augmented: File with the rows that students train on instead of the task's own.
         finetune_teacher: Whether the teacher is trained here; "auto" leaves one alone that was trained for the task.
         sizes: Layer counts of several students, each swept in a folder of its own; then `layers` is None.
         select_on: Which rows choose epoch and configuration: "dev", or "train-holdout:SHARE".
@@ -65,6 +66,7 @@ class SweepConfig:
     student_layers: tuple[int, ...] | None = None
     student_init: str | None = None
     data_dir: str | None = None
+    augmented: str | None = None
     max_train_rows: int | None = None
     epochs: int | None = None
     trials: int | None = None
@@ -113,7 +115,7 @@ class SweepConfig:
         return asdict(self)
 
 
-_FOLDERS = ("data_dir", "artifacts", "out", "space")
+_FOLDERS = ("data_dir", "augmented", "artifacts", "out", "space")
 
 
 def from_namespace(values: dict[str, Any], command: list[str]) -> SweepConfig:
@@ -366,9 +368,10 @@ def check(config: SweepConfig) -> None:
     if config.teacher_lr is not None and not 0 < config.teacher_lr < 1:
         raise UserError(f"--teacher-lr {config.teacher_lr:g} must lie between 0 and 1.")
     # Late, because --help must not wait for numpy.
-    from distill.tasks.holdout import parse
+    from distill.tasks.holdout import parse, refuse_augmented
 
-    parse(config.select_on)
+    if parse(config.select_on) is not None and config.augmented:
+        refuse_augmented(config.select_on, augmented=f"--augmented {config.augmented}")
     if config.student and (config.student_layers or config.student_init):
         raise UserError("--student names a whole encoder; --student-layers and --student-init shape a truncated one.")
     if config.confirm is not None:

@@ -76,7 +76,7 @@ def trainable(
         layers: Layers of the student.
         progress: Takes one line at a time while data and teacher are made.
         **options: Options of the command by name (`teacher`, `data_dir`, `student`, `student_layers`, `recipe`,
-            `epochs`, `seed`, `source`, `max_train_rows`, `artifacts`, `cpus_per_trial`, `gpus_per_trial`, …),
+            `augmented`, `epochs`, `seed`, `source`, `max_train_rows`, `artifacts`, `cpus_per_trial`, …),
             `settings` and `teacher_settings` as dicts, and training numbers by name (`batch_size=16`).
 
     Returns:

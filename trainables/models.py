@@ -13,6 +13,7 @@ from distill.methods.base import Method, nearest
 from distill.models import embedded, hub
 from distill.models.folder import EncoderFolder, hub_id, inspect
 from distill.tasks import registry, rows
+from distill.tasks.augmented import counted, with_augmented
 from distill.tasks.base import Task, TaskData
 from distill.teacher import ready
 from distill.teacher.recipe import defaults
@@ -35,6 +36,7 @@ class Models:
         teacher_hub: `id` and `revision` (a commit) of a teacher from the hub.
         teacher_mode: "finetune", or "ready" where the teacher is taken as it is.
         data_hub: `id`, `config` and `revision` of data from the hub.
+        augmented: Of augmented rows what `distill.tasks.augmented.counted` says.
     """
 
     task: Task
@@ -47,6 +49,7 @@ class Models:
     teacher_hub: Hub | None = None
     teacher_mode: ready.Mode = "finetune"
     data_hub: Hub | None = None
+    augmented: dict[str, Any] | None = None
 
 
 def resolve_models(config: SweepConfig) -> Models:
@@ -59,6 +62,11 @@ def resolve_models(config: SweepConfig) -> Models:
     _check_source(config, asked)
     # The data goes first: it is small, so what is wrong with it shows before a large download.
     task, data, data_origin, data_notices = _data(config, asked)
+    augmented = None
+    if config.augmented:
+        data = with_augmented(data, config.augmented)
+        augmented = counted(data, config.augmented)
+        data_notices += select.about_augmented(augmented, config.baseline)
     teacher, origin, found, name, notices = _teacher(config)
     mode = ready.mode(config.finetune_teacher, teacher.path, task, name)
     if mode == "ready":
@@ -70,12 +78,13 @@ def resolve_models(config: SweepConfig) -> Models:
     if data.commit is not None and task.hub is not None:
         data_hub = {"id": task.hub.repository, "config": task.hub.config, "revision": data.commit}
     if config.max_train_rows and config.max_train_rows < len(data.train):
-        notices.append(f"Training on {config.max_train_rows} of {len(data.train)} rows.")
+        who = "The teacher trains" if augmented else "Training"
+        notices.append(f"{who} on {config.max_train_rows} of {len(data.train)} rows.")
         data = data.limit_train(config.max_train_rows, config.seed)
     data = select.split(data, config.select_on, config.seed)
     if data.report is not None and mode == "ready":
         notices.append(select.UNKNOWN_TEACHER)
-    return Models(task, data, teacher, origin, name, data_origin, tuple(notices), found, mode, data_hub)
+    return Models(task, data, teacher, origin, name, data_origin, tuple(notices), found, mode, data_hub, augmented)
 
 
 def find_encoder(named: str, config: SweepConfig, flag: str) -> tuple[EncoderFolder, str, Hub | None]:

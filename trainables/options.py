@@ -72,6 +72,12 @@ def parser() -> argparse.ArgumentParser:
     models = root.add_argument_group("models and data")
     add_model_options(models)
     models.add_argument(
+        "--augmented",
+        metavar="FILE",
+        help="train students on all rows of FILE, made by python -m distill.augment; the teacher stays with the task's "
+        "own",
+    )
+    models.add_argument(
         "--student",
         metavar="ID|DIR",
         help="hub id or folder of an encoder that serves as student (default: layers of the teacher's; with --recipe "

@@ -14,7 +14,7 @@ from distill import artifacts, methods
 from distill.errors import UserError
 from distill.methods.base import Method, Shape
 from distill.models.folder import check_head
-from distill.tasks.base import Task, TaskData
+from distill.tasks.base import Examples, Task, TaskData
 from distill.training.settings import Training, split
 from trainables import resources, select, steps, untrained
 from trainables.config import SweepConfig
@@ -54,6 +54,7 @@ def make_with_rows(
     task = models.task
     if task.kind == "regression" and not method.regression:
         raise UserError(f"--method {method.name} is not defined for regression; --task {task.name} has real labels.")
+    rows = models.data.of_student()
     space = find_space(config, method)
     student, notices = resolve_student(config, method, models)
     layers = student["layers"]
@@ -74,11 +75,11 @@ def make_with_rows(
         notices.append(f"On embedded data a full trial has {EMBEDDED_EPOCHS} epochs; --epochs changes that.")
     maker = Maker(method, config.recipe, training, task.kind == "regression")
     possible = [*points, *suggestible(maker, points[0], search)]
-    evaluations = _evaluations(possible, training, len(models.data.train))
+    evaluations = _evaluations(possible, training, len(rows.train))
     _check_fit(method, possible, student, models)
     notices += untrained.notices(method, possible, student, training)
     compared = search["trials"] if search["name"] == "tpe" else sum(p["origin"] != "baseline" for p in points)
-    scheduler, told = plan_scheduler(config, training.epochs, _evaluated(training, len(models.data.train)), compared)
+    scheduler, told = plan_scheduler(config, training.epochs, _evaluated(training, len(rows.train)), compared)
     notices += told
     allotted = resources.allot(machine, config.cpus_per_trial, config.gpu_share, config.max_concurrent)
     notices += resources.notices(config.gpus_per_trial, allotted, machine.gpus)
@@ -124,14 +125,16 @@ def make_with_rows(
             "hub": models.data_hub,
             "name": task.name,
             "source": models.data.source,
-            "train_rows": len(models.data.train),
+            "train_rows": len(rows.train),
+            "teacher_rows": len(models.data.train),
+            "augmented": models.augmented,
             "choosing_rows": len(models.data.dev) if models.data.report else None,
             "dev_rows": len(models.data.reported),
         },
         "select_on": select.planned(models.data, config.select_on),
         "keep_students": config.keep_students,
     }
-    plan["teacher_source"] = plan_source(method, plan, models.data, round(config.cache_gb * 1e9))
+    plan["teacher_source"] = plan_source(method, plan, rows, round(config.cache_gb * 1e9))
     plan["estimate"] = _estimate(plan, models, student)
     fingerprint = {
         "data": models.data.fingerprint(),
@@ -248,18 +251,14 @@ def _estimate(plan: dict[str, Any], models: Models, student: dict[str, Any]) -> 
     weights = 4 * (vocabulary * width + student["layers"] * 12 * width * width + width * width)
     running = plan["resources"]["max_concurrent"]
     training = Training(**plan["training"])
+    rows = models.data.of_student().train
     every = {point["id"]: steps.stages_of(plan, point) for point in plan["points"]}
-    longest = max(sum(one.steps(len(models.data.train)) for one in stages) for stages in every.values())
+    longest = max(sum(one.steps(len(rows)) for one in stages) for stages in every.values())
     teacher = 4 * (vocabulary * models.teacher.hidden_size + models.teacher.layers * 12 * models.teacher.hidden_size**2)
     layer = 12 * student["hidden_size"] ** 2
     teacher_layer = 12 * models.teacher.hidden_size**2
-    words = sum(len(text.split()) for text in models.data.train.first) + sum(
-        len(text.split()) for text in models.data.train.second or ()
-    )
-    # A word is about 1.3 word pieces; two special tokens a row. Forward costs 2 operations a weight, backward 4.
-    tokens = 1.3 * words + 2 * len(models.data.train)
-    if training.padding == "max_length":
-        tokens = float(training.max_length * len(models.data.train))
+    # Forward costs 2 operations a weight, backward 4.
+    tokens, own = (_tokens(split, training) for split in (rows, models.data.train))
     epochs = {name: sum(one.training.epochs for one in stages) for name, stages in every.items()}
     distilled = [epochs[point["id"]] for point in plan["points"] if point["origin"] != "baseline"]
     trials = len(plan["points"])
@@ -277,7 +276,7 @@ def _estimate(plan: dict[str, Any], models: Models, student: dict[str, Any]) -> 
     rate = rates[plan["numerics"]["autocast"] is not None] * (
         plan["resources"]["threads"] if not plan["resources"]["gpus_per_trial"] else 1
     )
-    making = tokens * plan["teacher"]["training"]["epochs"] * 6 * models.teacher.layers * teacher_layer
+    making = own * plan["teacher"]["training"]["epochs"] * 6 * models.teacher.layers * teacher_layer
     return {
         "trials": trials,
         "steps_per_trial": longest,
@@ -287,6 +286,13 @@ def _estimate(plan: dict[str, Any], models: Models, student: dict[str, Any]) -> 
         "artifact_bytes": 2 * teacher + plan["teacher_source"]["disk"],
         "disk_bytes": running * (3 * 3 * weights + weights) + (plan["keep_students"] + 2) * weights,
     }
+
+
+def _tokens(split: Examples, training: Training) -> float:
+    """About how many tokens the rows of a split have: 1.3 word pieces for a word, and two special tokens a row."""
+    if training.padding == "max_length":
+        return float(training.max_length * len(split))
+    return 1.3 * sum(len(text.split()) for text in (*split.first, *(split.second or ()))) + 2 * len(split)
 
 
 # Operations per second of one thread or one GPU, without and with bfloat16.

@@ -13,6 +13,7 @@ from distill.errors import UserError
 from distill.models.folder import Head
 from distill.tasks import registry, tokens
 from distill.tasks import rows as origins
+from distill.tasks.augmented import with_augmented
 from distill.tasks.base import Task, TaskData
 from distill.teacher.parts import Kept
 from trainables import select
@@ -33,6 +34,8 @@ def load_data(config: dict[str, Any], plan: dict[str, Any]) -> TaskData:
     """
     hub = plan["data"].get("hub") or {}
     data = origins.read(registry.get(plan["task"]), plan["data"]["origin"], config["data_dir"], hub.get("revision"))
+    if file := config.get("augmented"):
+        data = with_augmented(data, file)
     if config["max_train_rows"] and config["max_train_rows"] < len(data.train):
         data = data.limit_train(config["max_train_rows"], config["seed"])
     return select.split(data, config.get("select_on", "dev"), config["seed"])
@@ -86,7 +89,7 @@ def prepare(
         "data": {
             "path": str(made.rows),
             "key": made.rows.name,
-            "train_rows": len(data.train),
+            "train_rows": len(data.of_student().train),
             "dev_rows": len(data.reported),
             "fingerprint": header["fingerprint"]["data"],
             "majority": _majority(task, data),
@@ -177,7 +180,7 @@ def teacher_order(plan: dict[str, Any], data: TaskData) -> TeacherOrder:
         store=str(store.place),
         encoder=str(encoder),
         name=teacher["name"],
-        tokens=str(store.path(tokens.KIND, key_of(tokens.identity(data, encoder, length)))),
+        tokens=str(store.path(tokens.KIND, key_of(tokens.identity(data.of_teacher(), encoder, length)))),
         task=plan["task"],
         mode=teacher["mode"],
         training=teacher["training"],
@@ -212,9 +215,13 @@ def share(
 
 
 def _tokens_orders(plan: dict[str, Any], data: TaskData) -> list[TokensOrder]:
-    """Rows as the trials read them, and as the teacher's training does where its length is another."""
-    lengths = dict.fromkeys((plan["training"]["max_length"], plan["teacher"]["training"]["max_length"]))
-    return [TokensOrder(plan["artifacts"], plan["teacher"]["path"], data, length) for length in lengths]
+    """Rows as the trials read them, and as the teacher's training does where those are others, or its length is."""
+    place, lengths = (plan["artifacts"], plan["teacher"]["path"]), [plan["training"]["max_length"]]
+    orders = [TokensOrder(*place, data.of_student(), lengths[0])]
+    lengths.append(plan["teacher"]["training"]["max_length"])
+    if data.augmented is not None or lengths[0] != lengths[1]:
+        orders.append(TokensOrder(*place, data.of_teacher(), lengths[1]))
+    return orders
 
 
 def read_teacher(
@@ -287,10 +294,12 @@ def make_room(plan: dict[str, Any], data: TaskData, head: Head, limit: float | N
     """
     store, estimate = Store(plan["artifacts"]), plan["estimate"]
     length = plan["training"]["max_length"]
-    # Four bytes of a token's id and one of its segment.
-    size = 5 * sum(int(estimated_lengths(split, length).sum()) for split in (data.train, data.dev))
     own = teacher_order(plan, data)
-    wanted: list[tuple[Order, int]] = [(order, size) for order in _tokens_orders(plan, data)]
+    # Four bytes of a token's id and one of its segment.
+    wanted: list[tuple[Order, int]] = [
+        (order, 5 * sum(int(estimated_lengths(split, length).sum()) for split in (order.data.train, order.data.dev)))
+        for order in _tokens_orders(plan, data)
+    ]
     wanted.append((own, estimate["teacher_bytes"]))
     outputs = plan["teacher_source"]["disk"]
     sizes = {"dev": plan["teacher_source"].get("disk_on_dev", 0)}

@@ -45,6 +45,11 @@ def planned(data: TaskData, select_on: str) -> dict[str, Any]:
 def words(plan: dict[str, Any]) -> str:
     """The rows of a plan, for people."""
     data, chosen = plan["data"], held_out(plan)
+    if augmented := data.get("augmented"):
+        return (
+            f"{data['train_rows']} augmented training rows from {augmented['file']}, {data['teacher_rows']} of the "
+            f"task's own for the teacher, {data['dev_rows']} dev rows"
+        )
     if not chosen:
         return f"{data['train_rows']} training rows, {data['dev_rows']} dev rows"
     doubled = plan["select_on"]["doubles"]
@@ -79,6 +84,27 @@ def teacher_on_dev(own: dict[str, Any], read: dict[str, Any], reading: Path) -> 
         "chance": found["verdict"]["chance"],
         "predictions": str(reading / "predictions-report.npz"),
     }
+
+
+def about_augmented(found: dict[str, Any], baseline: bool) -> list[str]:
+    """What a person should know of augmented rows.
+
+    Args:
+        found: What `distill.tasks.augmented.counted` says.
+        baseline: Whether an undistilled student is trained.
+    """
+    notes = [
+        f"Students train on all {found['rows']} rows of {Path(found['file']).name}, in which {found['originals']} of "
+        f"the task's {found['own_rows']} training rows stand; the teacher trains on the task's own."
+    ]
+    if doubled := found["dev_doubles"]:
+        notes.append(f"Of the dev rows, {doubled} stand among the augmented rows too.")
+    if baseline:
+        notes.append(
+            "The undistilled baseline trains on the augmented rows too, by labels that were copied whatever the new "
+            "words say; a sweep without --augmented shows it on the task's own rows."
+        )
+    return notes
 
 
 UNKNOWN_TEACHER = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from distill.errors import UserError
@@ -35,6 +36,7 @@ def fetch(
     say: Say = say,
     patience: float = PATIENCE,
     cache: Path | None = None,
+    check: Callable[[Path, str, str], object] = check_configuration,
 ) -> Path:
     """The snapshot folder of an encoder: configuration, tokenizer and weights, nothing else of its repository.
 
@@ -48,6 +50,7 @@ def fetch(
         say: Takes one line per download.
         patience: Seconds that the hub may take to answer.
         cache: Folder of the cache; None is the usual one (`HF_HOME`).
+        check: Refuses a configuration, before there are weights, as `check_configuration` does.
 
     Returns:
         The folder, whose name is the commit.
@@ -79,7 +82,7 @@ def fetch(
             size = amount(sum(listing.files[file] for file in new))
             say(f"Downloading {name} from {endpoint()}: {count}, {size}.")
         folder = Path(snapshot_download(name, revision=revision, cache_dir=cache, allow_patterns=small))
-        check_configuration(folder, flag, name)
+        check(folder, flag, name)
         return Path(snapshot_download(name, revision=folder.name, cache_dir=cache, allow_patterns=weights))
 
 

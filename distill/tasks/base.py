@@ -169,6 +169,8 @@ class TaskData:
         notes: what the person should know about the reading (lines left out); empty when all went plainly.
         commit: of the data set on the hub; None where the rows are not from there.
         report: the task's development split where `dev` was held out, for the report alone; else None.
+        augmented: what students train on instead of `train`, which is then the teacher's alone; None where both read
+            the same rows (`distill.tasks.augmented`).
     """
 
     task: Task
@@ -178,11 +180,20 @@ class TaskData:
     notes: tuple[str, ...] = field(default=())
     commit: str | None = None
     report: Examples | None = None
+    augmented: Examples | None = None
 
     @property
     def reported(self) -> Examples:
         """The rows that the numbers for people come from: the task's development split."""
         return self.dev if self.report is None else self.report
+
+    def of_student(self) -> TaskData:
+        """The data as students read it: augmented rows, where there are some, are its training rows."""
+        return self if self.augmented is None else replace(self, train=self.augmented, augmented=None)
+
+    def of_teacher(self) -> TaskData:
+        """The data as a teacher's own training reads it, the same with augmented rows and without."""
+        return self if self.augmented is None else replace(self, augmented=None)
 
     def fingerprint(self) -> str:
         """Sha256 (hex) over task kind, label words, texts and labels of all splits, in order.
@@ -195,10 +206,13 @@ class TaskData:
             _add_texts(digest, split.first)
             _add_texts(digest, split.second or ())
             digest.update(split.labels.astype(split.labels.dtype.newbyteorder("<")).tobytes())
+        if self.augmented is not None:
+            # Of the same rows in the place of `report` the hash is another.
+            digest.update(b"augmented" + self.of_student().fingerprint().encode())
         return digest.hexdigest()
 
     def limit_train(self, n: int, seed: int) -> TaskData:
-        """The same data with only `Examples.head` of the training split.
+        """The same data with only `Examples.head` of the training split; augmented rows stay as they are.
 
         Raises:
             UserError: `n` is below 2, or the rows that remain carry only one label or score.

@@ -29,8 +29,8 @@ def load(task: Task, data_dir: str | os.PathLike[str]) -> TaskData:
     if task.made_up:
         raise UserError(f"--data-dir: the data of {task.name} is generated, not read; leave --data-dir out")
     folder = find_folder(task, Path(data_dir))
-    train, train_notes = _read_split(task, _find_file(task, folder, task.train_file))
-    dev, dev_notes = _read_split(task, _find_file(task, folder, task.dev_file))
+    train, train_notes = read_split(task, _find_file(task, folder, task.train_file))
+    dev, dev_notes = read_split(task, _find_file(task, folder, task.dev_file))
     return TaskData(task, train, dev, f"{folder} ({task.train_file}, {task.dev_file})", train_notes + dev_notes)
 
 
@@ -110,7 +110,12 @@ def _lines(path: Path) -> list[str]:
     return lines
 
 
-def _read_split(task: Task, path: Path) -> tuple[Examples, tuple[str, ...]]:
+def read_split(task: Task, path: Path) -> tuple[Examples, tuple[str, ...]]:
+    """The rows of one file in the task's layout, and what a person should know about the reading.
+
+    Raises:
+        UserError: As `load`.
+    """
     lines = _lines(path)
     layout, has_header = _layout(task, path, lines[0].split("\t"))
     firsts: list[str] = []

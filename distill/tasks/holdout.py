@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import NoReturn
 
 import numpy as np
 
@@ -45,9 +46,11 @@ def hold_out(data: TaskData, share: float, seed: int, flag: str = "--select-on")
         share: Of the training rows, between 0 and 1.
 
     Raises:
-        UserError: One side would be without rows, or without any of some label.
+        UserError: One side would be without rows, or without any of some label; or students train on augmented rows.
         ValueError: Rows are held out already.
     """
+    if data.augmented is not None:
+        refuse_augmented(f"{HOLDOUT}:{share:g}", flag)
     if data.report is not None:
         raise ValueError("rows are held out already")
     labels = data.train.labels
@@ -72,13 +75,27 @@ def hold_out(data: TaskData, share: float, seed: int, flag: str = "--select-on")
     return replace(data, train=_take(data.train, ~chosen), dev=_take(data.train, chosen), report=data.dev)
 
 
+def refuse_augmented(text: str, flag: str = "--select-on", augmented: str = "augmented rows") -> NoReturn:
+    """Raise UserError: rows cannot be held out of those that augmented ones were made of.
+
+    Args:
+        text: What was asked for.
+        augmented: What the augmented rows are called.
+    """
+    raise UserError(
+        f"{flag} {text} does not go with {augmented}, which hold copies of the rows that would be held out; leave one "
+        "of the two out."
+    )
+
+
 def doubles(data: TaskData) -> int:
     """How many of the rows that choose stand among the training rows with the same texts."""
-    trained = set(_texts(data.train))
-    return sum(texts in trained for texts in _texts(data.dev))
+    trained = set(texts(data.train))
+    return sum(row in trained for row in texts(data.dev))
 
 
-def _texts(examples: Examples) -> list[tuple[str, ...]]:
+def texts(examples: Examples) -> list[tuple[str, ...]]:
+    """Each row's one or two texts."""
     sides = (examples.first,) if examples.second is None else (examples.first, examples.second)
     return list(zip(*sides, strict=True))
 

@@ -17,6 +17,8 @@ from distill.tasks.base import Examples
 
 # Batches per length-sorted group: large enough to leave little padding, small enough to keep batches random.
 _GROUP = 32
+# Rows that are tokenised at a time.
+_ROWS = 10_000
 
 
 @dataclass(frozen=True)
@@ -98,20 +100,26 @@ class Tokens:
 
 def tokenise(examples: Examples, tokenizer: Any, max_length: int) -> Tokens:
     """Tokenise one split, truncating to `max_length` tokens (the longer sentence of a pair first)."""
-    encoded = tokenizer(
-        list(examples.first),
-        list(examples.second) if examples.second is not None else None,
-        truncation="longest_first",
-        max_length=max_length,
-        padding=False,
-        return_attention_mask=False,
-        return_token_type_ids=True,
-    )
-    lengths = [len(row) for row in encoded["input_ids"]]
+    ids, types, lengths = [], [], [0]
+    # What the tokenizer gives takes many times the memory of the arrays, and augmented rows are many.
+    for start in range(0, max(len(examples), 1), _ROWS):
+        part = slice(start, start + _ROWS)
+        encoded = tokenizer(
+            list(examples.first[part]),
+            list(examples.second[part]) if examples.second is not None else None,
+            truncation="longest_first",
+            max_length=max_length,
+            padding=False,
+            return_attention_mask=False,
+            return_token_type_ids=True,
+        )
+        lengths += [len(row) for row in encoded["input_ids"]]
+        ids.append(np.fromiter((i for row in encoded["input_ids"] for i in row), dtype=np.int32))
+        types.append(np.fromiter((i for row in encoded["token_type_ids"] for i in row), dtype=np.int8))
     return Tokens(
-        ids=np.fromiter((i for row in encoded["input_ids"] for i in row), dtype=np.int32),
-        types=np.fromiter((i for row in encoded["token_type_ids"] for i in row), dtype=np.int8),
-        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        ids=np.concatenate(ids),
+        types=np.concatenate(types),
+        offsets=np.cumsum(lengths).astype(np.int64),
         labels=examples.labels,
         pad=int(tokenizer.pad_token_id),
     )

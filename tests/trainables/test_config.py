@@ -34,7 +34,8 @@ EVERY_OPTION = (
     "--grace 2 --reduction-factor 4 --cpus-per-trial 0.5 --gpus-per-trial 0.25 --max-concurrent 3 "
     "--teacher-lr 1e-4 --teacher-epochs 2 --teacher-seed 5 --allow-weak-teacher --keep-students 1 "
     "--max-train-rows 100 --student-layers 1,2 --student-init teacher --set T=1,2 --set lr=1e-5 --recipe published "
-    "--space /s.yaml --source hub --finetune-teacher never --teacher-set clip=2 --teacher-set batch_size=8"
+    "--space /s.yaml --augmented /a.tsv --source hub --finetune-teacher never --teacher-set clip=2 "
+    "--teacher-set batch_size=8"
 )
 
 
@@ -47,7 +48,7 @@ def test_every_option_arrives() -> None:
         **{"max_concurrent": 3, "teacher_lr": 1e-4, "teacher_epochs": 2, "teacher_seed": 5, "keep_students": 1},
         **{"allow_weak_teacher": True, "max_train_rows": 100, "student_layers": (1, 2), "student_init": "teacher"},
         **{"settings": {"T": ["1", "2"], "lr": ["1e-5"]}, "command": config.command, "recipe": "published"},
-        **{"space": "/s.yaml", "source": "hub", "finetune_teacher": "never"},
+        **{"space": "/s.yaml", "augmented": "/a.tsv", "source": "hub", "finetune_teacher": "never"},
         **{"teacher_settings": {"clip": "2", "batch_size": "8"}},
     }
 
@@ -215,7 +216,19 @@ def test_a_file_may_hold_the_teachers_numbers(tmp_path: Path) -> None:
         asked("--config", str(file))
 
 
-NAMED = ("out", "storage", "teacher", "student", "data-dir", "artifacts", "space", "config", "address", "time-budget")
+NAMED = (
+    "out",
+    "storage",
+    "teacher",
+    "student",
+    "data-dir",
+    "augmented",
+    "artifacts",
+    "space",
+    "config",
+    "address",
+    "time-budget",
+)
 
 
 @pytest.mark.parametrize("name", NAMED)

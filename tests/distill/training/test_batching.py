@@ -11,6 +11,7 @@ import torch
 
 from distill.tasks import registry
 from distill.tasks.base import Examples
+from distill.training import batching
 from distill.training.batching import Tokens, evaluation_order, tokenise, training_order
 from tests.distill import tiny
 
@@ -150,3 +151,15 @@ def test_tokenizers_without_segments_give_one_segment() -> None:
     assert tokens.ids.tolist() == tokenizer("ab cd", "ef")["input_ids"]
     assert not tokens.types.any()
     assert tokens.pad == tokenizer.pad_token_id
+
+
+@pytest.mark.parametrize("task", ["cola", "mrpc"])
+def test_rows_tokenised_part_by_part_are_those_tokenised_at_once(task: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    examples = tiny.examples(20, registry.get(task))
+    whole = tokenise(examples, tiny.tokenizer(), 9)
+    for rows in (1, 7, 20):
+        monkeypatch.setattr(batching, "_ROWS", rows)
+        part = tokenise(examples, tiny.tokenizer(), 9)
+        for name in ("ids", "types", "offsets", "labels"):
+            assert np.array_equal(getattr(part, name), getattr(whole, name))
+            assert getattr(part, name).dtype == getattr(whole, name).dtype

@@ -1,0 +1,63 @@
+"""Rows that students train on instead of the task's own, which the teacher keeps. Imports without torch."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from distill.errors import UserError
+from distill.tasks import glue
+from distill.tasks.base import TaskData
+from distill.tasks.holdout import texts
+
+
+def with_augmented(data: TaskData, file: str | os.PathLike[str], flag: str = "--augmented") -> TaskData:
+    """The same data, whose students train on all rows of a file.
+
+    Args:
+        data: Rows of the task as they were read, before any of them are left out.
+        file: In the layout of the task's training file, such as `python -m distill.augment` writes; its copies come
+            with the labels of the rows they were made of, and those rows are among them.
+        flag: The option or argument that named it, for messages.
+
+    Raises:
+        UserError: The file is missing, malformed, or made of other rows than the task's; one sentence that names it
+            and, if there is one, the line.
+    """
+    path = Path(file).expanduser()
+    if not path.is_file():
+        raise UserError(f"{flag} {file} is no file; python -m distill.augment makes one.")
+    # What a program wrote has no reason to be torn.
+    rows, _ = glue.read_split(replace(data.task, torn_share=0.0), path)
+    found = set(texts(rows))
+    if not any(row in found for row in texts(data.train)):
+        raise UserError(
+            f"{flag} {file} holds none of the training rows of {data.task.name}, so it was not made of them; name "
+            "another file."
+        )
+    return replace(data, augmented=rows)
+
+
+def counted(data: TaskData, file: str | os.PathLike[str]) -> dict[str, Any]:
+    """What a plan says of augmented rows.
+
+    Args:
+        data: With augmented rows, and with all of the task's own.
+        file: Where they came from.
+
+    Returns:
+        `file`; `rows` in it; `own_rows`, the task's training rows; `originals`, how many of those stand in the file
+        with the same texts; `dev_doubles`, how many dev rows do.
+    """
+    if data.augmented is None:
+        raise ValueError("there are no augmented rows")
+    found = set(texts(data.augmented))
+    return {
+        "file": str(file),
+        "rows": len(data.augmented),
+        "own_rows": len(data.train),
+        "originals": sum(row in found for row in texts(data.train)),
+        "dev_doubles": sum(row in found for row in texts(data.dev)),
+    }
