@@ -10,7 +10,7 @@ from typing import Any
 from distill.errors import UserError
 from distill.output import say
 from trainables.budget import Limits
-from trainables.config import check_confirm
+from trainables.option_values import check_confirm
 from trainables.families import refuse_family
 from trainables.options import Parser, add_later_options
 from trainables.record import read

@@ -20,8 +20,9 @@ from distill.methods.base import Shape
 from distill.tasks import registry
 from distill.training.settings import SWEPT_FIELDS, Training
 from search_spaces import format_params
-from trainables.config import LARGEST_SEED, parse_confirm
+from trainables.config import LARGEST_SEED
 from trainables.growth import recorded_config
+from trainables.option_values import parse_confirm
 from trainables.plan import point_hash
 from trainables.points import distributions, find_space, make_points, split_settings
 from trainables.progress import plural

@@ -7,7 +7,7 @@ from typing import Any
 from distill.training.settings import Training, split
 from search_spaces import format_params
 from trainables import select, teacher_source
-from trainables.config import parse_confirm
+from trainables.option_values import parse_confirm
 from trainables.draws import describe_search
 from trainables.early import describe_scheduler
 from trainables.progress import plural
@@ -53,10 +53,15 @@ def describe(header: dict[str, Any]) -> list[str]:
     count = plan["search"]["trials"] if plan["search"]["name"] == "tpe" else len(distilled)
     baseline = " and 1 undistilled baseline" if len(distilled) < len(plan["points"]) else ""
     lines.append(f"Points: {count}{baseline}, {plural(plan['epochs'], 'epoch')} each, {_steps(plan)} rows a trial.")
+    sure = _sure(plan, distilled)
     for point in plan["points"]:
-        lines.append(f"  {point['id']}  {point['label']}  [{point['origin']}]")
+        if point not in distilled or point in sure:
+            lines.append(f"  {point['id']}  {point['label']}  [{point['origin']}]")
+    if len(sure) < len(distilled):
+        lines.append(f"  and up to {len(distilled) - len(sure)} more of them, while its device-seconds last.")
     if count > len(distilled):
         lines.append(f"  and {count - len(distilled)} more, each suggested when a worker is free.")
+    lines += _share(plan)
     lines.append(describe_scheduler(plan))
     if header["config"].get("confirm"):
         top, seeds = parse_confirm(header["config"]["confirm"])
@@ -76,6 +81,23 @@ def describe(header: dict[str, Any]) -> list[str]:
     lines.append(f"Time: about {minutes} min by arithmetic if nothing is stopped early, the teacher included.")
     lines.append(f"Disk: about {estimate['disk_bytes'] / 1e9:.1f} GB at most. Artifacts: {plan['artifacts']}.")
     return lines
+
+
+def _sure(plan: dict[str, Any], distilled: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Points that are run whatever the others use."""
+    limit = plan.get("device_seconds") or {}
+    return distilled[: limit.get("trials", len(distilled))]
+
+
+def _share(plan: dict[str, Any]) -> list[str]:
+    """What the sweep may use of the devices, if that is limited."""
+    limit = plan.get("device_seconds")
+    if limit is None:
+        return []
+    if limit["rule"] == "seconds":
+        return [f"Device-seconds: {limit['seconds']:g}; no further point is started when they are used."]
+    least = plural(limit["trials"], "point")
+    return [f"Device-seconds: {least} in any case, then as many as the dearest sweep beside it takes for its own."]
 
 
 def _place(encoder: dict[str, Any]) -> str:

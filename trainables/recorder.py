@@ -33,7 +33,7 @@ from trainables.rungs import rule_of
 from trainables.study import Study, cut_torn_line
 
 # What an evaluation's row takes over from the worker's report as it is.
-_CARRIED = ("stage", "metrics", "reported", "terms", "seconds", "steps", "lr")
+_CARRIED = ("stage", "metrics", "reported", "terms", "seconds", "stage_seconds", "steps", "lr")
 
 Listener = Callable[[str, Trial, dict[str, Any]], None]
 
@@ -135,6 +135,14 @@ class Recorder:
             limit: Name of the limit that ended it; None where something else did.
         """
         self._append({"kind": "halt", "reason": reason, "limit": limit})
+
+    def spent(self, limit: float, used: float, not_run: list[str]) -> None:
+        """The sweep has had its share of the devices; points that were not begun are taken out of the plan.
+
+        Args:
+            limit, used: Device-seconds that it might use, and that it did.
+        """
+        self._append({"kind": "spent", "limit": limit, "used": used, "not_run": not_run})
 
     def extend(self, points: list[dict[str, Any]], arguments: list[str], trials: int | None = None) -> None:
         """Add further points to the plan; `sweep.json` stays as it was written.

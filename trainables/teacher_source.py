@@ -29,9 +29,11 @@ def plan_source(method: Method, plan: dict[str, Any], data: TaskData, limit: int
         limit: Bytes that hidden states and attention scores may take.
 
     Returns:
-        `kind` ("cached" or "online"); `needs` of all points; `bytes` that hidden states and scores take by estimate;
+        `kind` ("cached" or "online"; "none" where the method has no teacher); `needs` of all points; `bytes` that hidden states and scores take by estimate;
         the `limit`; `disk`, all bytes that will be written; `reason`, for people.
     """
+    if not method.needs_teacher:
+        return {"kind": "none", "needs": [], "bytes": 0, "limit": limit, "disk": 0, "reason": "no trial asks it"}
     needs = _needs(method, plan, data.task.kind == "regression")
     large = [part for part in parts.LARGE if part in needs]
     shape = Shape(*(plan["teacher"][name] for name in ("layers", "hidden_size", "heads")))
@@ -93,6 +95,8 @@ def kept_parts(plan: dict[str, Any]) -> tuple[str, ...]:
 def words(plan: dict[str, Any]) -> str:
     """The decision as a sentence."""
     source = plan["teacher_source"]
+    if source["kind"] == "none":
+        return f"Teacher source: none, {source['reason']}."
     if source["kind"] == "cached":
         return f"Teacher source: cached, {source['reason']}."
     return f"Teacher source: online, one teacher in each process, because {source['reason']}."

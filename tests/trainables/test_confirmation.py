@@ -10,7 +10,8 @@ import pytest
 from distill.errors import UserError
 from tests.trainables.sweeps import result
 from trainables import plan
-from trainables.config import from_namespace, parse_confirm
+from trainables.config import from_namespace
+from trainables.option_values import parse_confirm
 from trainables.confirmation import add, begin, confirmation, describe, winners
 from trainables.describe import describe as describe_plan
 from trainables.growth import grow
