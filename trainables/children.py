@@ -136,6 +136,9 @@ def check_teachers(headers: dict[str, dict[str, Any]]) -> None:
     teachers = {name: header["plan"]["teacher"] for name, header in headers.items()}
     first, own = next(iter(teachers.items()))
     for name, teacher in teachers.items():
+        if own["mode"] == "ready":
+            # Taken as it is, whatever a recipe would train.
+            return
         differ = [key for key in own if key != "training" and own[key] != teacher[key]]
         differ += [key for key, value in own["training"].items() if teacher["training"].get(key) != value]
         if differ:
@@ -152,11 +155,21 @@ def level(headers: dict[str, dict[str, Any]], config: SweepConfig) -> None:
     Undistilled students, whose grid is shorter than any, play no part in it.
     """
     plans = [header["plan"] for header in headers.values()]
-    limits = [plan["device_seconds"] for plan in plans if methods.get(plan["method"]).needs_teacher]
-    known = [limit["trials"] for limit in limits if limit and "trials" in limit]
-    if config.trials is None and known:
-        for limit in (plan["device_seconds"] for plan in plans):
-            limit["trials"] = min(limit["trials"], *known)
+    distilling = [plan for plan in plans if methods.get(plan["method"]).needs_teacher]
+    known = [plan["device_seconds"]["trials"] for plan in distilling if _least(plan)]
+    for plan in plans:
+        if config.trials is None and known and _least(plan):
+            plan["device_seconds"]["trials"] = min(_least(plan), *known)
+
+
+def baselines(plan: dict[str, Any]) -> int:
+    """How many of a plan's points are undistilled baselines, which no share of the devices is charged for."""
+    return sum(point["origin"] == "baseline" for point in plan["points"])
+
+
+def _least(plan: dict[str, Any]) -> int:
+    """How many points a plan runs whatever they cost; 0 where that says nothing."""
+    return int((plan.get("device_seconds") or {}).get("trials", 0))
 
 
 def device_estimates(plans: Sequence[dict[str, Any]]) -> list[dict[str, float]]:
@@ -169,14 +182,15 @@ def device_estimates(plans: Sequence[dict[str, Any]]) -> list[dict[str, float]]:
         estimate, resources = plan["estimate"], plan["resources"]
         own = (estimate["seconds"] - estimate["teacher_seconds"]) / max(1, estimate["trials"])
         share = resources["gpus_per_trial"] or resources["cpus_per_trial"]
-        found.append({"each": own * resources["max_concurrent"] * share, "trials": float(estimate["trials"])})
+        trials = float(estimate["trials"] - baselines(plan))
+        found.append({"each": own * resources["max_concurrent"] * share, "trials": trials})
     for plan, one in zip(plans, found, strict=True):
         if (limit := plan["device_seconds"]) is None:
             continue
         rivals = [
-            other["each"] * rival["device_seconds"]["trials"]
+            other["each"] * _least(rival)
             for rival, other in zip(plans, found, strict=True)
-            if rival["layers"] == plan["layers"] and "trials" in (rival["device_seconds"] or {})
+            if rival["layers"] == plan["layers"]
         ]
         most = limit["seconds"] if limit["rule"] == "seconds" else max(rivals)
         bought = max(limit.get("trials", 1), round(most / one["each"])) if one["each"] else one["trials"]

@@ -266,9 +266,7 @@ def _typed(name: str, value: Any, file: str) -> Any:
     if name == "student_layers":
         return _layers(",".join(map(str, value)) if isinstance(value, list) else str(value))
     if name in ("time_budget", "device_seconds") and not isinstance(value, str):
-        raise UserError(
-            f"--config {file}: {name} is {value!r}, expected a time such as 45s, 90m, 8h, 1h30m or 2d."
-        )
+        raise UserError(f"--config {file}: {name} is {value!r}, expected a time such as 45s, 90m, 8h, 1h30m or 2d.")
     expected: tuple[type, ...] = (str,)
     if name == "gpus_per_trial" and value == "auto":
         return value

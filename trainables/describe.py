@@ -7,10 +7,12 @@ from typing import Any
 from distill.training.settings import Training, split
 from search_spaces import format_params
 from trainables import select, teacher_source
-from trainables.option_values import parse_confirm
 from trainables.draws import describe_search
 from trainables.early import describe_scheduler
+from trainables.option_values import parse_confirm
 from trainables.progress import plural
+
+_OTHERS = {"ft": "the undistilled student", "kd": "knowledge distillation"}
 
 
 def _steps(plan: dict[str, Any]) -> str:
@@ -66,10 +68,12 @@ def describe(header: dict[str, Any]) -> list[str]:
     if header["config"].get("confirm"):
         top, seeds = parse_confirm(header["config"]["confirm"])
         top = min(top, count)
+        own = {plan["method"], *(header["config"].get("beside") or ())}
+        others = [words for name, words in _OTHERS.items() if plan["method"] != "ft" and name not in own]
+        beside = f", beside {' and '.join(others)}" if others else ""
         lines.append(
-            f"Then: the best {top} again with {seeds} fresh seeds, beside the undistilled student and knowledge "
-            f"distillation: up to {(top + 2) * seeds} runs of {plural(plan['epochs'], 'epoch')}, none of which is "
-            "stopped early. Time and disk below do not count them."
+            f"Then: the best {top} again with {seeds} fresh seeds{beside}: up to {(top + len(others)) * seeds} runs of "
+            f"{plural(plan['epochs'], 'epoch')}, none of which is stopped early. Time and disk below do not count them."
         )
     gpus = f", {resources['gpus_per_trial']:g} GPU" if resources["gpus_per_trial"] else ""
     lines.append(

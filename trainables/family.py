@@ -112,7 +112,7 @@ def describe(planned: Planned) -> list[str]:
     estimate, budgets = _total(plans), children.device_estimates(plans)
     if any(plan["device_seconds"] for plan in plans):
         found.append(f"Device-seconds by arithmetic: {_shares(planned.headers, budgets)}.")
-    trials = round(sum(one["trials"] + _baselines(plan) for plan, one in zip(plans, budgets, strict=True)))
+    trials = round(sum(one["trials"] + children.baselines(plan) for plan, one in zip(plans, budgets, strict=True)))
     found.append(
         f"Together: {len(plans)} sweeps, {trials} trials, about "
         f"{max(1, round(estimate['seconds'] / 60))} min by arithmetic if nothing is stopped early, the teacher once; "
@@ -129,16 +129,12 @@ def _shares(headers: dict[str, dict[str, Any]], budgets: Sequence[dict[str, floa
     return ", ".join(parts)
 
 
-def _baselines(plan: dict[str, Any]) -> int:
-    return sum(point["origin"] == "baseline" for point in plan["points"])
-
-
 def _total(plans: Sequence[dict[str, Any]]) -> dict[str, float]:
     """Time and disk of all; the teacher is made once."""
     estimates, budgets = [plan["estimate"] for plan in plans], children.device_estimates(plans)
     # Of a plan that has more points than its share will buy, only those that it will.
     parts = [
-        (one["seconds"] - one["teacher_seconds"]) * min(1.0, (share["trials"] + _baselines(plan)) / one["trials"])
+        (one["seconds"] - one["teacher_seconds"]) * min(1.0, (share["trials"] + children.baselines(plan)) / one["trials"])
         for plan, one, share in zip(plans, estimates, budgets, strict=True)
     ]
     return {

@@ -1,4 +1,4 @@
-"""Values of options that are more than one word: sizes, methods, TOPxSEEDS, device-seconds. Imports no torch, no Ray."""
+"""Options whose values are more than one word: sizes, methods, TOPxSEEDS, device-seconds. Imports no torch, no Ray."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def device_seconds(text: str) -> float | None:
         return budget.seconds(text)
     except UserError:
         raise UserError(
-            f"--device-seconds {text} is neither a time such as 45s, 90m, 8h, 1h30m or 2d, nor {DEAREST} or {UNLIMITED}."
+            f"--device-seconds {text} is no time; write it like 45s, 90m, 8h, 1h30m or 2d, or {DEAREST} or {UNLIMITED}."
         ) from None
 
 

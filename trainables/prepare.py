@@ -17,6 +17,7 @@ from distill.tasks.base import Task, TaskData
 from trainables import select
 from trainables.building import Interrupted, build, room_for
 from trainables.orders import OutputsOrder, TokensOrder
+from trainables.outputs_cost import outputs_seconds
 from trainables.teacher_source import estimated_lengths, kept_parts
 from trainables.teacher_work import Order, ReadingOrder, Say, TeacherOrder, find
 
@@ -70,6 +71,7 @@ def prepare(
             "path": str(made.folder / "model"),
             "key": made.folder.name,
             "outputs": str(made.outputs) if made.outputs else None,
+            "outputs_seconds": outputs_seconds(plan, made.outputs, as_trained(plan, head)),
             "weak": not verdict["ok"],
             "weak_reason": verdict["reason"],
             "predictions": str(made.reading / "predictions.npz"),

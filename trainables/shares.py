@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+
 from trainables.families import is_family, read_family
 from trainables.interrupt import writing
 from trainables.progress import plural
@@ -57,7 +58,11 @@ class Shares:
         if found["rule"] == "seconds":
             return self.used(record) < float(found["seconds"])
         out = sum(begun(t) or (str(record.path), t.id) in self._since for t in distilled(record))
-        return out < int(found["trials"]) or self.used(record) < self.limit(record)
+        if out < int(found["trials"]):
+            return True
+        # Its own first points are no measure for it: a clock that is read twice would always let it have one more.
+        mine = self.used(record)
+        return any(mine < self.used(one, _least(one)) for one in self._rivals(record) if one is not record)
 
     def limit(self, record: Record) -> float:
         """What a sweep may use: its number, or what the dearest of its size has taken so far for its first points."""

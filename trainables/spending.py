@@ -2,9 +2,9 @@
 
 A device is a GPU where trials take one, else a core; a trial that takes a quarter of a GPU for 40 seconds uses 10
 device-seconds. Counted are training and evaluation of the searched trials, the stages before the one that reports, and
-what the store keeps for the method alone (stages that trials share, the teacher's answers). Not counted: the teacher and
-the rows, which all sweeps share; the undistilled baseline and confirming runs, which judge a method and are no part of its
-search; and what an attempt did behind its last evaluation.
+what the store keeps for the method alone (stages that trials share, the teacher's answers). Not counted: the teacher
+and the rows, which all sweeps share; the undistilled baseline and confirming runs, which judge a method and are no part
+of its search; and what an attempt did behind its last evaluation.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ def used(record: Record, first: int | None = None) -> float:
 def rule(record: Record) -> dict[str, Any] | None:
     """The plan's part "device_seconds": what the sweep may use; None where nothing is said.
 
-    `rule` is "seconds", with `seconds`; or "dearest", with `trials`: so many are run in any case, and further ones while
-    the sweep has used less than the dearest of those in its parent took for theirs.
+    `rule` is "seconds", with `seconds`; or "dearest", with `trials`: so many are run in any case, and further ones
+    while the sweep has used less than the dearest of those in its parent took for theirs.
     """
     found: dict[str, Any] | None = record.header["plan"].get("device_seconds")
     return found

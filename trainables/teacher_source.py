@@ -29,8 +29,9 @@ def plan_source(method: Method, plan: dict[str, Any], data: TaskData, limit: int
         limit: Bytes that hidden states and attention scores may take.
 
     Returns:
-        `kind` ("cached" or "online"; "none" where the method has no teacher); `needs` of all points; `bytes` that hidden states and scores take by estimate;
-        the `limit`; `disk`, all bytes that will be written; `reason`, for people.
+        `kind` ("cached" or "online"; "none" where the method has no teacher); `needs` of all points; `bytes` that
+        hidden states and scores take by estimate; the `limit`; `disk`, all bytes that will be written; `reason`,
+        for people.
     """
     if not method.needs_teacher:
         return {"kind": "none", "needs": [], "bytes": 0, "limit": limit, "disk": 0, "reason": "no trial asks it"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import shutil
@@ -216,6 +217,7 @@ class _Work:
             "reported": None,
             "terms": evaluation.terms,
             "seconds": evaluation.seconds,
+            "stage_seconds": 0.0,
             "steps": evaluation.steps,
             "lr": evaluation.lr,
             "stage": evaluation.stage,
@@ -225,6 +227,8 @@ class _Work:
             _append(self.folder / "stages.jsonl", row)
             checkpoint.save(self.folder, evaluation.number, self._state())
             return None
+        if not self.rows:
+            row["stage_seconds"] = _stage_seconds(self.folder / "stages.jsonl")
         self.rows.append(row)
         if self.best is None or evaluation.value > self.best:
             self.best = evaluation.value
@@ -286,6 +290,20 @@ def tokens(path: str) -> tuple[Tokens, Tokens]:
 def _append(file: Path, row: dict[str, Any]) -> None:
     with file.open("a", encoding="utf-8") as stream:
         stream.write(json.dumps(row) + "\n")
+
+
+def _stage_seconds(file: Path) -> float:
+    """Time of the stages before the reporting one, which the record hears of with the trial's first evaluation.
+
+    An evaluation that a kill let happen twice counts once.
+    """
+    found: dict[tuple[str, int], float] = {}
+    for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else ():
+        # A kill may have torn a line, whose evaluation then came again.
+        with contextlib.suppress(ValueError):
+            row = json.loads(line)
+            found[row["stage"], row["evaluation"]] = float(row["seconds"])
+    return sum(found.values())
 
 
 def _keep_first(file: Path, evaluations: int) -> None:

@@ -11,10 +11,10 @@ from distill.errors import UserError
 from tests.trainables.sweeps import result
 from trainables import plan
 from trainables.config import from_namespace
-from trainables.option_values import parse_confirm
 from trainables.confirmation import add, begin, confirmation, describe, winners
 from trainables.describe import describe as describe_plan
 from trainables.growth import grow
+from trainables.option_values import parse_confirm
 from trainables.recorder import Recorder
 from trainables.resources import Machine
 
