@@ -134,7 +134,8 @@ def _total(plans: Sequence[dict[str, Any]]) -> dict[str, float]:
     estimates, budgets = [plan["estimate"] for plan in plans], children.device_estimates(plans)
     # Of a plan that has more points than its share will buy, only those that it will.
     parts = [
-        (one["seconds"] - one["teacher_seconds"]) * min(1.0, (share["trials"] + children.baselines(plan)) / one["trials"])
+        (one["seconds"] - one["teacher_seconds"])
+        * min(1.0, (share["trials"] + children.baselines(plan)) / one["trials"])
         for plan, one, share in zip(plans, estimates, budgets, strict=True)
     ]
     return {
