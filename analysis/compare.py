@@ -70,7 +70,8 @@ def _page(folders: Sequence[Path], found: Sequence[Contender], both: Sequence[Pa
     """What the template says, but for its figures."""
     plans = [one.record.plan for one in found]
     family = read_family(folders[0]) if len(folders) == 1 and is_family(folders[0]) else None
-    names = {one.record.path for one in found}
+    paths = {one.record.path for one in found}
+    missing = [] if family is None else [name for name in family.names if family.path / name not in paths]
     lines = [network for network in networks(found[0].record) if network.role == "teacher"]
     return {
         "title": title(plans),
@@ -81,8 +82,8 @@ def _page(folders: Sequence[Path], found: Sequence[Contender], both: Sequence[Pa
         "looks": looks(found),
         "teacher": lines[0] if lines else None,
         "verdict": verdict(found, both),
-        "progress": standing(found, None if family is None else family.path),
-        "missing": [] if family is None else [name for name in family.names if family.path / name not in names],
+        "progress": standing(found, None if family is None else family.path, missing),
+        "missing": missing,
         "caveats": caveats(found, both),
         "command": shlex.join(["python", "-m", "analysis.compare", *map(str, folders)]),
         "tool": found[0].record.header.get("tool"),

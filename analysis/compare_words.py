@@ -64,14 +64,18 @@ def _remark(one: Contender) -> str:
 def _shown(both: Sequence[Pair]) -> list[str]:
     """Which differences are outside the noise, which are not, and which are open."""
     lines = []
-    claims = [_ahead(pair) for pair in both if pair.tone in ("ahead", "behind")]
-    if claims:
-        lines.append(f"Shown, outside the noise: {listed(claims)}.")
+    claims = [pair for pair in both if pair.tone in ("ahead", "behind")]
+    for noise, mine in (
+        ("the dev rows, with one seed each", [pair for pair in claims if pair.seeds == 1]),
+        ("seeds and dev rows", [pair for pair in claims if pair.seeds > 1]),
+    ):
+        if mine:
+            lines.append(f"Shown, outside the noise of {noise}: {listed([_ahead(pair) for pair in mine])}.")
     even = [pair for pair in both if pair.tone == "even" and pair.found is not None]
     if even and not claims and len(even) == len(both) > 1:
         lines.append("Of no two is it shown that one is ahead of the other: every difference may be noise.")
     elif even:
-        lines.append(f"Not told apart: {listed([f'{p.one.name} and {p.other.name}' for p in even])}.")
+        lines.append(f"Not told apart: {listed([f'{p.one.name} from {p.other.name}' for p in even])}.")
     lines += [f"{p.one.name} and {p.other.name} are not compared: {p.why}." for p in both if p.why and p.tone == "even"]
     if any(pair.tone == "open" for pair in both):
         lines.append("Which is ahead is open before the sweeps have ended.")
@@ -96,15 +100,19 @@ def difference(pair: Pair) -> str:
     return f"{number(pair.found.value, signed=True)} ({interval(pair.found.low, pair.found.high, signed=True)})"
 
 
-def standing(found: Sequence[Contender], parent: Path | None) -> Progress:
-    """How far the sweeps are, with the command that goes on where one does for all."""
+def standing(found: Sequence[Contender], parent: Path | None, missing: Sequence[str] = ()) -> Progress:
+    """How far the sweeps are, with the command that goes on where one does for all.
+
+    Args:
+        missing: Sweeps of the parent that a kill kept from being written.
+    """
     records = list({one.record.path: one.record for one in found}.values())
     trials = [trial for record in records for trial in record.everything()]
     done = sum(trial.state in FINISHED for trial in trials)
     total = len(trials) + sum(record.to_suggest for record in records)
     states = {one.progress.word for one in found}
     counts = f"{done} of {plural(total, 'trial')} of {plural(len(records), 'sweep')} finished"
-    if states == {"complete"}:
+    if states == {"complete"} and not missing:
         return Progress("complete", f"Complete: {counts}.", None)
     if "running" in states:
         return Progress("running", f"Running: {counts}.", None)

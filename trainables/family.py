@@ -133,11 +133,10 @@ def _total(plans: Sequence[dict[str, Any]]) -> dict[str, float]:
     """Time and disk of all; the teacher is made once."""
     estimates, budgets = [plan["estimate"] for plan in plans], children.device_estimates(plans)
     # Of a plan that has more points than its share will buy, only those that it will.
-    parts = [
-        (one["seconds"] - one["teacher_seconds"])
-        * min(1.0, (share["trials"] + children.baselines(plan)) / one["trials"])
-        for plan, one, share in zip(plans, estimates, budgets, strict=True)
-    ]
+    parts = []
+    for plan, one, share in zip(plans, estimates, budgets, strict=True):
+        run = min(1.0, (share["trials"] + children.baselines(plan)) / one["trials"])
+        parts.append((one["seconds"] - one["teacher_seconds"]) * run)
     return {
         "seconds": estimates[0]["teacher_seconds"] + sum(parts),
         "disk_bytes": sum(one["disk_bytes"] for one in estimates),
