@@ -6,6 +6,7 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +55,7 @@ class Contender:
     def score(self) -> float | None:
         return statistics.fmean(self.scores) if self.scores else None
 
-    @property
+    @cached_property
     def interval(self) -> Interval | None:
         """Student's 95 % interval of the mean over seeds, or the bootstrap's over dev rows of a single run."""
         if len(self.runs) == 1:
@@ -79,7 +80,7 @@ class Contender:
             return None
         return self.score / teacher.value
 
-    @property
+    @cached_property
     def scored(self) -> list[Trial]:
         return [trial for trial in self.trials if trial.score is not None and trial.reported is not None]
 
@@ -111,7 +112,7 @@ class Contender:
             return self.rivals
         return max(1, sum(id in self.record.trials and not self._is_baseline for id in self.record.confirmed()))
 
-    @property
+    @cached_property
     def curve(self) -> list[float]:
         """Expected best score of 1, 2, … of its trials."""
         found = self.scored
