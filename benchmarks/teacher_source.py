@@ -125,7 +125,7 @@ def written(store: Store, teacher: Any, task: Task, train: Tokens, held: tuple[s
         train.save(folder / "train.npz")
 
     made, tokens = store.build("teacher", {}, model), store.build("tokens", {}, rows)
-    return outputs.write(store, made, tokens, task, "own", held, numerics)
+    return outputs.write(store, made, tokens, task, "own", parts.Kept(held), numerics)
 
 
 def report(clocks: dict[str, step.Clock], first: int) -> None:

@@ -26,10 +26,11 @@ from distill.tasks.tokens import load_tokenizer
 from distill.teacher.choose import Chosen, TeacherWish, choose
 from distill.training.assemble import assemble
 from distill.training.batching import Tokens
+from distill.training.dev_loss import LOSS
 from distill.training.last_look import load, look
 from distill.training.loop import Diverged, Evaluation, Run
 from distill.training.machine import decide_numerics, unchanged_torch
-from distill.training.settings import TRAINING_FIELDS, Training, evaluated, parse
+from distill.training.settings import TRAINING_FIELDS, Training, evaluated, of_stage, parse
 
 Recipe = Literal["modern", "published"]
 RECIPES = ("modern", "published")
@@ -171,8 +172,9 @@ def run(
         origin, kept = find_student(student, taught, stack, say, tokenizer, known.student_layers)
         head = known.head(recipe)
         _check_fit(known, values, training, head, origin, kept, taught)
-        # Before hours go into a teacher of a student that would not be trained.
-        training.steps_per_epoch(len(rows.train))
+        for stage in known.stages:
+            # Before hours go into a teacher of a student that would not be trained.
+            of_stage(stage, values, recipe, training)[0].steps_per_epoch(len(rows.train))
         store = Store(folder_of("artifacts", artifacts))
         folder = tokens.prepare(store, rows, (taught or origin).path, training.max_length)
         splits = Tokens.load(folder / "train.npz"), Tokens.load(folder / "dev.npz")
@@ -312,10 +314,11 @@ def _train(made: Run, say: Callable[[str], None]) -> tuple[list[Evaluation], Eva
     best: Evaluation | None = None
     weights: dict[str, Any] = {}
     for evaluation in made:
-        where = "" if evaluation.reporting else f" of stage {evaluation.stage}"
+        where = "" if evaluation.reporting else f"stage {evaluation.stage}, "
+        judged_by = made.task.metric if evaluation.reporting else LOSS
         say(
-            f"Student: epoch {evaluation.epoch:g} of {made.training.epochs}{where}, {made.task.metric} "
-            f"{evaluation.value:.3f}, {evaluation.seconds:.0f} s."
+            f"Student: {where}epoch {evaluation.epoch:g} of {evaluation.epochs}, {judged_by} {evaluation.value:.3f}, "
+            f"{evaluation.seconds:.0f} s."
         )
         if not evaluation.reporting:
             continue

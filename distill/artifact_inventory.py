@@ -169,7 +169,9 @@ def _words(kind: str, name: str, seal: Mapping[str, Any], tasks: Mapping[str, st
         if kind == "outputs":
             encoder = facts.get("encoder") or inputs["teacher"][:8]
             held = ", ".join(WORDS[part] for part in WORDS if part in inputs["parts"])
-            return f"answers of teacher {encoder} to {facts['rows']} training rows of {inputs['task']}: {held}"
+            split = "dev" if inputs.get("split") == "dev" else "training"
+            layers = f" (layers {', '.join(map(str, inputs['layers']))})" if "layers" in inputs else ""
+            return f"answers of teacher {encoder} to {facts['rows']} {split} rows of {inputs['task']}: {held}{layers}"
         if kind == "tokens":
             task = facts.get("task") or tasks.get(name) or f"data {inputs['data'][:8]}"
             rows = f"{facts['train']['rows']} training and {facts['dev']['rows']} dev rows"

@@ -132,7 +132,7 @@ class Watch:
             recorder.listeners.append(self)
 
     def __call__(self, kind: str, trial: Trial, row: dict[str, Any]) -> None:
-        self.evaluated += kind == "evaluation"
+        self.evaluated += kind in ("evaluation", "stage")
         if kind != "state" or row["state"] not in FINISHED or trial.by_hand:
             return
         if row["state"] != FAIL:

@@ -10,7 +10,8 @@ from typing import Any
 from ray import cloudpickle, tune
 from ray.exceptions import RayActorError
 
-from trainables import stop
+from distill import methods
+from trainables import stage_rows, stop
 from trainables.interrupt import stop_requested, writing
 from trainables.record import FINISHED, RUNNING, Trial
 from trainables.recorder import Recorder
@@ -116,6 +117,34 @@ class StopCallback(tune.Callback):
                 return
             recorder.stopped(point)
         stop.answer(recorder.path, point)
+
+
+class StageCallback(tune.Callback):
+    """Tells listeners how far trials are in stages that report nothing: Ray does not hear of these."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._next = 0.0
+        self._told: dict[str, tuple[str, int]] = {}
+        names = {point["method"] for point in recorder.record.plan["points"]}
+        self._staged = {name for name in names if any(not stage.reporting for stage in methods.get(name).stages)}
+
+    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        if not self._staged or time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + 1
+        self.look()
+
+    def look(self) -> None:
+        """Read what the trials at work have written of such stages."""
+        for trial in self._recorder.record.everything():
+            if trial.state != RUNNING or trial.evaluations or trial.point["method"] not in self._staged:
+                continue
+            row = stage_rows.newest(trial.folder)
+            if row is not None and self._told.get(trial.id) != (row["stage"], row["evaluation"]):
+                self._told[trial.id] = row["stage"], row["evaluation"]
+                for listener in self._recorder.listeners:
+                    listener("stage", trial, row)
 
 
 def _worker_died(trial: Any) -> bool:

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 from typing import Any
 
-from distill.training.settings import Training, split
 from search_spaces import format_params
 from trainables import select, teacher_source
 from trainables.draws import describe_search
 from trainables.early import describe_scheduler
 from trainables.option_values import parse_confirm
 from trainables.progress import plural
+from trainables.steps import stages_of, words
 
 _OTHERS = {"ft": "the undistilled student", "kd": "knowledge distillation"}
 
 
 def _steps(plan: dict[str, Any]) -> str:
     """Steps of a trial and rows of a step, as ranges where the points differ."""
-    own = [split(point["params"], Training(**{**plan["training"], **point["training"]}))[1] for point in plan["points"]]
-    steps = [training.steps_per_epoch(plan["data"]["train_rows"]) * training.epochs for training in own]
+    every, count = [stages_of(plan, point) for point in plan["points"]], plan["data"]["train_rows"]
+    steps = [sum(planned.steps(count) for planned in stages) for stages in every]
+    own = [planned.training for stages in every for planned in stages]
     rows = [training.batch_size * training.accumulation for training in own]
     return f"{_range(steps)} steps of {_range(rows)}"
+
+
+def _stages(plan: dict[str, Any], points: list[dict[str, Any]]) -> list[str]:
+    """What comes before the stage that reports, one line where all points agree."""
+    told = list(dict.fromkeys(line for point in points if (line := words(plan, point)) is not None))
+    return told if len(told) < 2 else [f"{told[0][:-1]}; other points have other numbers."]
 
 
 def _range(numbers: list[int]) -> str:
@@ -55,6 +62,7 @@ def describe(header: dict[str, Any]) -> list[str]:
     count = plan["search"]["trials"] if plan["search"]["name"] == "tpe" else len(distilled)
     baseline = " and 1 undistilled baseline" if len(distilled) < len(plan["points"]) else ""
     lines.append(f"Points: {count}{baseline}, {plural(plan['epochs'], 'epoch')} each, {_steps(plan)} rows a trial.")
+    lines += _stages(plan, distilled)
     sure = _sure(plan, distilled)
     for point in plan["points"]:
         if point not in distilled or point in sure:

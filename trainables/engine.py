@@ -12,7 +12,7 @@ from ray import tune
 
 from distill.errors import UserError
 from trainables import cluster
-from trainables.callbacks import PointCallback, StopCallback
+from trainables.callbacks import PointCallback, StageCallback, StopCallback
 from trainables.interrupt import catch_signals, halted, stop_requested
 from trainables.lock import holder
 from trainables.record import Trial
@@ -24,6 +24,7 @@ from trainables.tensorboard import CurveCallback
 
 # A killed worker or a lost node is worth another try; errors of the program are not (see trial.py).
 RETRIES = 2
+_CALLBACKS = (PointCallback, StopCallback, StageCallback, CurveCallback)
 
 
 class _Stopper(tune.Stopper):
@@ -135,9 +136,7 @@ def run(recorders: Sequence[Recorder], function: Callable[[dict[str, Any]], None
             name=f"session-{first.record.sessions:03d}",
             storage_path=str(first.path / "ray"),
             failure_config=tune.FailureConfig(max_failures=RETRIES),
-            callbacks=[
-                kind(recorder) for recorder in recorders for kind in (PointCallback, StopCallback, CurveCallback)
-            ],
+            callbacks=[kind(recorder) for recorder in recorders for kind in _CALLBACKS],
             stop=_Stopper(),
             verbose=0,
             # Ray's stand-in for stdout has no isatty, which transformers asks for; failures go to failure.txt.

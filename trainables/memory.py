@@ -15,7 +15,7 @@ from distill.errors import UserError
 from trainables import cluster
 from trainables.interrupt import stop_requested
 from trainables.resources import Machine
-from trainables.retry import batch_rows
+from trainables.steps import batch_rows
 
 Say = Callable[[str], None]
 AUTO = "auto"

@@ -53,7 +53,7 @@ class OutputsOrder(Computed):
         teacher: Artifact of the teacher.
         tokens: Artifact of the rows that the trials read.
         head: Through which they read the teacher.
-        parts: What is kept of its outputs.
+        kept: What is kept of its outputs, on which rows.
     """
 
     store: str
@@ -61,13 +61,13 @@ class OutputsOrder(Computed):
     tokens: str
     task: str
     head: Head
-    parts: tuple[str, ...]
+    kept: parts.Kept
     numerics: dict[str, Any]
     label: str = "Teacher's outputs"
 
     def words(self) -> list[str]:
         """What is kept, for people."""
-        return [parts.WORDS[part] for part in self.parts]
+        return [parts.WORDS[part] for part in self.kept.parts]
 
     def names(self) -> list[tuple[str, str]]:
         """Kind and key of every artifact that would do; the first is the one that is made."""
@@ -75,7 +75,7 @@ class OutputsOrder(Computed):
 
         content = Store(self.store).facts(Path(self.teacher))["content"]
         known = outputs.keys(
-            content, Path(self.tokens), registry.get(self.task), self.head, self.parts, Numerics(**self.numerics)
+            content, Path(self.tokens), registry.get(self.task), self.head, self.kept, Numerics(**self.numerics)
         )
         return [(outputs.KIND, key) for key in known]
 
@@ -93,7 +93,7 @@ class OutputsOrder(Computed):
             Path(self.tokens),
             registry.get(self.task),
             self.head,
-            self.parts,
+            self.kept,
             Numerics(**self.numerics),
             say,
         )

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from distill.artifacts import Store
 
 
-def outputs_seconds(plan: dict[str, Any], outputs: Path | None, alone: bool) -> float | None:
-    """Device-seconds of the pass for the teacher's outputs, whenever and by whomever it was made; None without one.
+def outputs_seconds(plan: dict[str, Any], outputs: Sequence[Path | None], as_trained: bool) -> float | None:
+    """Device-seconds of the passes for the teacher's outputs, whenever and by whomever they were made; None without.
 
     Args:
-        outputs: Their artifact.
-        alone: Whether nothing else is made beside them, so that they are given all cores, or a whole GPU.
+        outputs: Artifacts, those that there are.
+        as_trained: Whether the trials read the teacher as it was trained, so that nothing else is made beside them:
+            one alone is given all cores, or a whole GPU.
     """
-    if outputs is None:
+    found = [path for path in outputs if path is not None]
+    if not found:
         return None
+    alone = as_trained and len(found) == 1
     devices = float(plan["cpus"] if alone else plan["numerics"]["threads"])
     if plan["numerics"]["device"] == "cuda":
         devices = 1.0 if alone else float(plan["resources"]["gpus_per_trial"])
-    return float(Store(plan["artifacts"]).facts(outputs)["seconds"]) * devices
+    store = Store(plan["artifacts"])
+    return sum(float(store.facts(path)["seconds"]) for path in found) * devices

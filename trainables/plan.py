@@ -16,7 +16,7 @@ from distill.methods.base import Method, Shape
 from distill.models.folder import check_head
 from distill.tasks.base import Task, TaskData
 from distill.training.settings import Training, split
-from trainables import option_values, resources, select
+from trainables import option_values, resources, select, steps
 from trainables.config import SweepConfig
 from trainables.early import plan_scheduler
 from trainables.models import Models, check_length, resolve_models, shared_part
@@ -250,7 +250,8 @@ def _estimate(plan: dict[str, Any], models: Models, student: dict[str, Any]) -> 
     weights = 4 * (vocabulary * width + student["layers"] * 12 * width * width + width * width)
     running = plan["resources"]["max_concurrent"]
     training = Training(**plan["training"])
-    steps = training.steps_per_epoch(len(models.data.train)) * training.epochs
+    every = {point["id"]: steps.stages_of(plan, point) for point in plan["points"]}
+    longest = max(sum(one.steps(len(models.data.train)) for one in stages) for stages in every.values())
     teacher = 4 * (vocabulary * models.teacher.hidden_size + models.teacher.layers * 12 * models.teacher.hidden_size**2)
     layer = 12 * student["hidden_size"] ** 2
     teacher_layer = 12 * models.teacher.hidden_size**2
@@ -261,13 +262,16 @@ def _estimate(plan: dict[str, Any], models: Models, student: dict[str, Any]) -> 
     tokens = 1.3 * words + 2 * len(models.data.train)
     if training.padding == "max_length":
         tokens = float(training.max_length * len(models.data.train))
-    distilled = sum(point["origin"] != "baseline" for point in plan["points"])
+    epochs = {name: sum(one.training.epochs for one in stages) for name, stages in every.items()}
+    distilled = [epochs[point["id"]] for point in plan["points"] if point["origin"] != "baseline"]
     trials = len(plan["points"])
+    taught, trained = sum(distilled), sum(epochs.values())
     if plan["search"]["name"] == "tpe":
-        # The others are suggested one at a time.
-        distilled, trials = plan["search"]["trials"], trials + plan["search"]["trials"] - distilled
-    operations = tokens * plan["epochs"] * trials * 6 * student["layers"] * layer
-    passes = 1 if plan["teacher_source"]["kind"] == "cached" else plan["epochs"] * distilled
+        # The others are suggested one at a time, and no longer than the first.
+        more = plan["search"]["trials"] - len(distilled)
+        trials, taught, trained = trials + more, taught + more * distilled[0], trained + more * distilled[0]
+    operations = tokens * trained * 6 * student["layers"] * layer
+    passes = {"cached": 1, "none": 0}.get(plan["teacher_source"]["kind"], taught)
     operations += tokens * passes * 2 * models.teacher.layers * teacher_layer
     operations /= running
     rates = _RATES[plan["numerics"]["device"]]
@@ -277,7 +281,7 @@ def _estimate(plan: dict[str, Any], models: Models, student: dict[str, Any]) -> 
     making = tokens * plan["teacher"]["training"]["epochs"] * 6 * models.teacher.layers * teacher_layer
     return {
         "trials": trials,
-        "steps_per_trial": steps,
+        "steps_per_trial": longest,
         "seconds": operations / rate + making / (rate * running),
         "teacher_seconds": making / (rate * running),
         "teacher_bytes": teacher,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,12 @@ from distill.models.folder import Head
 from distill.tasks import registry, tokens
 from distill.tasks import rows as origins
 from distill.tasks.base import Task, TaskData
+from distill.teacher.parts import Kept
 from trainables import select
 from trainables.building import Interrupted, build, room_for
 from trainables.orders import OutputsOrder, TokensOrder
 from trainables.outputs_cost import outputs_seconds
-from trainables.teacher_source import estimated_lengths, kept_parts
+from trainables.teacher_source import estimated_lengths, kept_outputs
 from trainables.teacher_work import Order, ReadingOrder, Say, TeacherOrder, find
 
 
@@ -64,14 +65,15 @@ def prepare(
         )
     head = _head(plan)
     make_room(plan, data, head, header["config"].get("artifacts_gb"), say)
-    made = make_teacher(plan, data, head, say, stopped, kept_parts(plan))
+    made = make_teacher(plan, data, head, say, stopped, kept_outputs(plan))
     own, verdict = made.own, made.read["verdict"]
     return {
         "teacher": {
             "path": str(made.folder / "model"),
             "key": made.folder.name,
             "outputs": str(made.outputs) if made.outputs else None,
-            "outputs_seconds": outputs_seconds(plan, made.outputs, as_trained(plan, head)),
+            "outputs_dev": str(made.outputs_dev) if made.outputs_dev else None,
+            "outputs_seconds": outputs_seconds(plan, [made.outputs, made.outputs_dev], as_trained(plan, head)),
             "weak": not verdict["ok"],
             "weak_reason": verdict["reason"],
             "predictions": str(made.reading / "predictions.npz"),
@@ -121,7 +123,7 @@ class Made:
         reading: Artifact with its dev predictions as the trials read it; `folder` where they read it as it was trained.
         own: Facts of the teacher.
         read: Facts of the reading.
-        outputs: Artifact with its outputs on the training rows, if they are kept.
+        outputs, outputs_dev: Artifacts with its outputs on training and dev rows, where they are kept.
     """
 
     rows: Path
@@ -130,6 +132,7 @@ class Made:
     own: dict[str, Any]
     read: dict[str, Any]
     outputs: Path | None = None
+    outputs_dev: Path | None = None
 
 
 def make_teacher(
@@ -138,7 +141,7 @@ def make_teacher(
     head: Head,
     say: Say,
     stopped: Callable[[], bool] | None = None,
-    parts: tuple[str, ...] = (),
+    kept: Sequence[Kept] = (),
 ) -> Made:
     """Find or make the teacher, read it as the trials will, and check it.
 
@@ -146,7 +149,7 @@ def make_teacher(
         plan: A plan, or the part of it that `trainables.models.shared_part` makes.
         head: Through which the trials read it.
         say, stopped: As in `share`.
-        parts: What is to be kept of its outputs.
+        kept: What is to be kept of its outputs.
 
     Raises:
         UserError: It cannot teach and was not allowed to all the same.
@@ -157,11 +160,11 @@ def make_teacher(
     if as_trained(plan, head):
         # Before anything is read for a teacher that cannot teach.
         check_teacher(plan, own, own, head, len(data.dev), say)
-    reading, outputs = read_teacher(plan, rows, folder, head, say, stopped, parts)
+    reading, outputs = read_teacher(plan, rows, folder, head, say, stopped, kept)
     read = store.facts(reading)
     if not as_trained(plan, head):
         check_teacher(plan, own, read, head, len(data.dev), say)
-    return Made(rows, folder, reading, own, read, outputs)
+    return Made(rows, folder, reading, own, read, outputs.get("train"), outputs.get("dev"))
 
 
 def teacher_order(plan: dict[str, Any], data: TaskData) -> TeacherOrder:
@@ -223,9 +226,9 @@ def read_teacher(
     head: Head,
     say: Say,
     stopped: Callable[[], bool] | None = None,
-    parts: tuple[str, ...] = (),
-) -> tuple[Path, Path | None]:
-    """The artifact with the teacher's dev predictions as the trials read it, and the one with its outputs.
+    kept: Sequence[Kept] = (),
+) -> tuple[Path, dict[str, Path]]:
+    """The artifact with the teacher's dev predictions as the trials read it, and those with its outputs, by split.
 
     Its own predictions serve where the trials read it as it was trained. Where both have to be made, they are at once.
 
@@ -234,20 +237,23 @@ def read_teacher(
         teacher: Artifact of the teacher.
         head: Through which the trials read it.
         say, stopped: As in `share`.
-        parts: What is to be kept of its outputs on the training rows; nothing is when empty.
+        kept: What is to be kept of its outputs.
     """
-    orders = _reading_orders(plan, rows, teacher, head, parts)
-    outputs = next((order for order in orders if isinstance(order, OutputsOrder)), None)
-    known = find(outputs) if outputs else None
-    if outputs:
-        told = f"found in the store ({known.name})" if known else f"one pass for {', '.join(outputs.words())}"
-        say(f"{outputs.label}: {told}.")
+    orders = _reading_orders(plan, rows, teacher, head, kept)
+    outputs = [order for order in orders if isinstance(order, OutputsOrder)]
+    known = {order.kept.split: find(order) for order in outputs}
+    for order in outputs:
+        there = known[order.kept.split]
+        told = f"found in the store ({there.name})" if there else f"one pass for {', '.join(order.words())}"
+        say(f"{order.label}: {told}.")
     found = build(orders, plan, say, stopped)
-    made = found[-1] if outputs else None
-    if outputs and made and not known:
-        facts = Store(plan["artifacts"]).facts(made)
-        say(f"{outputs.label}: {facts['rows']} rows, {size_words(facts['bytes'])}, {facts['seconds']:.0f} s.")
-    return (teacher if as_trained(plan, head) else found[0]), made
+    made = {}
+    for order, path in zip(outputs, found[len(found) - len(outputs) :], strict=True):
+        made[order.kept.split] = path
+        if not known[order.kept.split]:
+            facts = Store(plan["artifacts"]).facts(path)
+            say(f"{order.label}: {facts['rows']} rows, {size_words(facts['bytes'])}, {facts['seconds']:.0f} s.")
+    return (teacher if as_trained(plan, head) else found[0]), dict(made)
 
 
 def as_trained(plan: dict[str, Any], head: Head) -> bool:
@@ -256,9 +262,9 @@ def as_trained(plan: dict[str, Any], head: Head) -> bool:
 
 
 def _reading_orders(
-    plan: dict[str, Any], rows: Path, teacher: Path, head: Head, parts: tuple[str, ...]
+    plan: dict[str, Any], rows: Path, teacher: Path, head: Head, kept: Sequence[Kept]
 ) -> list[ReadingOrder | OutputsOrder]:
-    own, count = as_trained(plan, head), bool(parts) + (not as_trained(plan, head))
+    own, count = as_trained(plan, head), len(kept) + (not as_trained(plan, head))
     # One task alone has all cores; else each has what a trial has. The plan decides which, so that what is made again
     # is made with as many threads as before.
     numerics = {**plan["numerics"], "threads": int(plan["cpus"])} if count == 1 else plan["numerics"]
@@ -266,8 +272,9 @@ def _reading_orders(
     orders: list[ReadingOrder | OutputsOrder] = []
     if not own:
         orders.append(ReadingOrder(plan["artifacts"], batch=plan["training"]["evaluation_batch"], **common))
-    if parts:
-        orders.append(OutputsOrder(plan["artifacts"], parts=parts, **common))
+    for one in kept:
+        label = "Teacher's outputs" if one.split == "train" else "Teacher's outputs on dev"
+        orders.append(OutputsOrder(plan["artifacts"], kept=one, label=label, **common))
     return orders
 
 
@@ -287,12 +294,14 @@ def make_room(plan: dict[str, Any], data: TaskData, head: Head, limit: float | N
     own = teacher_order(plan, data)
     wanted: list[tuple[Order, int]] = [(order, size) for order in _tokens_orders(plan, data)]
     wanted.append((own, estimate["teacher_bytes"]))
-    outputs, parts = plan["teacher_source"]["disk"], kept_parts(plan)
+    outputs = plan["teacher_source"]["disk"]
+    sizes = {"dev": plan["teacher_source"].get("disk_on_dev", 0)}
+    sizes["train"] = outputs - sizes["dev"]
     teacher, rows = store.path(*own.key()), store.path(*wanted[0][0].names()[0])
     if not (teacher / SEAL).is_file():
         return room_for(wanted, outputs, store.place, limit, say)
-    for order in _reading_orders(plan, rows, teacher, head, parts):
-        wanted.append((order, outputs if isinstance(order, OutputsOrder) else 0))
+    for order in _reading_orders(plan, rows, teacher, head, kept_outputs(plan)):
+        wanted.append((order, sizes[order.kept.split] if isinstance(order, OutputsOrder) else 0))
     return room_for(wanted, 0, store.place, limit, say)
 
 

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TextIO
 
 from distill.output import say, surviving
+from trainables import stage_rows
 from trainables.record import BY_HAND, COMPLETE, FAIL, FINISHED, PRUNED, RUNNING, Record, Trial
 from trainables.rungs import place_of
 
@@ -49,6 +50,8 @@ def event_line(kind: str, trial: Trial, row: dict[str, Any], record: Record) -> 
             return f"{name}: determinism fault, evaluation {row['evaluation']} gave another value in a replay."
         value = "not finite" if row["value"] is None else f"{row['value']:.3f}"
         return f"{name}: epoch {row['epoch']:g} of {plan['epochs']}, {metric} {value}, {row['seconds'] or 0:.0f} s."
+    if kind == "stage":
+        return f"{name}: {stage_rows.words(row)}, {row['seconds']:.0f} s."
     if kind == "retry":
         return f"{name}: out of memory, goes on {_again(row)}."
     if row["state"] == RUNNING:
@@ -198,13 +201,14 @@ class LiveProgress(AbstractContextManager["LiveProgress"]):
         for trial in shown:
             last = trial.last or {}
             value = last.get("value")
+            stage = None if last else stage_rows.newest(trial.folder)
             table.add_row(
                 trial.id,
                 trial.point["label"],
                 f"{last.get('epoch', 0):g}/{plan['epochs']}",
                 "" if value is None else f"{value:.3f}",
                 "" if trial.score is None else f"{trial.score:.3f}",
-                trial.state.lower(),
+                trial.state.lower() if stage is None else stage_rows.words(stage),
             )
         return Group(Text(f"{plan['method_title']} on {plan['task']}, {plan['layers']} layers"), *lines, table)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from distill.output import say
+from trainables import stage_rows
 from trainables.families import title
 from trainables.progress import LiveProgress, event_line
 from trainables.record import FAIL, FINISHED, PRUNED, RUNNING, Record, Trial
@@ -112,13 +113,14 @@ class LiveFamily(LiveProgress):
         at_work = [(r, t) for r in records for t in r.everything() if t.state == RUNNING]
         for record, trial in at_work[:_ROWS]:
             last = trial.last or {}
+            stage = None if last else stage_rows.newest(trial.folder)
             running.add_row(
                 record.path.name,
                 trial.id,
                 trial.point["label"],
                 f"{last.get('epoch', 0):g}/{record.plan['epochs']}",
                 number(last.get("value")),
-                number(trial.score),
+                number(trial.score) if stage is None else stage_rows.words(stage),
             )
         parts: list[Any] = [Text(title([record.plan for record in records])), sweeps]
         if (left := seconds_left(records)) is not None:

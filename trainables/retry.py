@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from distill import methods
-from distill.training.settings import Training, split
 from trainables.record import OUT_OF_MEMORY, Record, Trial
 from trainables.recorder import Recorder
+from trainables.steps import batch_rows
 
 _REMEDY = "begin a sweep with a smaller --set batch_size (--set accumulation=2 keeps the rows of a step)"
 
@@ -49,8 +47,3 @@ def failed(recorder: Recorder, point: str, cause: str) -> None:
         recorder.failed(point, f"{cause.rstrip('.')}; {_REMEDY}")
     else:
         recorder.retry(point, cause, *found)
-
-
-def batch_rows(plan: dict[str, Any], point: dict[str, Any]) -> int:
-    """Rows of one batch of a point."""
-    return split(point["params"], Training(**{**plan["training"], **point.get("training", {})}))[1].batch_size

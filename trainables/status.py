@@ -12,7 +12,7 @@ from typing import Any
 
 from distill.errors import UserError
 from distill.output import show
-from trainables import preparing, spending
+from trainables import preparing, spending, stage_rows
 from trainables.disk import usage
 from trainables.families import is_family
 from trainables.lock import holder
@@ -128,6 +128,7 @@ def _at_work(trial: Trial) -> dict[str, Any]:
         "epoch": last.get("epoch", 0.0),
         "value": last.get("value"),
         "best": trial.score,
+        "stage": None if last else stage_rows.newest(trial.folder),
     }
 
 
@@ -215,7 +216,8 @@ def _left(found: dict[str, Any]) -> str:
 def _reached(trial: dict[str, Any], sweep: dict[str, Any], metric: str) -> str:
     again = f", attempt {trial['attempt']}" if trial["attempt"] > 1 else ""
     if not trial["evaluation"]:
-        return f"no evaluation yet{again}"
+        stage = trial.get("stage")
+        return f"{stage_rows.words(stage) if stage else 'no evaluation yet'}{again}"
     value = "not finite" if trial["value"] is None else f"{trial['value']:.3f}"
     best = "" if trial["best"] in (None, trial["value"]) else f", best {trial['best']:.3f}"
     return f"epoch {trial['epoch']:g} of {sweep['epochs']}, {metric} {value}{best}{again}"

@@ -102,7 +102,11 @@ class Study:
             return distributions.FloatDistribution(spec["low"], spec["high"], log=spec["log"])
         if spec["type"] == "int":
             return distributions.IntDistribution(int(spec["low"]), int(spec["high"]))
-        choices = (False, True) if spec["type"] == "bool" else tuple(spec["choices"])
+        choices = [False, True] if spec["type"] == "bool" else list(spec["choices"])
+        if spec["type"] == "layers":
+            # Layers that a person listed one by one are no declared choice.
+            same = (one for one in self._record.everything() if one.point["method"] == trial.point["method"])
+            choices += sorted({one.params[name] for one in same if name in one.params} - set(choices))
         return distributions.CategoricalDistribution(choices)
 
     def started(self, trial: Trial) -> None:

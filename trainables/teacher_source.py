@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Collection, Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,46 +20,61 @@ _PIECES, _SPECIAL = 1.3, 2
 def plan_source(method: Method, plan: dict[str, Any], data: TaskData, limit: int) -> dict[str, Any]:
     """The plan's part "teacher_source": one decision for all points, so that they differ in what is swept alone.
 
-    Logits and [CLS] are read from disk always. Hidden states and attention scores are where they are estimated to take
-    no more than `limit`, unless the recipe reads the padding, which is not kept.
+    Logits and [CLS] are read from disk always. What comes token by token is where it is estimated to take no more than
+    `limit`, unless the recipe reads the padding, which is not kept. Only layers that some point reads are kept. Dev
+    rows are answered to where a stage is judged by its loss.
 
     Args:
-        plan: With points, search, recipe, training and teacher.
-        data: Its training rows are counted.
-        limit: Bytes that hidden states and attention scores may take.
+        plan: With points, search, recipe, training, student and teacher.
+        data: Its rows are counted.
+        limit: Bytes that all but logits and [CLS] may take.
 
     Returns:
-        `kind` ("cached" or "online"; "none" where the method has no teacher); `needs` of all points; `bytes` that
-        hidden states and scores take by estimate; the `limit`; `disk`, all bytes that will be written; `reason`,
-        for people.
+        `kind` ("cached" or "online"; "none" where the method has no teacher); `needs` of all points, on training and
+        (`needs_on_dev`) on dev rows; `layers` that are read, or None for all; `bytes` that all but logits and [CLS]
+        take by estimate; the `limit`; `disk`, all bytes that will be written, and those of the dev rows
+        (`disk_on_dev`); `reason`, for people.
     """
     if not method.needs_teacher:
-        return {"kind": "none", "needs": [], "bytes": 0, "limit": limit, "disk": 0, "reason": "no trial asks it"}
-    needs = _needs(method, plan, data.task.kind == "regression")
-    large = [part for part in parts.LARGE if part in needs]
-    shape = Shape(*(plan["teacher"][name] for name in ("layers", "hidden_size", "heads")))
-    lengths = estimated_lengths(data.train, plan["training"]["max_length"])
-    size = parts.size(large, shape, data.task.num_labels, lengths)
+        sizes = {"layers": None, "bytes": 0, "limit": limit, "disk": 0, "disk_on_dev": 0}
+        return {"kind": "none", "needs": [], "needs_on_dev": [], **sizes, "reason": "no trial asks it"}
+    taken = _taken(method, plan, data.task.kind == "regression")
+    large = [part for part in parts.LARGE if part in taken.needs]
+    length, labels, shape = plan["training"]["max_length"], data.task.num_labels, shape_of(plan["teacher"])
+
+    def size(needs: Collection[str], split: Examples) -> int:
+        return parts.size(needs, shape, labels, estimated_lengths(split, length), taken.layers)
+
+    on_dev = size(parts.kept(taken.on_dev), data.dev) if taken.on_dev else 0
+    every = size(parts.kept(taken.needs), data.train) + on_dev
+    most = size(large, data.train) + size([part for part in parts.LARGE if part in taken.on_dev], data.dev)
     words = " and ".join(parts.WORDS[part] for part in large)
-    every = parts.size(parts.kept(needs), shape, data.task.num_labels, lengths)
     kind, reason = "cached", f"about {size_words(every)} (logits and [CLS])"
     if large and method.reads_padding(plan["recipe"]):
         kind, reason = "online", f"the {plan['recipe']} recipe reads {words} at padded places too, which are not kept"
-    elif large and size > limit:
+    elif large and most > limit:
         kind = "online"
-        reason = f"{words} would take about {size_words(size)}, and --cache-gb allows {size_words(limit)}"
+        reason = f"{words} would take about {size_words(most)}, and --cache-gb allows {size_words(limit)}"
     elif large:
-        reason = (
-            f"about {size_words(size)} of {size_words(limit)} ({', '.join(parts.WORDS[p] for p in large)}, float16)"
-        )
+        of = "" if taken.layers is None else f" of layers {', '.join(map(str, taken.layers))}"
+        held = ", ".join(parts.WORDS[part] for part in large)
+        reason = f"about {size_words(most)} of {size_words(limit)} ({held}{of}, float16)"
     return {
         "kind": kind,
-        "needs": sorted(needs),
-        "bytes": size,
+        "needs": sorted(taken.needs),
+        "needs_on_dev": sorted(taken.on_dev),
+        "layers": None if taken.layers is None else list(taken.layers),
+        "bytes": most,
         "limit": limit,
         "disk": every if kind == "cached" else 0,
+        "disk_on_dev": on_dev if kind == "cached" else 0,
         "reason": reason,
     }
+
+
+def shape_of(network: dict[str, Any]) -> Shape:
+    """Of the plan's teacher or student."""
+    return Shape(*(network[name] for name in ("layers", "hidden_size", "heads")))
 
 
 def estimated_lengths(split: Examples, max_length: int) -> np.ndarray:
@@ -83,14 +98,29 @@ def source_of(plan: dict[str, Any], point: dict[str, Any]) -> str | None:
     source = plan.get("teacher_source") or {"kind": "online"}
     if source["kind"] == "online":
         return "online"
-    needs = method.needs(_own(method, point["params"]), point.get("recipe", plan["recipe"]))
-    return "cached" if needs <= set(parts.kept(source["needs"])) else "online"
+    own, recipe = _own(method, point["params"]), point.get("recipe", plan["recipe"])
+    needs, on_dev = method.needs(own, recipe), method.needs_on_dev(own, recipe)
+    held = [set(kept.parts) for kept in kept_outputs(plan)]
+    if not needs <= held[0] or (on_dev and (len(held) < 2 or not on_dev <= held[1])):
+        return "online"
+    if source.get("layers") is None or not needs & set(parts.LARGE):
+        return "cached"
+    layers = method.layers_read(own, recipe, shape_of(plan["student"]), shape_of(plan["teacher"]))
+    return "cached" if layers is not None and set(layers) <= set(source["layers"]) else "online"
 
 
-def kept_parts(plan: dict[str, Any]) -> tuple[str, ...]:
-    """What has to be on disk before the first trial; nothing where the teacher itself is asked."""
+def kept_outputs(plan: dict[str, Any]) -> list[parts.Kept]:
+    """What has to be on disk before the first trial, of training rows and perhaps of dev rows; nothing where the
+    teacher itself is asked."""
     source = plan.get("teacher_source") or {"kind": "online"}
-    return parts.kept(source["needs"]) if source["kind"] == "cached" else ()
+    if source["kind"] != "cached":
+        return []
+    # Sweeps of before have no layers and no dev rows.
+    layers = None if source.get("layers") is None else tuple(source["layers"])
+    found = [parts.Kept(parts.kept(source["needs"]), layers)]
+    if on_dev := source.get("needs_on_dev"):
+        found.append(parts.Kept(parts.kept(on_dev), layers, "dev"))
+    return found
 
 
 def words(plan: dict[str, Any]) -> str:
@@ -103,18 +133,32 @@ def words(plan: dict[str, Any]) -> str:
     return f"Teacher source: online, one teacher in each process, because {source['reason']}."
 
 
-def _needs(method: Method, plan: dict[str, Any], regression: bool) -> frozenset[str]:
+class _Taken(NamedTuple):
+    """What points take of the teacher: parts on training and on dev rows, and layers, or None for all of them."""
+
+    needs: frozenset[str]
+    on_dev: frozenset[str]
+    layers: tuple[int, ...] | None
+
+
+def _taken(method: Method, plan: dict[str, Any], regression: bool) -> _Taken:
     """What the points take of the teacher, those included that the search may still suggest."""
     recipe = plan["recipe"]
     points = [_own(method, point["params"]) for point in plan["points"] if point["method"] == method.name]
-    found = frozenset().union(*(method.needs(params, recipe) for params in points))
+    every = list(points)
     for drawn in (plan.get("search") or {}).get("ranges", ()):
         if method.hyperparameter(drawn["name"]) is not None:
             for params in points:
                 for value in _ends(drawn):
-                    values = method.resolve({**params, drawn["name"]: value}, recipe, regression)
-                    found |= method.needs(values, recipe)
-    return found
+                    every.append(method.resolve({**params, drawn["name"]: value}, recipe, regression))
+    needs = frozenset().union(*(method.needs(params, recipe) for params in every))
+    on_dev = frozenset().union(*(method.needs_on_dev(params, recipe) for params in every))
+    layered = [params for params in every if method.needs(params, recipe) & set(parts.LARGE)]
+    shapes = shape_of(plan["student"]), shape_of(plan["teacher"])
+    read = [method.layers_read(params, recipe, *shapes) for params in layered]
+    if not read or None in read:
+        return _Taken(needs, on_dev, None)
+    return _Taken(needs, on_dev, tuple(sorted({layer for layers in read for layer in layers or ()})))
 
 
 def _ends(drawn: dict[str, Any]) -> Iterable[Any]:

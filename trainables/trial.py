@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import shutil
@@ -26,7 +25,7 @@ from distill.training.assemble import assemble
 from distill.training.batching import Tokens
 from distill.training.loop import Diverged, Evaluation, Run
 from distill.training.settings import Numerics, Training
-from trainables import last_look, memory
+from trainables import last_look, memory, stage_rows
 from trainables.lock import FolderLock
 from trainables.node_store import localised
 from trainables.record import DIVERGED, OUT_OF_MEMORY, TRIALS, read
@@ -179,7 +178,7 @@ def source(
     if kind is None:
         return None
     if kind == "cached" and prepared.get("outputs"):
-        return outputs(prepared["outputs"])
+        return outputs(prepared["outputs"], prepared.get("outputs_dev"))
     return teacher(prepared["path"], plan["task"], numerics, head)
 
 
@@ -194,6 +193,8 @@ class _Work:
         self.folder = sweep / TRIALS / point
         self.rows: list[dict[str, Any]] = []
         self.best: float | None = None
+        # Evaluations of stages before the one that reports.
+        self.early = 0
         self.run = run_of(plan, prepared, own.point, micro)
         self.dev = self.run.dev
         path, training = prepared["data"]["path"], self.run.training
@@ -203,8 +204,10 @@ class _Work:
             self.run.load_state(state["run"])
             self.rows = json.loads(state["rows"])
             self.best = state["best"]
+            self.early = state.get("early", 0)
         # A kill may have come between these lines and the state that they go with.
         _keep_first(self.folder / "seen.jsonl", len(self.rows))
+        stage_rows.keep_first(self.folder, self.early)
         shutil.rmtree(self.folder / _STAGING, ignore_errors=True)
 
     def keep(self, evaluation: Evaluation) -> dict[str, Any] | None:
@@ -224,11 +227,12 @@ class _Work:
             "failure": None,
         }
         if not evaluation.reporting:
-            _append(self.folder / "stages.jsonl", row)
-            checkpoint.save(self.folder, evaluation.number, self._state())
+            self.early += 1
+            stage_rows.append(self.folder, {**row, "epochs": evaluation.epochs, "seen": evaluation.seen})
+            self._save_state()
             return None
         if not self.rows:
-            row["stage_seconds"] = _stage_seconds(self.folder / "stages.jsonl")
+            row["stage_seconds"] = stage_rows.seconds(self.folder)
         self.rows.append(row)
         if self.best is None or evaluation.value > self.best:
             self.best = evaluation.value
@@ -241,11 +245,13 @@ class _Work:
         self._save_predictions("last", evaluation.logits, self.dev.labels)
         if evaluation.seen:
             _append(self.folder / "seen.jsonl", {"evaluation": evaluation.number, **evaluation.seen})
-        checkpoint.save(self.folder, evaluation.number, self._state())
+        self._save_state()
         return row
 
-    def _state(self) -> dict[str, Any]:
-        return {"run": self.run.state(), "rows": json.dumps(self.rows), "best": self.best}
+    def _save_state(self) -> None:
+        # Evaluations are counted in each stage, generations over all of them.
+        state = {"run": self.run.state(), "rows": json.dumps(self.rows), "best": self.best, "early": self.early}
+        checkpoint.save(self.folder, self.early + len(self.rows), state)
 
     def _save_student(self) -> None:
         """Beside the old one first: a kill leaves the old student, none, or the new one, never a part."""
@@ -276,9 +282,13 @@ def teacher(path: str, task: str, numerics: Numerics, head: Head) -> OnlineTeach
 
 
 @lru_cache(maxsize=1)
-def outputs(path: str) -> CachedTeacher:
-    """The teacher's outputs, opened once per process; their pages are shared with all others of the node."""
-    return CachedTeacher(path)
+def outputs(path: str, dev: str | None = None) -> CachedTeacher:
+    """The teacher's outputs, opened once per process; their pages are shared with all others of the node.
+
+    Args:
+        dev: Those on the dev rows.
+    """
+    return CachedTeacher(path, dev)
 
 
 @lru_cache(maxsize=1)
@@ -290,20 +300,6 @@ def tokens(path: str) -> tuple[Tokens, Tokens]:
 def _append(file: Path, row: dict[str, Any]) -> None:
     with file.open("a", encoding="utf-8") as stream:
         stream.write(json.dumps(row) + "\n")
-
-
-def _stage_seconds(file: Path) -> float:
-    """Time of the stages before the reporting one, which the record hears of with the trial's first evaluation.
-
-    An evaluation that a kill let happen twice counts once.
-    """
-    found: dict[tuple[str, int], float] = {}
-    for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else ():
-        # A kill may have torn a line, whose evaluation then came again.
-        with contextlib.suppress(ValueError):
-            row = json.loads(line)
-            found[row["stage"], row["evaluation"]] = float(row["seconds"])
-    return sum(found.values())
 
 
 def _keep_first(file: Path, evaluations: int) -> None:

@@ -10,6 +10,7 @@ import difflib
 import importlib
 import math
 import pkgutil
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
@@ -23,14 +24,21 @@ if TYPE_CHECKING:
     from distill.methods.objective import Objective, Setting
 
 
+# What a stage's objective may take of both networks.
+PARTS = ("logits", "cls", "hidden", "scores", "query", "key", "value")
+# Those of which a stage may read some layers alone.
+LAYERED = ("hidden", "scores", "query", "key", "value")
+
+
 @dataclass(frozen=True)
 class Hyperparameter:
     """One value a method can be given.
 
     Attributes:
+        type: "layers" is one of `choices`, or the teacher's layers one by one as text, such as "2-4-6-8-10".
         default: Value where nothing else is said.
         low, high: Inclusive bounds of numbers.
-        choices: Legal values of type "choice".
+        choices: Legal values of type "choice", and legal words of type "layers".
         published: Default in the published recipe, where it differs.
         active: Whether the value changes anything, given all the others; where not, points drop it, so that
             points which differ only in inert values are one.
@@ -38,7 +46,7 @@ class Hyperparameter:
     """
 
     name: str
-    type: Literal["float", "int", "bool", "choice"]
+    type: Literal["float", "int", "bool", "choice", "layers"]
     default: Any
     help: str
     low: float | None = None
@@ -58,6 +66,8 @@ class Hyperparameter:
             if str(value) not in self.choices:
                 raise UserError(f"{self.name}={value} is unknown; choose one of {', '.join(self.choices)}.")
             return str(value)
+        if self.type == "layers":
+            return self._layers(value)
         if self.type == "bool":
             known = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
             if str(value).lower() not in known:
@@ -77,6 +87,16 @@ class Hyperparameter:
             raise UserError(f"{self.name}={value} is not a whole number.")
         return int(number) if self.type == "int" else number
 
+    def _layers(self, value: Any) -> str:
+        """A rule's word, or layers as text without leading zeros; a list of numbers is as good as text."""
+        text = "-".join(str(entry) for entry in value) if isinstance(value, (list, tuple)) else str(value)
+        if text in self.choices:
+            return text
+        if not re.fullmatch(r"\d+(-\d+)*", text):
+            words = f"one of {', '.join(self.choices)}, or " if self.choices else ""
+            raise UserError(f"{self.name}={text} names no layers; give {words}the layers themselves, such as 2-4-6.")
+        return "-".join(str(int(entry)) for entry in text.split("-"))
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -87,6 +107,10 @@ class Shape:
     heads: int
 
 
+Trainable = Callable[[dict[str, Any], str, Shape], tuple[str, ...]]
+TeacherLayers = Callable[[dict[str, Any], str, Shape, Shape], tuple[int, ...] | None]
+
+
 @dataclass(frozen=True)
 class Stage:
     """One training phase of a method.
@@ -95,10 +119,20 @@ class Stage:
         objective: Builds the stage's objective; imports torch only when called.
         depends_on: Hyper-parameters that change what the stage computes. A stage that depends on none of the
             swept ones can be run once and shared.
-        trainable: "all" or prefixes of parameter names of the student that this stage trains.
-        reporting: Whether its evaluations are the trial's score; exactly one stage of a method reports.
+        trainable: What of the student this stage trains: ("all",), or prefixes of parameter names inside its encoder
+            ("encoder.layer.3.", "pooler.", "embeddings.") or of the whole classifier ("classifier."). May be a
+            function of a point's resolved values, the recipe and the student's shape.
+        reporting: Whether its evaluations are the trial's score; exactly one stage of a method reports. Any other is
+            judged by its own loss on the dev rows.
         needs: What the objective takes of the teacher, given a point's resolved values and the recipe: a subset of
-            {"logits", "cls", "hidden", "scores"}; the objective's own `needs` are the same.
+            `PARTS`; the objective's own `needs` are the same.
+        teacher_layers: Which of the teacher's layers it reads of all that comes layer by layer but [CLS], given the
+            point's values, the recipe, the student's and the teacher's shape: from 1, 0 is the embedding output; None
+            is all of them. Outputs on disk hold no others.
+        training: Its own numbers, given the point's values and the recipe: fields of `Training` and `lr` in which it
+            differs from the run. The stage that reports has none: its epochs are the run's.
+        keep: Which weights the next stage begins with, given the recipe: the last ones, or those of the smallest loss
+            on the dev rows. Where the stage reports, the trial keeps the best by itself.
         reads_padding: Whether a recipe's losses read the teacher's values at padded places.
         additive: Whether every term is a mean over the rows of a batch, so that parts of a batch, weighted by their
             rows, give its terms and gradient.
@@ -107,11 +141,36 @@ class Stage:
     name: str
     objective: Callable[[Setting], Objective]
     depends_on: tuple[str, ...]
-    trainable: tuple[str, ...] = ("all",)
+    trainable: tuple[str, ...] | Trainable = ("all",)
     reporting: bool = True
     needs: Callable[[dict[str, Any], str], frozenset[str]] = lambda params, recipe: frozenset({"logits"})
+    teacher_layers: TeacherLayers = lambda params, recipe, student, teacher: None
+    training: Callable[[dict[str, Any], str], dict[str, Any]] = lambda params, recipe: {}
+    keep: Callable[[str], Literal["last", "best"]] = lambda recipe: "last"
     reads_padding: Callable[[str], bool] = lambda recipe: False
     additive: bool = False
+
+    def trained(self, params: dict[str, Any], recipe: str, student: Shape) -> tuple[str, ...]:
+        """`trainable`, for one point."""
+        return self.trainable(params, recipe, student) if callable(self.trainable) else self.trainable
+
+    def layers_read(
+        self, params: dict[str, Any], recipe: str, student: Shape, teacher: Shape
+    ) -> tuple[int, ...] | None:
+        """`teacher_layers`, each once and in order; None also where nothing comes layer by layer.
+
+        Raises:
+            ValueError: The teacher has no such layer, or none of a part that is needed is read.
+        """
+        needs = self.needs(params, recipe)
+        chosen = self.teacher_layers(params, recipe, student, teacher)
+        if chosen is None or not needs & set(LAYERED):
+            return None
+        if wrong := [layer for layer in chosen if not 0 <= layer <= teacher.layers]:
+            raise ValueError(f"stage {self.name} reads layers {wrong} of a teacher that has {teacher.layers}")
+        if not any(layer > 0 for layer in chosen) and (not chosen or needs & set(LAYERED) != {"hidden"}):
+            raise ValueError(f"stage {self.name} needs {sorted(needs)} of the teacher, but reads layers {chosen}")
+        return tuple(sorted(set(chosen)))
 
 
 @dataclass(frozen=True)
@@ -166,6 +225,26 @@ class Method:
         if not self.needs_teacher:
             return frozenset()
         return frozenset().union(*(stage.needs(params, recipe) for stage in self.stages))
+
+    def needs_on_dev(self, params: dict[str, Any], recipe: str) -> frozenset[str]:
+        """What is taken of the teacher at the dev rows, where stages are judged by their loss."""
+        if not self.needs_teacher:
+            return frozenset()
+        return frozenset().union(*(stage.needs(params, recipe) for stage in self.stages if not stage.reporting))
+
+    def layers_read(
+        self, params: dict[str, Any], recipe: str, student: Shape, teacher: Shape
+    ) -> tuple[int, ...] | None:
+        """The teacher's layers that any of its stages reads; None is all, or nothing that comes layer by layer.
+
+        Raises:
+            ValueError: As `Stage.layers_read`.
+        """
+        stages = [s for s in self.stages if self.needs_teacher and s.needs(params, recipe) & set(LAYERED)]
+        found = [stage.layers_read(params, recipe, student, teacher) for stage in stages]
+        if not found or None in found:
+            return None
+        return tuple(sorted({layer for layers in found for layer in layers or ()}))
 
     def reads_padding(self, recipe: str) -> bool:
         """Whether any of its stages reads the teacher's values at padded places."""

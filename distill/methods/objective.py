@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -39,13 +40,47 @@ class Outputs:
         logits: [B, C].
         hidden: [L + 1, B, S, d]; index 0 is the embedding output. None unless asked for.
         scores: [L, B, h, S, S], scaled query-key products before mask and softmax. None unless asked for.
-        cls: [L + 1, B, d], the first position of each hidden state. None unless asked for.
+        cls: [L + 1, B, d], the first position of each hidden state, at all layers. None unless asked for.
+        query, key, value: [L, B, S, d], outputs of the projections, bias included, before heads are split, in at least
+            float32. None unless asked for.
+        layers: Which layers hidden, scores, query, key and value hold, from 1, where 0 is the embedding output and
+            belongs to `hidden` alone; None is all of them. Objectives that read chosen layers ask `at`, which knows.
     """
 
     logits: Tensor
     hidden: Tensor | None = None
     scores: Tensor | None = None
     cls: Tensor | None = None
+    query: Tensor | None = None
+    key: Tensor | None = None
+    value: Tensor | None = None
+    layers: tuple[int, ...] | None = None
+
+    def at(self, what: str, layers: Sequence[int]) -> Tensor:
+        """A part at some layers, in the order in which they are asked for: [len(layers), B, …].
+
+        Args:
+            what: "cls", "hidden", "scores", "query", "key" or "value".
+            layers: From 1; 0 is the embedding output, of "cls" and "hidden" alone.
+
+        Raises:
+            ValueError: The part was not captured, or not at such a layer.
+        """
+        stack: Tensor | None = getattr(self, what)
+        if stack is None:
+            raise ValueError(f"{what} was not captured")
+        first = 0 if what in ("cls", "hidden") else 1
+        if self.layers is None or what == "cls":
+            held = tuple(range(first, first + len(stack)))
+        else:
+            held = tuple(layer for layer in self.layers if layer >= first)
+        wanted = tuple(layers)
+        if missing := [layer for layer in wanted if layer not in held]:
+            raise ValueError(f"{what} holds layers {held}, not {missing}")
+        if wanted == held:
+            return stack
+        # Not by a list of indices, which a GPU would have to wait for.
+        return torch.stack([stack[held.index(layer)] for layer in wanted])
 
 
 class Term(NamedTuple):
@@ -58,8 +93,10 @@ class Term(NamedTuple):
 class Objective(nn.Module):
     """A stage's loss. Its own parameters (projections, gates) are trained with the student.
 
+    Where the stage does not report, a call in eval mode changes nothing of it: so it is judged by its loss on dev.
+
     Attributes:
-        needs: What is captured of both networks: a subset of {"logits", "cls", "hidden", "scores"}.
+        needs: What is captured of both networks: a subset of `distill.methods.base.PARTS`.
         uses_teacher: Whether the teacher is asked at all.
     """
 

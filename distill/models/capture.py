@@ -1,4 +1,4 @@
-"""Taking hidden states and attention scores out of an encoder while it runs."""
+"""Taking hidden states, projections and attention scores out of an encoder while it runs."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from distill.errors import UserError
+from distill.losses.precision import at_least_float32
 from distill.methods.objective import Outputs, Shape
 from distill.models.folder import SUPPORTED, unsupported
 from distill.models.masks import for_attention
+
+PROJECTIONS = ("query", "key", "value")
+_WORDS = {"cls": "[CLS]", "hidden": "hidden states", "query": "queries", "key": "keys", "value": "values"}
 
 
 def encoder_layers(model: nn.Module) -> nn.ModuleList:
@@ -41,36 +45,45 @@ class Capture:
 
     Args:
         model: A sequence classifier on a BERT-like encoder.
-        needs: Subset of {"logits", "cls", "hidden", "scores"}.
+        needs: Subset of `distill.methods.base.PARTS`.
+        layers: Which layers are taken, as `Outputs.layers` has them; of [CLS] all are. All when None.
     """
 
-    def __init__(self, model: nn.Module, needs: frozenset[str]) -> None:
+    def __init__(self, model: nn.Module, needs: frozenset[str], layers: tuple[int, ...] | None = None) -> None:
         self.shape = shape_of(model)
         self.needs = needs
-        self._taken: dict[str, list[Tensor]] = {"hidden": [], "query": [], "key": []}
+        self.layers = layers
+        self._projections = tuple(
+            name for name in PROJECTIONS if name in needs or (name != "value" and "scores" in needs)
+        )
+        self._taken: dict[str, list[Tensor]] = {}
         self._handles: list[Any] = []
         self._watching = False
         self._model = model
-        layers = encoder_layers(model)
+        stack = encoder_layers(model)
+        taken = range(len(stack) + 1) if layers is None else layers
         if needs & {"cls", "hidden"}:
             base: Any = model.base_model
             # ELECTRA may embed at a smaller width than its layers have.
             embedded = getattr(base, "embeddings_project", base.embeddings)
-            for module in (embedded, *layers):
-                self._watch(module, "hidden", first_only="hidden" not in needs)
-        if "scores" in needs:
-            for layer in layers:
-                block: Any = layer
-                attention = block.attention.self
-                self._watch(attention.query, "query")
-                self._watch(attention.key, "key")
+            for number, module in enumerate((embedded, *stack)):
+                if "hidden" in needs and number in taken:
+                    self._watch(module, "hidden")
+                if "cls" in needs:
+                    self._watch(module, "cls")
+        for number, layer in enumerate(stack, start=1):
+            block: Any = layer
+            for name in self._projections if number in taken else ():
+                self._watch(getattr(block.attention.self, name), name)
+        inner = sum(number > 0 for number in taken)
+        self._expected = {"cls": len(stack) + 1, "hidden": len(taken), **dict.fromkeys(PROJECTIONS, inner)}
 
-    def _watch(self, module: nn.Module, name: str, first_only: bool = False) -> None:
+    def _watch(self, module: nn.Module, name: str) -> None:
         def hook(module: nn.Module, inputs: Any, output: Any) -> None:
             if self._watching:
                 states = output[0] if isinstance(output, tuple) else output
                 # Copied, or the view would keep the whole of it.
-                self._taken[name].append(states[:, 0].clone() if first_only else states)
+                self._taken[name].append(states[:, 0].clone() if name == "cls" else states)
 
         self._handles.append(module.register_forward_hook(hook))
 
@@ -83,7 +96,7 @@ class Capture:
         Raises:
             RuntimeError: Fewer or more tensors were seen than the model has layers.
         """
-        self._taken = {"hidden": [], "query": [], "key": []}
+        self._taken = {name: [] for name in self._expected}
         self._watching = True
         try:
             mask = for_attention(self._model, attention_mask)
@@ -91,28 +104,23 @@ class Capture:
         finally:
             self._watching = False
         taken, self._taken = self._taken, {}
-        layers, heads = self.shape.layers, self.shape.heads
-        hidden = scores = cls = None
-        if self.needs & {"cls", "hidden"}:
-            if len(taken["hidden"]) != layers + 1:
-                raise RuntimeError(f"captured {len(taken['hidden'])} hidden states, expected {layers + 1}")
-            states = torch.stack(taken["hidden"])
-            hidden = states if "hidden" in self.needs else None
-            if "cls" in self.needs:
-                cls = states if hidden is None else states[:, :, 0]
+        stacked = {name: self._stacked(name, taken) for name in ("cls", "hidden") if name in self.needs}
+        projected = {name: at_least_float32(self._stacked(name, taken)) for name in self._projections}
         if "scores" in self.needs:
-            if len(taken["query"]) != layers or len(taken["key"]) != layers:
-                raise RuntimeError(f"captured {len(taken['query'])} queries, expected {layers}")
             with torch.autocast(logits.device.type, enabled=False):
-                query, key = (self._heads(torch.stack(taken[name]), heads) for name in ("query", "key"))
-                scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
-        return Outputs(logits, hidden, scores, cls)
+                query, key = (self._heads(projected[name]) for name in ("query", "key"))
+                stacked["scores"] = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
+        stacked.update((name, states) for name, states in projected.items() if name in self.needs)
+        return Outputs(logits, layers=self.layers, **stacked)
 
-    @staticmethod
-    def _heads(stacked: Tensor, heads: int) -> Tensor:
-        """[L, B, S, h·d] -> [L, B, h, S, d] in at least float32."""
-        wide = stacked if stacked.dtype == torch.float64 else stacked.float()
-        return wide.unflatten(-1, (heads, -1)).transpose(2, 3)
+    def _stacked(self, name: str, taken: dict[str, list[Tensor]]) -> Tensor:
+        if len(taken[name]) != self._expected[name]:
+            raise RuntimeError(f"captured {len(taken[name])} {_WORDS[name]}, expected {self._expected[name]}")
+        return torch.stack(taken[name])
+
+    def _heads(self, stacked: Tensor) -> Tensor:
+        """[L, B, S, h·d] -> [L, B, h, S, d]."""
+        return stacked.unflatten(-1, (self.shape.heads, -1)).transpose(2, 3)
 
     def close(self) -> None:
         for handle in self._handles:

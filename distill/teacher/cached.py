@@ -14,6 +14,7 @@ from distill.artifacts import SEAL, Store, hash_file
 from distill.methods.objective import Outputs, Shape
 from distill.teacher import parts as forms
 from distill.teacher.outputs import ROWS
+from distill.teacher.parts import Split
 
 
 class DamagedOutputs(Exception):
@@ -21,24 +22,27 @@ class DamagedOutputs(Exception):
 
 
 class CachedTeacher:
-    """Gives what an artifact of `distill.teacher.outputs` holds, memory-mapped and shared by all processes of a node.
+    """Gives what artifacts of `distill.teacher.outputs` hold, memory-mapped and shared by all processes of a node.
 
-    Hidden states and scores come in float32 and are those of the teacher rounded to float16; padded places are 0. Each
-    row is compared with its checksum when this process reads it for the first time.
+    All but logits and [CLS] is what the teacher gives, rounded to float16, in float32; padded places are 0. Each row is
+    compared with its checksum when this process reads it for the first time.
 
     Args:
-        folder: The artifact, or a copy of its folder.
+        folder: The artifact of the training rows, or a copy of its folder.
+        dev: That of the dev rows, where these are asked for too.
 
     Raises:
         DamagedOutputs: A file is missing, short, or another one than was sealed.
     """
 
-    def __init__(self, folder: Path | str) -> None:
+    def __init__(self, folder: Path | str, dev: Path | str | None = None) -> None:
         self.folder = Path(folder)
+        self._dev = None if dev is None else CachedTeacher(dev)
         try:
             facts = Store(self.folder.parent).facts(self.folder)
             self.shape = Shape(facts["layers"], facts["hidden_size"], facts["heads"])
             self._labels = int(facts["labels"])
+            self._layers = None if facts.get("kept_layers") is None else tuple(facts["kept_layers"])
             sealed = json.loads((self.folder / SEAL).read_text())["files"]
             if hash_file(self.folder / ROWS) != sealed[ROWS]:
                 raise ValueError(f"{ROWS} is not as sealed")
@@ -60,13 +64,24 @@ class CachedTeacher:
         """What it can be asked for."""
         return frozenset(self._parts)
 
-    def answer(self, rows: np.ndarray, inputs: dict[str, Tensor], needs: frozenset[str]) -> Outputs:
-        """As `TeacherSource.answer`, on the device of `inputs`.
+    def answer(
+        self,
+        rows: np.ndarray,
+        inputs: dict[str, Tensor],
+        needs: frozenset[str],
+        split: Split = "train",
+        layers: tuple[int, ...] | None = None,
+    ) -> Outputs:
+        """As `TeacherSource.answer`, on the device of `inputs`; always with all layers that are kept.
 
         Raises:
             ValueError: It does not hold what is asked for, or the rows are not those of `inputs`.
             DamagedOutputs: A row is not as it was written.
         """
+        if split == "dev":
+            if self._dev is None:
+                raise ValueError(f"{self.folder} holds the training rows alone, and dev rows are asked for")
+            return self._dev.answer(rows, inputs, needs)
         if missing := needs - self.parts:
             raise ValueError(f"{self.folder} holds no {', '.join(sorted(missing))} of the teacher")
         mask = inputs["attention_mask"]
@@ -79,16 +94,12 @@ class CachedTeacher:
         def gather(part: str) -> Tensor:
             return self._gather(part, places, lengths, mask.shape[1]).to(mask.device, non_blocking=True).float()
 
-        return Outputs(
-            gather("logits"),
-            gather("hidden") if "hidden" in needs else None,
-            gather("scores") if "scores" in needs else None,
-            gather("cls") if "cls" in needs else None,
-        )
+        found = {part: gather(part) for part in sorted(needs | {"logits"})}
+        return Outputs(**found, layers=self._layers)
 
     def _gather(self, part: str, places: np.ndarray, lengths: np.ndarray, width: int) -> Tensor:
         """A part of some rows in the shape of `Outputs`, padded with 0 to `width` tokens."""
-        padded = forms.row_shape(part, self.shape, self._labels, width)
+        padded = forms.row_shape(part, self.shape, self._labels, width, self._layers)
         batch = np.zeros(
             (len(places), *padded) if part == "logits" else (padded[0], len(places), *padded[1:]),
             dtype=self._parts[part].dtype,
@@ -99,10 +110,10 @@ class CachedTeacher:
                 batch[i] = values
             elif part == "cls":
                 batch[:, i] = values
-            elif part == "hidden":
-                batch[:, i, :length] = values
-            else:
+            elif part == "scores":
                 batch[:, i, :, :length, :length] = values
+            else:
+                batch[:, i, :length] = values
         return torch.from_numpy(batch)
 
     def _row(self, part: str, place: int, length: int) -> np.ndarray:
@@ -112,7 +123,7 @@ class CachedTeacher:
             if zlib.crc32(values.data) != self._checks[part][place]:
                 raise self._damaged(f"{part}.npy is not as it was written")
             self._read[part][place] = True
-        return values.reshape(forms.row_shape(part, self.shape, self._labels, length))
+        return values.reshape(forms.row_shape(part, self.shape, self._labels, length, self._layers))
 
     def _open(self, part: str) -> np.ndarray:
         mapped = np.load(self.folder / f"{part}.npy", mmap_mode="r")
@@ -122,7 +133,7 @@ class CachedTeacher:
         return np.asarray(mapped).view(np.ndarray).reshape(-1)
 
     def _numbers(self, part: str) -> np.ndarray:
-        return forms.row_numbers(part, self.shape, self._labels, self._lengths)
+        return forms.row_numbers(part, self.shape, self._labels, self._lengths, self._layers)
 
     def _damaged(self, what: str) -> DamagedOutputs:
         reason = " ".join(what.split())[:200]

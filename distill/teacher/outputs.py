@@ -1,20 +1,25 @@
-"""What a teacher answers to the training rows, read once and kept on disk for all trials.
+"""What a teacher answers to the training rows, or the dev rows, read once and kept on disk for all trials.
 
 An artifact holds one file for each part, rows laid end to end without padding in the order of their lengths:
 
 * `logits.npy` float32 [n, C] and `cls.npy` float32 [n, L + 1, d];
 * `hidden.npy` float16 [Σ (L + 1) · S, d], each row as [L + 1, S, d];
 * `scores.npy` float16 [Σ L · h · S²], each row as [L, h, S, S], without mask and softmax;
+* `query.npy`, `key.npy`, `value.npy` float16 [Σ L · S, d], each row as [L, S, d];
 * `rows.npz`: `order` int64 [n], the row at each place; `lengths` int64 [n] by place; for each part the CRC-32 of every
   row's bytes, uint32 [n] by place.
+
+Where only some layers are kept, all but `cls.npy` hold these in place of the L layers (see `Outputs.layers`).
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 import zlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +35,10 @@ from distill.models.student import load_classifier
 from distill.tasks.base import Task
 from distill.teacher import parts as forms
 from distill.teacher.facts import MODEL
+from distill.teacher.parts import Kept
 from distill.teacher.source import OnlineTeacher
 from distill.training.batching import Tokens
-from distill.training.loop import autocast
+from distill.training.precision import autocast
 from distill.training.settings import Numerics
 
 KIND, ROWS = "outputs", "rows.npz"
@@ -42,15 +48,12 @@ _ROWS, _TOKENS = 64, 2048
 _SILENCE = 10.0
 
 
-def identity(
-    content: str, tokens: Path, task: Task, head: Head, parts: Collection[str], numerics: Numerics
-) -> dict[str, Any]:
+def identity(content: str, tokens: Path, task: Task, head: Head, kept: Kept, numerics: Numerics) -> dict[str, Any]:
     """What determines the outputs. Threads are left out: another machine's are as good.
 
     Args:
         content: Hash of the teacher's weights and tokenizer, as its facts have it.
         tokens: Artifact of the tokenised data.
-        parts: What is kept.
     """
     return {
         # To be raised with any change of how a teacher is read or of how its outputs are laid down.
@@ -59,18 +62,28 @@ def identity(
         "tokens": tokens.name,
         "task": task.name,
         "head": head,
-        "parts": sorted(parts),
+        "parts": sorted(kept.parts),
         "storage": "float16",
         "device": numerics.device,
         "autocast": numerics.autocast,
+        **({} if kept.layers is None else {"layers": list(kept.layers)}),
+        **({} if kept.split == "train" else {"split": kept.split}),
     }
 
 
-def keys(content: str, tokens: Path, task: Task, head: Head, parts: Collection[str], numerics: Numerics) -> list[str]:
-    """Keys of all artifacts that hold at least `parts`; the first holds no more."""
-    more = [part for part in forms.LARGE if part not in parts]
-    wider = [tuple(parts), *((*parts, part) for part in more), (*parts, *more)]
-    return list(dict.fromkeys(key_of(identity(content, tokens, task, head, held, numerics)) for held in wider))
+def keys(content: str, tokens: Path, task: Task, head: Head, kept: Kept, numerics: Numerics) -> list[str]:
+    """Keys of all artifacts that hold at least `kept`; the first holds no more.
+
+    Of layers, those with exactly the same and those with all are looked for.
+    """
+    more = [part for part in forms.LARGE if part not in kept.parts]
+    found = [
+        replace(kept, parts=(*kept.parts, *added), layers=layers)
+        for count in range(len(more) + 1)
+        for added in itertools.combinations(more, count)
+        for layers in dict.fromkeys((kept.layers, None))
+    ]
+    return list(dict.fromkeys(key_of(identity(content, tokens, task, head, one, numerics)) for one in found))
 
 
 def write(
@@ -79,7 +92,7 @@ def write(
     tokens: Path,
     task: Task,
     head: Head,
-    parts: Collection[str],
+    kept: Kept,
     numerics: Numerics,
     say: Callable[[str], None] = lambda line: None,
 ) -> Path:
@@ -89,7 +102,6 @@ def write(
         teacher: Artifact of a teacher.
         tokens: Artifact of the tokenised data that the trials read.
         head: Through which the trials read the teacher.
-        parts: What to keep, see `parts.kept`.
         numerics: Those of the trials, but for the threads.
         say: Takes a line of progress now and then.
 
@@ -100,13 +112,14 @@ def write(
     def fill(folder: Path) -> dict[str, Any]:
         torch.set_num_threads(numerics.threads)
         source = OnlineTeacher(load_classifier(teacher / MODEL, task, head=head), numerics.device, numerics.autocast)
+        rows = Tokens.load(tokens / f"{kept.split}.npz")
         return {
             "encoder": store.facts(teacher).get("encoder"),
-            **_read(folder, source, Tokens.load(tokens / "train.npz"), task.num_labels, parts, numerics, say),
+            **_read(folder, source, rows, task.num_labels, kept, numerics, say),
         }
 
     content = store.facts(teacher)["content"]
-    return store.build(KIND, identity(content, tokens, task, head, parts, numerics), fill)
+    return store.build(KIND, identity(content, tokens, task, head, kept, numerics), fill)
 
 
 def _read(
@@ -114,7 +127,7 @@ def _read(
     source: OnlineTeacher,
     rows: Tokens,
     labels: int,
-    parts: Collection[str],
+    kept: Kept,
     numerics: Numerics,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
@@ -122,14 +135,14 @@ def _read(
     started = told = time.monotonic()
     order = np.argsort(rows.lengths, kind="stable")
     lengths = rows.lengths[order]
-    writers = [_Writer(folder, part, source.shape, labels, lengths) for part in parts]
+    writers = [_Writer(folder, part, source.shape, labels, lengths, kept.layers) for part in kept.parts]
     done = 0
     try:
         for batch in _batches(order, lengths):
             inputs = rows.batch(batch, numerics.device)
             inputs.pop("labels")
             with autocast(numerics):
-                answer = source.answer(batch, inputs, frozenset(parts))
+                answer = source.answer(batch, inputs, frozenset(kept.parts), kept.split, kept.layers)
             for writer in writers:
                 writer.add(getattr(answer, writer.part), rows.lengths[batch])
             done += len(batch)
@@ -143,11 +156,13 @@ def _read(
     np.savez(folder / ROWS, order=order, lengths=lengths, **checks)
     return {
         "rows": len(order),
+        "split": kept.split,
         "labels": labels,
         "layers": source.shape.layers,
+        "kept_layers": None if kept.layers is None else list(kept.layers),
         "hidden_size": source.shape.hidden_size,
         "heads": source.shape.heads,
-        "bytes": forms.size(parts, source.shape, labels, lengths),
+        "bytes": forms.size(kept.parts, source.shape, labels, lengths, kept.layers),
         "seconds": time.monotonic() - started,
         "threads": numerics.threads,
     }
@@ -167,7 +182,9 @@ def _batches(order: np.ndarray, lengths: np.ndarray) -> Iterator[np.ndarray]:
 class _Writer:
     """Appends one part of row after row to its file."""
 
-    def __init__(self, folder: Path, part: str, teacher: Shape, labels: int, lengths: np.ndarray) -> None:
+    def __init__(
+        self, folder: Path, part: str, teacher: Shape, labels: int, lengths: np.ndarray, layers: forms.Layers
+    ) -> None:
         self.part = part
         self.checks: list[int] = []
         self._type = torch.float32 if part in forms.SMALL else torch.float16
@@ -175,8 +192,8 @@ class _Writer:
         if part in forms.SMALL:
             shape = (len(lengths), *forms.row_shape(part, teacher, labels, 0))
         else:
-            total = int(forms.row_numbers(part, teacher, labels, lengths.astype(np.int64)).sum())
-            shape = (total // teacher.hidden_size, teacher.hidden_size) if part == "hidden" else (total,)
+            total = int(forms.row_numbers(part, teacher, labels, lengths.astype(np.int64), layers).sum())
+            shape = (total,) if part == "scores" else (total // teacher.hidden_size, teacher.hidden_size)
         self._stream = (folder / f"{part}.npy").open("wb")
         head = {"descr": f"<f{forms.bytes_each(part)}", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(self._stream, head)
@@ -191,16 +208,16 @@ class _Writer:
         rounded = values.to(self._type).cpu()
         suspect = self._type == torch.float16 and not bool(rounded.isfinite().all())
         for row, exact, length in zip(rounded, values, lengths.tolist(), strict=True):
-            if self.part == "hidden":
-                row, exact = row[:, :length], exact[:, :length]
-            elif self.part == "scores":
+            if self.part == "scores":
                 row, exact = row[..., :length, :length], exact[..., :length, :length]
+            elif self.part in forms.LARGE:
+                row, exact = row[:, :length], exact[:, :length]
             # What stands at padded places is not kept and may be anything.
             if suspect and not bool(row.isfinite().all()):
                 most = float(exact.abs().max())
                 if not math.isfinite(most):
                     raise UserError(
-                        f"The teacher's {forms.WORDS[self.part]} are not finite at some training row, so it cannot "
+                        f"The teacher's {forms.WORDS[self.part]} are not finite at some row, so it cannot "
                         "teach; train it otherwise (--teacher-lr) or name another --teacher."
                     )
                 raise UserError(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from distill.methods.objective import Outputs, Shape
 from distill.models.capture import Capture, shape_of
+from distill.teacher.parts import Split
 
 
 class TeacherSource(Protocol):
@@ -17,13 +18,22 @@ class TeacherSource(Protocol):
 
     shape: Shape
 
-    def answer(self, rows: np.ndarray, inputs: dict[str, Tensor], needs: frozenset[str]) -> Outputs:
-        """Teacher outputs of one training batch.
+    def answer(
+        self,
+        rows: np.ndarray,
+        inputs: dict[str, Tensor],
+        needs: frozenset[str],
+        split: Split = "train",
+        layers: tuple[int, ...] | None = None,
+    ) -> Outputs:
+        """Teacher outputs of one batch.
 
         Args:
-            rows: Row numbers of the batch in the training split.
+            rows: Row numbers of the batch in its split.
             inputs: `input_ids`, `attention_mask`, `token_type_ids` [B, S].
-            needs: What to give: a subset of {"logits", "cls", "hidden", "scores"}.
+            needs: What to give: a subset of `distill.methods.base.PARTS`.
+            split: Which rows they are numbers of.
+            layers: Which layers will be read, as `Outputs.layers` has them; more may be given. All when None.
         """
         ...
 
@@ -44,13 +54,22 @@ class OnlineTeacher:
                 if isinstance(module, nn.Linear):
                     module.to(getattr(torch, autocast))
         self.shape = shape_of(model)
-        self._captures: dict[frozenset[str], Capture] = {}
+        self._captures: dict[tuple[frozenset[str], tuple[int, ...] | None], Capture] = {}
 
     @torch.no_grad()
-    def answer(self, rows: np.ndarray, inputs: dict[str, Tensor], needs: frozenset[str]) -> Outputs:
+    def answer(
+        self,
+        rows: np.ndarray,
+        inputs: dict[str, Tensor],
+        needs: frozenset[str],
+        split: Split = "train",
+        layers: tuple[int, ...] | None = None,
+    ) -> Outputs:
+        """As `TeacherSource.answer`; it reads the inputs alone, whatever rows they are."""
+        wish = (needs, layers)
         # Only one capture may be attached at a time, or every batch would be collected twice.
-        if needs not in self._captures:
+        if wish not in self._captures:
             for capture in self._captures.values():
                 capture.close()
-            self._captures = {needs: Capture(self.model, needs)}
-        return self._captures[needs].run(**inputs)
+            self._captures = {wish: Capture(self.model, needs, layers)}
+        return self._captures[wish].run(**inputs)

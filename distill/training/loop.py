@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import math
 import time
@@ -17,13 +16,16 @@ from torch import Tensor, nn
 from distill.methods.base import Method, Stage
 from distill.methods.objective import Objective, Setting, Shape, Term, total
 from distill.models.capture import Capture, shape_of
+from distill.models.parameters import named
 from distill.tasks.base import Task
 from distill.tasks.metrics import get as get_metric
 from distill.teacher.source import TeacherSource
 from distill.training import checkpoint
 from distill.training.batching import Tokens, evaluation_order, in_groups, in_parts, training_order
+from distill.training.dev_loss import LOSS, judge
 from distill.training.optim import build
-from distill.training.settings import Numerics, Training
+from distill.training.precision import autocast
+from distill.training.settings import Numerics, Training, of_stage
 
 _START = {"stage": 0, "epoch": 0, "step": 0}
 
@@ -39,14 +41,15 @@ class Evaluation:
     Attributes:
         number: 1-based, over the stage.
         epoch: Passes over the training rows so far in the stage, in parts of one where the evaluation comes within.
-        value: The task's metric.
-        metrics: The metric and those shown beside it.
+        value: The task's metric; of a stage that does not report the mean total loss on dev, of which less is better.
+        metrics: The metric and those shown beside it; or "loss", which is that loss, and the mean of each term.
         terms: Mean of each named loss term over the steps since the last evaluation, and of the total.
         logits: float32 [n, C], in the order of the dev rows.
         seen: What the method wants shown.
         seconds: Since the last evaluation.
         steps: Optimizer steps since the last evaluation.
         lr: Learning rate of the next step.
+        epochs: Passes over the training rows that the stage has in all.
         reporting: Whether it counts for the trial's score.
     """
 
@@ -61,6 +64,7 @@ class Evaluation:
     seconds: float
     steps: int
     lr: float
+    epochs: int
     reporting: bool = True
 
 
@@ -68,12 +72,16 @@ class Evaluation:
 class Run:
     """One student trained by one method: iterate to train, one `Evaluation` at each of `training.evaluations(rows)`.
 
+    Stages follow each other, each with an optimizer, training numbers and draws of its own: what a stage does depends
+    on nothing of those before it but the student's weights.
+
     Between two evaluations `state()` holds all that is needed to continue bit for bit. When dev is looked at changes
     no weight.
 
     Args:
         student: A sequence classifier, already initialised.
         params: The method's resolved hyper-parameters, with `lr`.
+        training: Of the stage that reports, and of the others but for what they have of their own.
         source: Answers for the teacher; None for methods that need none.
         micro: Into how many parts, at most, each batch is cut that goes forward and backward. Their terms and
             gradients are weighted by their rows, so a step is that of the whole batch but for rounding and the draws
@@ -101,6 +109,8 @@ class Run:
     _position: dict[str, int] = field(default_factory=lambda: dict(_START))
     _restored: dict[str, Any] | None = None
     _parts: dict[str, Any] = field(default_factory=dict)
+    # Loss and weights of the best evaluation of the stage, where the next one begins with these.
+    _best: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if self.micro < 1 or (self.micro > 1 and not self.method.additive):
@@ -110,6 +120,7 @@ class Run:
         """Continue from what `state()` returned; call before iterating."""
         self._restored = state
         self._position = dict(state["position"])
+        self._best = state.get("best")
 
     def state(self) -> dict[str, Any]:
         """Everything that decides the next step: weights, optimizer, schedule, objective, generators, position."""
@@ -122,6 +133,7 @@ class Run:
             "optimizer": self._parts["optimizer"].state_dict(),
             "schedule": self._parts["schedule"].state_dict(),
             "random": checkpoint.random_state(),
+            "best": self._best,
         }
 
     def __iter__(self) -> Iterator[Evaluation]:
@@ -131,30 +143,39 @@ class Run:
         while self._position["stage"] < len(self.method.stages):
             yield from self._stage(self.method.stages[self._position["stage"]])
             self._position = {**_START, "stage": self._position["stage"] + 1}
+            self._best = None
 
-    def rehearse(self, rows: np.ndarray) -> None:
+    def rehearse(self, pick: Callable[[Tokens, int], np.ndarray]) -> None:
         """Two optimizer steps of every stage on the same batch, which leave the run of no further use.
 
         In the second the moments of the optimizer are there from the start, as in all later ones, and with accumulation
-        so are the gradients of a batch before.
+        so are the gradients of a batch before. A stage that is judged by its loss is, on one batch.
+
+        Args:
+            pick: Row numbers of a split, at most as many as it is told.
         """
         self.student.to(self.numerics.device)
         for stage in self.method.stages:
             capture, objective, per_epoch = self._set_up(stage)
+            training: Training = self._parts["training"]
+            rows = pick(self.train, training.batch_size)
             try:
-                self._train(capture, objective, 2 * [min(2, self.training.accumulation) * [rows]], per_epoch)
+                self._train(capture, objective, 2 * [min(2, training.accumulation) * [rows]], per_epoch)
+                if not stage.reporting:
+                    self._judge(capture, objective, [pick(self.dev, training.evaluation_batch)])
             finally:
                 capture.close()
 
     def _set_up(self, stage: Stage) -> tuple[Capture, Objective, int]:
         """All that the steps of a stage work with, and how many steps an epoch has."""
-        training, numerics = self.training, self.numerics
+        numerics, student_shape = self.numerics, shape_of(self.student)
+        training, lr = of_stage(stage, self.params, self.recipe, self.training)
         teacher_shape: Shape | None = self.source.shape if self.source is not None else None
         objective = stage.objective(
             Setting(
                 params=self.params,
                 recipe=self.recipe,
-                student=shape_of(self.student),
+                student=student_shape,
                 teacher=teacher_shape,
                 num_labels=self.task.num_labels,
                 regression=self.task.kind == "regression",
@@ -162,11 +183,22 @@ class Run:
         ).to(numerics.device)
         if objective.uses_teacher and self.source is None:
             raise ValueError(f"{self.method.name} needs a teacher source")
+        trained = named(self.student, stage.trained(self.params, self.recipe, student_shape))
         for name, parameter in self.student.named_parameters():
-            parameter.requires_grad_(stage.trainable == ("all",) or name.startswith(stage.trainable))
+            # What a stage before left would lie about to the end where this one trains less.
+            parameter.requires_grad_(name in trained).grad = None
         per_epoch = training.steps_per_epoch(len(self.train))
-        optimizer, schedule = build([self.student, objective], self.params["lr"], training, per_epoch * training.epochs)
-        self._parts = {"objective": objective, "optimizer": optimizer, "schedule": schedule}
+        optimizer, schedule = build([self.student, objective], lr, training, per_epoch * training.epochs)
+        layers = None
+        if teacher_shape is not None:
+            layers = stage.layers_read(self.params, self.recipe, student_shape, teacher_shape)
+        self._parts = {
+            "objective": objective,
+            "optimizer": optimizer,
+            "schedule": schedule,
+            "training": training,
+            "layers": layers,
+        }
         if self._restored is not None:
             objective.load_state_dict(self._restored["objective"])
             optimizer.load_state_dict(self._restored["optimizer"])
@@ -176,39 +208,57 @@ class Run:
         return Capture(self.student, objective.needs), objective, per_epoch
 
     def _stage(self, stage: Stage) -> Iterator[Evaluation]:
-        training = self.training
+        number = self._position["stage"]
+        if number:
+            # The first one has the generator as the run was given it, which is seeded by whoever built the student.
+            torch.manual_seed(stage_seed(self.seed, number))
         capture, objective, per_epoch = self._set_up(stage)
-        schedule = self._parts["schedule"]
+        training: Training = self._parts["training"]
+        keeping = not stage.reporting and stage.keep(self.recipe) == "best"
         done = self._position["epoch"] * per_epoch + self._position["step"]
         steps = self._steps()
         try:
-            for number, due in enumerate(training.evaluations(len(self.train)), start=1):
+            for count, due in enumerate(training.evaluations(len(self.train)), start=1):
                 if due <= done:
                     continue
                 started = time.monotonic()
                 terms = self._train(capture, objective, itertools.islice(steps, due - done), per_epoch)
-                metrics, logits = self._look(objective, due / per_epoch)
+                if stage.reporting:
+                    metrics, logits = self._look()
+                else:
+                    metrics, logits = self._judge(capture, objective)
+                judged_by = self.task.metric if stage.reporting else LOSS
+                value = metrics[judged_by]
+                objective.flush()
+                if not math.isfinite(value):
+                    raise Diverged(f"{judged_by} is not finite at epoch {due / per_epoch:.4g}{self._within()}")
+                if keeping and (self._best is None or value < self._best["value"]):
+                    self._best = {"value": value, "student": _copied(self.student.state_dict())}
                 yield Evaluation(
                     stage=stage.name,
-                    number=number,
+                    number=count,
                     epoch=due / per_epoch,
-                    value=metrics[self.task.metric],
+                    value=value,
                     metrics=metrics,
                     terms=terms,
                     logits=logits,
                     seen=objective.observation(),
                     seconds=time.monotonic() - started,
                     steps=due - done,
-                    lr=float(schedule.get_last_lr()[0]),
+                    lr=float(self._parts["schedule"].get_last_lr()[0]),
+                    epochs=training.epochs,
                     reporting=stage.reporting,
                 )
                 done = due
+            if keeping and self._best is not None:
+                self.student.load_state_dict(self._best["student"])
         finally:
             capture.close()
 
     def _steps(self) -> Iterator[list[np.ndarray]]:
         """Rows of each batch of each optimizer step that is left of the stage."""
-        training, first, skipped = self.training, self._position["epoch"], self._position["step"]
+        training: Training = self._parts["training"]
+        first, skipped = self._position["epoch"], self._position["step"]
         for epoch in range(first, training.epochs):
             batches = training_order(
                 self.train.lengths,
@@ -225,7 +275,7 @@ class Run:
         self, capture: Capture, objective: Objective, steps: Iterable[list[np.ndarray]], per_epoch: int
     ) -> dict[str, float]:
         """Some optimizer steps; mean of each term over them. Reads nothing back from the device in a step."""
-        training, position = self.training, self._position
+        training, position = self._parts["training"], self._position
         optimizer, schedule = self._parts["optimizer"], self._parts["schedule"]
         trained = [p for group in optimizer.param_groups for p in group["params"]]
         sums: dict[str, Tensor] = {}
@@ -254,19 +304,21 @@ class Run:
         means = {name: float(value) / count for name, value in sums.items()}
         if not all(math.isfinite(mean) for mean in means.values()):
             broken = ", ".join(name for name, mean in means.items() if not math.isfinite(mean))
-            raise Diverged(f"not finite by epoch {position['epoch'] + position['step'] / per_epoch:.4g}: {broken}")
+            epoch = position["epoch"] + position["step"] / per_epoch
+            raise Diverged(f"not finite by epoch {epoch:.4g}{self._within()}: {broken}")
         return means
 
     def _forward(self, capture: Capture, objective: Objective, rows: np.ndarray) -> dict[str, Term]:
         """Terms of one batch."""
-        length = self.training.max_length if self.training.padding == "max_length" else None
+        training: Training = self._parts["training"]
+        length = training.max_length if training.padding == "max_length" else None
         batch = self.train.batch(rows, self.numerics.device, length)
         inputs = {name: value for name, value in batch.items() if name != "labels"}
         answer = None
         with autocast(self.numerics):
             if objective.uses_teacher:
                 assert self.source is not None
-                answer = self.source.answer(rows, inputs, objective.needs)
+                answer = self.source.answer(rows, inputs, objective.needs, layers=self._parts["layers"])
             output = capture.run(**inputs)
             try:
                 terms: dict[str, Term] = objective(output, answer, batch)
@@ -274,21 +326,37 @@ class Run:
                 raise Diverged(str(error)) from error
         return terms
 
-    def _look(self, objective: Objective, epoch: float) -> tuple[dict[str, float], np.ndarray]:
+    def _within(self) -> str:
+        """Of which stage, in words, where it is not the one that reports."""
+        stage = self.method.stages[self._position["stage"]]
+        return "" if stage.reporting else f" of stage {stage.name}"
+
+    def _look(self) -> tuple[dict[str, float], np.ndarray]:
         """Metrics and logits of the dev rows."""
         logits = predict(self.student, self.dev, self.training.evaluation_batch, self.numerics.device)
-        metrics = scored(self.task, logits, self.dev.labels)
-        objective.flush()
-        if not math.isfinite(metrics[self.task.metric]):
-            raise Diverged(f"{self.task.metric} is not finite at epoch {epoch:.4g}")
-        return metrics, logits
+        return scored(self.task, logits, self.dev.labels), logits
+
+    def _judge(
+        self, capture: Capture, objective: Objective, batches: list[np.ndarray] | None = None
+    ) -> tuple[dict[str, float], np.ndarray]:
+        """Mean loss and terms, and logits, of the dev rows, or of some batches of them."""
+        training, layers = self._parts["training"], self._parts["layers"]
+        try:
+            return judge(
+                self.student, capture, objective, self.source, self.dev, training, self.numerics, layers, batches
+            )
+        except FloatingPointError as error:
+            raise Diverged(str(error)) from error
 
 
-def autocast(numerics: Numerics) -> contextlib.AbstractContextManager[Any]:
-    """The plan's autocast, or none."""
-    if numerics.autocast is None:
-        return contextlib.nullcontext()
-    return torch.autocast(numerics.device, dtype=getattr(torch, numerics.autocast))
+def stage_seed(seed: int, number: int) -> int:
+    """Of torch's generator at the beginning of stage `number` (from 0) of a run of that seed."""
+    return seed if number == 0 else int(np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0])
+
+
+def _copied(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """On the CPU, where they take nothing of a GPU's memory."""
+    return {name: value.detach().to("cpu", copy=True) for name, value in weights.items()}
 
 
 @torch.no_grad()

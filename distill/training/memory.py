@@ -39,7 +39,7 @@ def peak_bytes(run: Run, measure: Measure | None = None) -> int:
     device = run.numerics.device
 
     def work() -> None:
-        run.rehearse(longest(run.train, run.training.batch_size))
+        run.rehearse(longest)
         rows = longest(run.dev, run.training.evaluation_batch)
         look(run.student.eval(), run.dev, rows, device)
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from distill.errors import UserError
+
+if TYPE_CHECKING:
+    from distill.methods.base import Stage
 
 OPTIMIZERS = ("adamw", "bertadam")
 SCHEDULES = ("linear", "cosine", "constant")
@@ -134,6 +137,8 @@ def multiplies_in_bfloat16(info: Path = Path("/proc/cpuinfo")) -> bool:
 
 _FIELDS = {entry.name: entry for entry in fields(Training)}
 TRAINING_FIELDS = tuple(_FIELDS)
+# Those that all stages of a run share: rows are tokenised and the student is built once.
+_WHOLE = ("max_length", "dropout")
 # Those in which the points of one sweep may differ.
 SWEPT_FIELDS = tuple(name for name, entry in _FIELDS.items() if entry.metadata["swept"])
 
@@ -214,3 +219,23 @@ def evaluated(given: dict[str, Any]) -> dict[str, Any]:
             "both say when dev is looked at; give one of them."
         )
     return {**given, "evaluation_steps": 0}
+
+
+def of_stage(stage: Stage, params: dict[str, Any], recipe: str, training: Training) -> tuple[Training, float]:
+    """Training numbers and peak learning rate of one stage of a method.
+
+    Args:
+        params: The method's resolved hyper-parameters, with `lr`.
+        training: The run's.
+
+    Raises:
+        UserError: As `evaluated`.
+        ValueError: The stage sets a number that is not its own to set.
+    """
+    own = dict(stage.training(params, recipe))
+    lr = float(own.pop("lr", params["lr"]))
+    if wrong := [name for name in own if name not in _FIELDS or name in _WHOLE]:
+        raise ValueError(f"stage {stage.name} cannot have {', '.join(wrong)} of its own")
+    if stage.reporting and stage.training(params, recipe):
+        raise ValueError(f"stage {stage.name} reports, so its training numbers are the run's")
+    return replace(training, **evaluated(own)), lr

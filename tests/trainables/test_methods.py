@@ -15,7 +15,7 @@ from tests.trainables.test_family import Ask, ask, without_time
 from trainables import children, family, plan, sweep
 from trainables.config import SweepConfig, from_namespace
 from trainables.families import read_family
-from trainables.teacher_source import kept_parts
+from trainables.teacher_source import kept_outputs
 
 __all__ = ["ask"]
 
@@ -55,7 +55,7 @@ def test_undistilled_students_are_swept_once_instead_of_beside_each_method(ask: 
     assert {point["params"]["lr"] for point in with_ft["ft"]["points"]} == {5e-5, 1e-4}
     assert {point["method"] for point in with_ft["ft"]["points"]} == {"ft"}
     assert with_ft["ft"]["teacher_source"]["kind"] == "none"
-    assert kept_parts(with_ft["ft"]) == ()
+    assert kept_outputs(with_ft["ft"]) == []
     assert baselines(plans(ask, "--method", "kd,emd", "--layers", "2")) == {"kd": 1, "emd": 1}
     assert baselines(plans(ask, "--method", "kd,emd", "--layers", "2", "--no-baseline")) == {"kd": 0, "emd": 0}
 

@@ -107,10 +107,10 @@ def test_points_that_come_later(make: Make) -> None:
     assert teacher_source.source_of(header, {**point, "params": {**point["params"], "attention": True}}) == "online"
     assert teacher_source.source_of(header, {**point, "params": {**point["params"], "batch_size": 8}}) == "cached"
     assert teacher_source.source_of(header, header["points"][1]) is None
-    assert teacher_source.kept_parts(header) == ("logits", "cls", "hidden")
+    assert teacher_source.kept_outputs(header) == [parts.Kept(("logits", "cls", "hidden"))]
     online = make("--cache-gb", "0")["plan"]
     assert teacher_source.source_of(online, online["points"][0]) == "online"
-    assert teacher_source.kept_parts(online) == ()
+    assert teacher_source.kept_outputs(online) == []
 
 
 @pytest.mark.parametrize("search", ["random", "tpe"])

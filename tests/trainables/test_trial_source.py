@@ -18,7 +18,7 @@ from trainables.config import from_namespace
 from trainables.record import PREPARED, SWEEP
 from trainables.recorder import write_json
 from trainables.resources import Machine
-from trainables.teacher_source import kept_parts
+from trainables.teacher_source import kept_outputs
 
 LINES: list[str] = []
 
@@ -26,7 +26,7 @@ LINES: list[str] = []
 def ready_for(header: dict[str, Any]) -> dict[str, Any]:
     """What the trials share, made in this process where the store has none."""
     data = prepare.load_data(header["config"], header["plan"])
-    made = prepare.make_teacher(header["plan"], data, "own", LINES.append, None, kept_parts(header["plan"]))
+    made = prepare.make_teacher(header["plan"], data, "own", LINES.append, None, kept_outputs(header["plan"]))
     student = header["plan"]["student"]
     return {
         "teacher": {"path": str(made.folder / "model"), "outputs": str(made.outputs) if made.outputs else None},

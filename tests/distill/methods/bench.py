@@ -23,15 +23,21 @@ STAGES = [(name, i) for name in ALL for i in range(len(methods.get(name).stages)
 
 @dataclass
 class Bench:
-    """One stage of a method on a student and a teacher, dropout off unless the student is put in train mode."""
+    """One stage of a method on a student and a teacher, dropout off unless the student is put in train mode.
+
+    Attributes:
+        layers: Which layers are taken of the teacher: those that the stage declares.
+    """
 
     method: Method
     stage: Stage
     objective: Objective
     student: Any
     teacher: Any
+    setting: Setting
     regression: bool = False
     num_labels: int = 2
+    layers: tuple[int, ...] | None = None
     _captures: list[Capture] = field(default_factory=list)
 
     def batch(self, seed: int = 0, rows: int = 4, length: int = 7) -> dict[str, Tensor]:
@@ -39,7 +45,8 @@ class Bench:
 
     def outputs(self, batch: dict[str, Tensor]) -> tuple[Outputs, Outputs | None]:
         if not self._captures:
-            self._captures = [Capture(model, self.objective.needs) for model in (self.student, self.teacher)]
+            needs = self.objective.needs
+            self._captures = [Capture(self.student, needs), Capture(self.teacher, needs, self.layers)]
         ours, theirs = self._captures
         inputs = tiny.inputs_of(batch)
         with torch.no_grad():
@@ -93,18 +100,35 @@ def bench(
         regression=regression,
     )
     torch.manual_seed(3)
-    objective = method.stages[stage].objective(setting).double()
-    return Bench(method, method.stages[stage], objective, ours, theirs, regression, labels)
+    found = method.stages[stage]
+    objective = found.objective(setting).double()
+    layers = None
+    if setting.teacher is not None:
+        layers = found.layers_read(setting.params, recipe, setting.student, setting.teacher)
+    return Bench(method, found, objective, ours, theirs, setting, regression, labels, layers)
 
 
 def alternatives(h: Hyperparameter, value: Any) -> list[Any]:
     """Other legal values of a hyper-parameter, its bound of 0 among them where it has one."""
     if h.type == "bool":
         return [not value]
-    if h.type == "choice":
+    if h.type in ("choice", "layers"):
         return [choice for choice in h.choices if choice != value]
     candidates = [0, 1, 0.5, h.default, 2 * h.default, h.default / 2]
     low = -float("inf") if h.low is None else h.low
     high = float("inf") if h.high is None else h.high
     legal = {c for c in candidates if low <= c <= high and (h.type != "int" or c == int(c))}
     return sorted(legal - {value})
+
+
+def read_by_the_loop(method: Method) -> set[str]:
+    """Hyper-parameters that decide how a stage is trained, which no objective reads."""
+    found = {"lr"}
+    for recipe in RECIPES:
+        usual = method.resolve({}, recipe)
+        for h in (h for h in method.hyperparameters if h.name in usual):
+            for value in alternatives(h, usual[h.name]):
+                other = method.resolve({h.name: value}, recipe)
+                if any(stage.training(usual, recipe) != stage.training(other, recipe) for stage in method.stages):
+                    found.add(h.name)
+    return found

@@ -14,16 +14,25 @@ from torch import Tensor
 
 from distill import methods
 from distill.errors import UserError
+from distill.methods.base import PARTS
 from distill.methods.objective import Outputs, Setting, Shape, total
 from distill.models.capture import Capture
+from distill.models.parameters import named
 from distill.training import checkpoint
 from tests.distill import tiny
-from tests.distill.methods.bench import ALL, DISTILLING, RECIPES, STAGES, Bench, Recipe, alternatives, bench
+from tests.distill.methods.bench import (
+    ALL,
+    DISTILLING,
+    RECIPES,
+    STAGES,
+    Bench,
+    Recipe,
+    alternatives,
+    bench,
+    read_by_the_loop,
+)
 
 TASKS: list[dict[str, Any]] = [{"labels": 2}, {"labels": 3}, {"regression": True}]
-LOOP = {"lr"}
-"""Hyper-parameters that the training loop reads, not the objective."""
-EVERYTHING = ("logits", "hidden", "scores")
 
 
 def _id(value: Any) -> str | None:
@@ -73,9 +82,9 @@ def test_exactly_the_declared_parameters_get_gradients(
         pytest.skip("declares that it knows no regression")
     made = bench(name, stage, recipe=recipe, **task)
     made.gradient(made.batch())
-    declared = made.stage.trainable
+    declared = named(made.student, made.stage.trained(made.setting.params, recipe, made.setting.student))
     for parameter, p in made.student.named_parameters():
-        if declared == ("all",) or parameter.startswith(declared):
+        if parameter in declared:
             assert p.grad is not None, parameter
             # Softmax takes no notice of what a key's bias adds to all scores of a query alike.
             if not parameter.endswith("attention.self.key.bias"):
@@ -131,8 +140,9 @@ def test_a_student_that_equals_its_teacher_has_nothing_to_learn_from_it(name: st
 def _settings(name: str) -> list[dict[str, Any]]:
     """The defaults, and each hyper-parameter changed on its own."""
     method = methods.get(name)
+    loop = read_by_the_loop(method)
     single = [
-        {h.name: value} for h in method.hyperparameters if h.name not in LOOP for value in alternatives(h, h.default)
+        {h.name: value} for h in method.hyperparameters if h.name not in loop for value in alternatives(h, h.default)
     ]
     return [{}, *single]
 
@@ -169,13 +179,13 @@ def test_no_term_is_ignored(name: str, recipe: Recipe) -> None:
 @cache
 def _captured() -> list[tuple[dict[str, Tensor], Outputs, Outputs]]:
     """Everything of two networks on two batches, the student's as leaves of the graph."""
-    ours, theirs = (Capture(tiny.classifier(layers=n, seed=n).double().eval(), frozenset(EVERYTHING)) for n in (2, 4))
+    ours, theirs = (Capture(tiny.classifier(layers=n, seed=n).double().eval(), frozenset(PARTS)) for n in (2, 4))
     found = []
     for seed in range(2):
         batch = tiny.batch(seed=seed)
         with torch.no_grad():
             pair = [capture.run(**tiny.inputs_of(batch)) for capture in (ours, theirs)]
-        leaves = {what: getattr(pair[0], what).requires_grad_() for what in EVERYTHING}
+        leaves = {what: getattr(pair[0], what).requires_grad_() for what in PARTS}
         found.append((batch, Outputs(**leaves), pair[1]))
     return found
 
@@ -204,7 +214,7 @@ def _gradients(name: str, params: dict[str, Any], recipe: Recipe) -> list[Tensor
         setting = Setting(params=method.resolve(params, recipe), recipe=recipe, **shape)
         objective = stage.objective(setting).double()
         for batch, student, teacher in _captured():
-            leaves = [student.logits, student.hidden, student.scores, *objective.parameters()]
+            leaves = [*(getattr(student, what) for what in PARTS), *objective.parameters()]
             terms = objective(student, teacher if objective.uses_teacher else None, batch)
             found.extend(torch.autograd.grad(total(terms), leaves, allow_unused=True))
     return found
@@ -222,7 +232,7 @@ def _differ(one: list[Tensor | None], two: list[Tensor | None]) -> bool:
 def test_what_is_dropped_as_inert_is_inert_and_nothing_else_is(name: str, recipe: Recipe) -> None:
     """At the defaults, with any two switches turned, and at random points."""
     method = methods.get(name)
-    draw = random.Random(0)
+    draw, loop = random.Random(0), read_by_the_loop(method)
     known = {h.name: h for h in method.hyperparameters}
     default = {h.name: h.default if recipe == "modern" or h.published is None else h.published for h in known.values()}
     points = [default]
@@ -237,11 +247,11 @@ def test_what_is_dropped_as_inert_is_inert_and_nothing_else_is(name: str, recipe
         if expected is None:
             continue
         active = method.resolve(point, recipe)
-        for h in (h for h in known.values() if h.name not in LOOP):
+        for h in (h for h in known.values() if h.name not in loop):
             others = (_trace(name, {**point, h.name: value}, recipe) for value in alternatives(h, point[h.name]))
             changes = any(other is None or _differ(expected, other) for other in others)
             assert changes == (h.name in active), f"{h.name} at {point}"
-        assert active.keys() >= LOOP & known.keys()
+        assert "lr" in active
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -293,5 +303,19 @@ def test_a_student_of_another_shape_learns_or_is_refused(
 def test_what_is_needed_is_declared(name: str) -> None:
     for stage in range(len(methods.get(name).stages)):
         made = bench(name, stage)
-        assert made.objective.needs <= {"logits", "hidden", "scores"}
+        assert made.objective.needs <= set(PARTS)
         assert made.objective.uses_teacher <= made.method.needs_teacher
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize(("name", "stage"), [(n, s) for n, s in STAGES if not methods.get(n).stages[s].reporting])
+def test_judging_a_stage_by_its_loss_changes_nothing(name: str, stage: int, recipe: Recipe) -> None:
+    made = bench(name, stage, recipe=recipe)
+    made.objective.eval()
+    before = {key: value.clone() for key, value in made.objective.state_dict().items()}
+    batch = made.batch()
+    first, again = made.terms(batch), made.terms(batch)
+    assert all(torch.equal(first[term].value, again[term].value) for term in first)
+    made.objective.flush()
+    after = made.objective.state_dict()
+    assert all(torch.equal(value, after[key]) for key, value in before.items())

@@ -11,12 +11,15 @@ import pytest
 from distill import methods
 from distill.errors import UserError
 from distill.methods import Hyperparameter, Method, Stage
+from distill.methods.base import Shape
+from distill.training.settings import Training, of_stage
 from tests.distill.methods.bench import ALL, RECIPES, alternatives
 
 REAL = Hyperparameter("beta", "float", 0.1, "", low=0.0, high=10.0)
 WHOLE = Hyperparameter("count", "int", 2, "", low=1, high=8)
 SWITCH = Hyperparameter("hidden", "bool", True, "")
 CHOICE = Hyperparameter("update", "choice", "one", "", choices=("one", "two"), published="two")
+LAYERS = Hyperparameter("layers", "layers", "skip", "", choices=("skip", "last"))
 INERT = Hyperparameter("theta", "float", 1.0, "", low=0.0, high=9.0, active=lambda v: v["beta"] > 0)
 
 
@@ -49,6 +52,12 @@ def test_declarations_are_whole(name: str) -> None:
     assert len({stage.name for stage in method.stages}) == len(method.stages)
     for stage in method.stages:
         assert set(stage.depends_on) <= set(known)
+        for recipe in RECIPES:
+            params = method.resolve({}, recipe)
+            assert stage.keep(recipe) in ("last", "best")
+            of_stage(stage, params, recipe, Training())
+            assert stage.trained(params, recipe, Shape(2, 16, 2))
+            stage.layers_read(params, recipe, Shape(2, 16, 2), Shape(4, 16, 2))
     assert set().union(*(stage.depends_on for stage in method.stages)) == set(known), "a value that no stage reads"
 
 
@@ -95,6 +104,11 @@ def test_unknown_methods_name_the_nearest() -> None:
         (SWITCH, "yes", True),
         (SWITCH, 0, False),
         (CHOICE, "two", "two"),
+        (LAYERS, "skip", "skip"),
+        (LAYERS, "02-4-10", "2-4-10"),
+        (LAYERS, "4", "4"),
+        (LAYERS, 4, "4"),
+        (LAYERS, [2, 4], "2-4"),
     ],
 )
 def test_values_are_brought_to_their_type(hyperparameter: Hyperparameter, given: Any, expected: Any) -> None:
@@ -119,6 +133,10 @@ def test_values_are_brought_to_their_type(hyperparameter: Hyperparameter, given:
         (WHOLE, 0, "outside"),
         (SWITCH, "perhaps", "neither true nor false"),
         (CHOICE, "three", "choose one of one, two"),
+        (LAYERS, "first", "names no layers; give one of skip, last, or the layers themselves, such as 2-4-6"),
+        (LAYERS, "2-4-", "names no layers"),
+        (LAYERS, "2,4", "names no layers"),
+        (LAYERS, "-2", "names no layers"),
     ],
 )
 def test_illegal_values_are_refused(hyperparameter: Hyperparameter, given: Any, why: str) -> None:

@@ -60,10 +60,29 @@ def test_padding_is_read_where_that_is_declared(name: str, stage: int, recipe: R
 
 def _elsewhere(teacher: Outputs, padded: torch.Tensor) -> Outputs:
     """The same at real tokens, other numbers at padded ones."""
-    hidden, scores = teacher.hidden, teacher.scores
-    if hidden is not None:
-        hidden = torch.where(padded[None, :, :, None], hidden + 3.0, hidden)
-    if scores is not None:
-        either = padded[:, None, :, None] | padded[:, None, None, :]
-        scores = torch.where(either[None], scores + 3.0, scores)
-    return replace(teacher, hidden=hidden, scores=scores)
+    either = padded[:, None, :, None] | padded[:, None, None, :]
+    changed = {}
+    for part in parts.LARGE:
+        if (values := getattr(teacher, part)) is not None:
+            places = either[None] if part == "scores" else padded[None, :, :, None]
+            changed[part] = torch.where(places, values + 3.0, values)
+    return replace(teacher, **changed)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize(("name", "stage"), [(n, s) for n, s in STAGES if n in DISTILLING])
+def test_chosen_layers_are_asked_for_and_give_what_all_give(name: str, stage: int, recipe: Recipe) -> None:
+    """At the defaults and with each value changed: what is declared suffices, and no layer is read by its place."""
+    method = methods.get(name)
+    for params in ({}, *({h.name: value} for h in method.hyperparameters for value in alternatives(h, h.default))):
+        try:
+            made, whole = (bench(name, stage, params=params, recipe=recipe) for _ in range(2))
+        except (UserError, ValueError):
+            continue
+        if made.layers is None:
+            continue
+        whole.layers = None
+        batch = made.batch()
+        few, every = made.terms(batch), whole.terms(batch)
+        assert few.keys() == every.keys()
+        assert all(torch.equal(few[term].value, every[term].value) for term in few), params

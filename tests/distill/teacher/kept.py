@@ -13,12 +13,13 @@ from distill.models.folder import Head
 from distill.tasks import registry
 from distill.teacher import outputs
 from distill.teacher.facts import MODEL
+from distill.teacher.parts import Kept, Split
 from distill.teacher.source import OnlineTeacher
 from distill.training.batching import Tokens
 from distill.training.settings import Numerics
 from tests.distill import tiny
 
-EVERYTHING = ("logits", "cls", "hidden", "scores")
+EVERYTHING = ("logits", "cls", "hidden", "scores", "query", "key", "value")
 EXACT = Numerics()
 
 
@@ -49,6 +50,8 @@ def rows(store: Store, task: str = "cola", train: int = 48) -> Path:
 def written(
     store: Store,
     parts: tuple[str, ...] = EVERYTHING,
+    layers: tuple[int, ...] | None = None,
+    split: Split = "train",
     task: str = "cola",
     head: Head = "own",
     numerics: Numerics = EXACT,
@@ -56,7 +59,7 @@ def written(
 ) -> Path:
     """The artifact of the outputs."""
     made = teacher(store, task, **shape), rows(store, task)
-    return outputs.write(store, *made, registry.get(task), head, parts, numerics)
+    return outputs.write(store, *made, registry.get(task), head, Kept(parts, layers, split), numerics)
 
 
 def online(store: Store, task: str = "cola", autocast: str | None = None, **shape: Any) -> OnlineTeacher:

@@ -14,7 +14,10 @@ from distill.errors import UserError
 from distill.tasks import registry
 from distill.teacher import cached, outputs, parts
 from distill.teacher.cached import CachedTeacher, DamagedOutputs
+from distill.teacher.parts import Kept
+from distill.training.batching import Tokens
 from distill.training.settings import Numerics
+from tests.distill import tiny
 from tests.distill.teacher import kept
 
 # Half the distance of neighbouring float16 numbers, relative; below 2^-14 they are 2^-24 apart.
@@ -33,7 +36,7 @@ def allowed(name: str, exact: torch.Tensor) -> dict[str, float]:
 def zeroed(name: str, values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Without what the network computes at padded places."""
     real = mask.bool()
-    if name == "hidden":
+    if name in ("hidden", "query", "key", "value"):
         return values.float() * real[None, :, :, None]
     if name == "scores":
         return values.float() * real[None, :, None, :, None] * real[None, :, None, None, :]
@@ -67,7 +70,7 @@ def test_no_number_is_rounded_by_more_than_half_a_step(store: Store) -> None:
     found = made.answer(order, inputs, frozenset(kept.EVERYTHING))
     assert torch.equal(found.logits, exact.logits)
     assert torch.equal(found.cls, exact.cls)
-    for name in ("hidden", "scores"):
+    for name in parts.LARGE:
         theirs = zeroed(name, getattr(exact, name).half(), inputs["attention_mask"])
         assert torch.equal(getattr(found, name), theirs), name
 
@@ -99,14 +102,14 @@ def test_nothing_is_kept_that_nobody_needs(store: Store) -> None:
 
 
 def test_its_size_is_the_one_that_plans_reckon_with(store: Store) -> None:
-    for chosen in (parts.kept({"logits"}), parts.kept({"hidden"}), parts.kept({"hidden", "scores"})):
+    for chosen in (parts.kept({"logits"}), parts.kept({"hidden"}), parts.kept({"hidden", "scores", "value"})):
         folder = kept.written(store, chosen)
         facts = store.facts(folder)
         arrays = {part: np.load(folder / f"{part}.npy") for part in chosen}
         assert sum(array.nbytes for array in arrays.values()) == facts["bytes"]
     teacher = cached.Shape(3, 16, 2)
     assert parts.size(kept.EVERYTHING, teacher, 2, np.array([2, 5])) == (
-        2 * 2 * 4 + 2 * 4 * 16 * 4 + 7 * 4 * 16 * 2 + (4 + 25) * 3 * 2 * 2
+        2 * 2 * 4 + 2 * 4 * 16 * 4 + 7 * 4 * 16 * 2 + (4 + 25) * 3 * 2 * 2 + 3 * 7 * 3 * 16 * 2
     )
     assert arrays["logits"].shape == (48, 2)
     assert arrays["cls"].shape == (48, 4, 16)
@@ -192,7 +195,7 @@ def test_numbers_that_float16_cannot_hold_are_one_sentence(
     monkeypatch.setattr(outputs.OnlineTeacher, "answer", huge)
     words = f"{named} reach 70000, more than the 65504 that float16 holds; --cache-gb 0"
     if abs(value) != 7e4:
-        words = f"{named} are not finite at some training row, so it cannot teach"
+        words = f"{named} are not finite at some row, so it cannot teach"
     with pytest.raises(UserError, match=words):
         kept.written(store)
     assert not list(store.place.glob("*outputs-*"))
@@ -202,8 +205,8 @@ def test_numbers_that_float16_cannot_hold_are_one_sentence(
 def test_padded_places_may_hold_anything(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = outputs.OnlineTeacher.answer
 
-    def harmed(self: Any, rows: Any, inputs: Any, needs: Any) -> Any:
-        answer = plain(self, rows, inputs, needs)
+    def harmed(self: Any, rows: Any, inputs: Any, *how: Any) -> Any:
+        answer = plain(self, rows, inputs, *how)
         answer.hidden[:, inputs["attention_mask"] == 0] = 1e9
         return answer
 
@@ -218,7 +221,7 @@ def test_padded_places_may_hold_anything(store: Store, monkeypatch: pytest.Monke
 
 def test_the_key_is_what_determines_the_numbers(store: Store) -> None:
     tokens, task = kept.rows(store), registry.get("cola")
-    usual = ("content", tokens, task, "own", ("logits", "cls"), Numerics())
+    usual: tuple[Any, ...] = ("content", tokens, task, "own", Kept(("logits", "hidden")), Numerics())
     same = outputs.identity(*usual)
     assert outputs.identity(*usual[:5], Numerics(threads=7)) == same
     for at, other in (
@@ -226,20 +229,71 @@ def test_the_key_is_what_determines_the_numbers(store: Store) -> None:
         (1, Path("tokens-0")),
         (2, registry.get("sst2")),
         (3, "relu"),
-        (4, ("logits", "cls", "hidden")),
+        (4, Kept(("logits", "scores"))),
+        (4, Kept(("logits", "hidden"), (1, 3))),
+        (4, Kept(("logits", "hidden"), split="dev")),
         (5, Numerics(autocast="bfloat16")),
         (5, Numerics(device="cuda")),
     ):
         changed = [*usual[:at], other, *usual[at + 1 :]]
         assert outputs.identity(*changed) != same
-    known = [
-        outputs.keys(*usual[:4], parts.kept(needs), Numerics()) for needs in ((), ("hidden",), ("hidden", "scores"))
-    ]
-    assert [len(found) for found in known] == [4, 2, 1]
+    # Of small parts all layers are there.
+    assert Kept(("logits", "cls"), (1, 3)) == Kept(("logits", "cls"))
+
+
+def test_an_artifact_that_holds_more_will_do(store: Store) -> None:
+    tokens, task = kept.rows(store), registry.get("cola")
+
+    def keys(*needs: str, layers: tuple[int, ...] | None = None) -> list[str]:
+        return outputs.keys("content", tokens, task, "own", Kept(parts.kept(needs), layers), Numerics())
+
+    known = [keys(), keys("hidden"), keys("hidden", "scores"), keys(*parts.LARGE)]
+    assert [len(found) for found in known] == [32, 16, 8, 1]
     assert {known[1][0], known[2][0]} < set(known[0])
     assert known[2][0] in known[1]
-    assert len({found[0] for found in known}) == 3
-    assert (
-        kept.written(store).name
-        == f"outputs-{outputs.keys(repr(('cola', {})), *usual[1:4], kept.EVERYTHING, Numerics())[0]}"
+    assert len({found[0] for found in known}) == 4
+    chosen = keys("hidden", layers=(1, 3))
+    assert len(chosen) == 32
+    assert set(known[1]) < set(chosen)
+    assert chosen[0] not in known[1]
+    assert keys("scores", "hidden", layers=(1, 3))[0] in chosen
+    made = f"{('cola', {})!r}", tokens, task, "own", Kept(kept.EVERYTHING), Numerics()
+    assert kept.written(store).name == f"outputs-{outputs.keys(*made)[0]}"
+
+
+@pytest.mark.parametrize("layers", [(0, 2), (1,), (2, 3), (0, 1, 2, 3)])
+def test_chosen_layers_alone_are_kept(store: Store, layers: tuple[int, ...]) -> None:
+    whole = CachedTeacher(kept.written(store))
+    folder = kept.written(store, layers=layers)
+    made, facts = CachedTeacher(folder), store.facts(folder)
+    arrays = {part: np.load(folder / f"{part}.npy") for part in kept.EVERYTHING}
+    assert sum(array.nbytes for array in arrays.values()) == facts["bytes"]
+    inputs, needs = kept.batch(store, CHOSEN), frozenset(kept.EVERYTHING)
+    found, expected, asked = (
+        source.answer(np.array(CHOSEN), inputs, needs, layers=layers) for source in (made, whole, kept.online(store))
     )
+    assert found.layers == asked.layers == layers
+    assert expected.layers is None
+    assert torch.equal(found.cls, expected.cls)
+    for part in parts.LARGE:
+        wanted = [layer for layer in layers if layer > 0 or part == "hidden"]
+        assert getattr(found, part).shape[0] == parts.depth(part, made.shape, layers) == len(wanted)
+        assert torch.equal(found.at(part, wanted), expected.at(part, wanted)), part
+        theirs = zeroed(part, asked.at(part, wanted), inputs["attention_mask"])
+        torch.testing.assert_close(found.at(part, wanted), theirs, **allowed(part, theirs))
+
+
+def test_dev_rows_are_another_artifact(store: Store) -> None:
+    needs = parts.kept({"logits", "hidden"})
+    train, dev = kept.written(store, needs), kept.written(store, needs, split="dev")
+    assert (store.facts(train)["rows"], store.facts(dev)["rows"]) == (48, 16)
+    rows = Tokens.load(kept.rows(store) / "dev.npz")
+    chosen = np.array([3, 0, 11])
+    inputs = tiny.inputs_of(rows.batch(chosen))
+    wish = frozenset({"logits", "hidden"})
+    found = CachedTeacher(train, dev).answer(chosen, inputs, wish, split="dev")
+    exact = kept.online(store).answer(chosen, inputs, wish, split="dev")
+    theirs = zeroed("hidden", exact.hidden, inputs["attention_mask"])
+    torch.testing.assert_close(found.hidden, theirs, **allowed("hidden", theirs))
+    with pytest.raises(ValueError, match="training rows alone"):
+        CachedTeacher(train).answer(chosen, inputs, wish, split="dev")
