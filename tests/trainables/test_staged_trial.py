@@ -108,7 +108,7 @@ def train(sweep: Path, recorded: int = 0, until: int | None = None) -> list[dict
 
 
 def timeless(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
+    return [{name: value for name, value in row.items() if name not in ("seconds", "stage_seconds")} for row in rows]
 
 
 def early(sweep: Path) -> list[dict[str, Any]]:
@@ -151,6 +151,18 @@ def test_cut_and_continued_bit_for_bit(
         rows += train(sweep, recorded=len(rows), until=cut)
     assert timeless(rows) == straight[0]
     assert early(sweep) == straight[1]
+
+
+@pytest.mark.parametrize("cut", [None, 2, 4])
+def test_the_record_hears_of_the_first_stages_time_once(sweep: Path, cut: int | None) -> None:
+    rows = train(sweep, until=cut) if cut else []
+    rows += train(sweep, recorded=len(rows))
+    text = (sweep / TRIALS / "p00" / stage_rows.STAGES).read_text()
+    spent = sum(json.loads(line)["seconds"] for line in text.splitlines())
+    assert spent > 0
+    assert [row["stage_seconds"] for row in rows] == [pytest.approx(spent), 0.0]
+    assert stage_rows.seconds(sweep / TRIALS / "p00") == pytest.approx(spent)
+    assert stage_rows.seconds(sweep) == 0.0
 
 
 def test_lines_without_their_state_are_written_again(sweep: Path, straight: tuple[list[dict[str, Any]], ...]) -> None:
