@@ -89,8 +89,12 @@ def describe(header: dict[str, Any]) -> list[str]:
         f"{resources['threads']} thread(s) each, on {plan['cpus']} cores and {resources['gpus']} GPUs; "
         f"{numerics['autocast'] or 'float32'} on {numerics['device']}."
     )
-    minutes = max(1, round(estimate["seconds"] / 60))
-    lines.append(f"Time: about {minutes} min by arithmetic if nothing is stopped early, the teacher included.")
+    part, points = 1.0, ""
+    if len(sure) < len(distilled):
+        part, points = (len(sure) + len(plan["points"]) - len(distilled)) / len(plan["points"]), " for these points"
+    seconds = estimate["teacher_seconds"] + part * (estimate["seconds"] - estimate["teacher_seconds"])
+    minutes = max(1, round(seconds / 60))
+    lines.append(f"Time: about {minutes} min by arithmetic{points} if nothing is stopped early, the teacher included.")
     lines.append(f"Disk: about {estimate['disk_bytes'] / 1e9:.1f} GB at most. Artifacts: {plan['artifacts']}.")
     return lines
 

@@ -12,7 +12,7 @@ from trainables.interrupt import stop_requested, writing
 from trainables.record import FINISHED, WAITING
 from trainables.recorder import Recorder
 from trainables.shares import Shares
-from trainables.spending import charged, rule
+from trainables.spending import rule
 from trainables.suggest import suggest
 
 
@@ -69,7 +69,7 @@ class PointSearcher(Searcher):
         """
         record, waiting = recorder.record, self._waiting[str(recorder.path)]
         waiting[:] = [id for id in waiting if record.trial(id).state not in FINISHED]
-        barred = set() if free else {trial.id for trial in charged(record)}
+        barred = set() if free else self._shares.barred(record)
         found = next((id for id in waiting if id not in barred), None)
         if found is not None:
             waiting.remove(found)

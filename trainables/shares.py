@@ -25,6 +25,9 @@ class Shares:
         self._others = _others(self._records)
         # When a trial was handed out, and what it had used by then.
         self._since: dict[tuple[str, str], tuple[float, float]] = {}
+        # Ray asks many times a second while a slot is free, and between two rows the answers are the same.
+        self._recorded: dict[tuple[str, int | None], tuple[int, float]] = {}
+        self._barred: dict[str, tuple[int, set[str]]] = {}
 
     def starts(self, record: Record, point: str) -> None:
         """A trial is handed out."""
@@ -36,7 +39,21 @@ class Shares:
 
     def used(self, record: Record, first: int | None = None) -> float:
         """Device-seconds by the record, and what trials at work used since their last evaluation."""
-        return used(record, first) + sum(self._pending(record, trial.id) for trial in distilled(record)[:first])
+        rows, key = len(record.rows), (str(record.path), first)
+        if (known := self._recorded.get(key)) is None or known[0] != rows:
+            known = self._recorded[key] = rows, used(record, first)
+        at_work = [point for path, point in self._since if path == key[0] and point in record.trials]
+        if first is not None and at_work:
+            counted = {trial.id for trial in distilled(record)[:first]}
+            at_work = [point for point in at_work if point in counted]
+        return known[1] + sum(self._pending(record, p) for p in at_work if not record.trials[p].is_baseline)
+
+    def barred(self, record: Record) -> set[str]:
+        """Points that a sweep which has had its share may not start."""
+        rows = len(record.rows)
+        if (known := self._barred.get(str(record.path))) is None or known[0] != rows:
+            known = self._barred[str(record.path)] = rows, {trial.id for trial in charged(record)}
+        return known[1]
 
     def _pending(self, record: Record, point: str) -> float:
         if (since := self._since.get((str(record.path), point))) is None:

@@ -45,6 +45,17 @@ def ids(points: list[dict[str, Any]]) -> list[str]:
     return [point["id"] for point in points]
 
 
+def test_what_is_swept_beside_is_not_confirmed_here_too(sweep: Any) -> None:
+    recorder = sweep()
+    for beside, wanted in ((["kd"], ["ft", "p02"]), (["ft"], ["kd", "p02"]), (["ft", "kd"], ["p02"])):
+        recorder.record.header["config"]["beside"] = beside
+        assert list(confirmation(recorder.record, 1, 2).bases) == wanted
+    # Undistilled students have no opponents of their own.
+    recorder.record.header["config"]["beside"] = []
+    recorder.record.header["plan"]["method"] = "ft"
+    assert list(confirmation(recorder.record, 1, 2).bases) == ["p02"]
+
+
 def test_each_seed_s_runs_stand_together(sweep: Any) -> None:
     recorder = sweep()
     found = confirmation(recorder.record, 2, 2)
