@@ -155,7 +155,8 @@ def gather(folders: Sequence[Path]) -> list[Contender]:
 
 def _sweep(name: str, record: Record) -> Contender:
     trials = tuple(trial for trial in record.trials.values() if not trial.is_baseline)
-    best, runs, again = record.chosen_trial(), {}, "one"
+    best, again = record.chosen_trial(), "one"
+    runs: dict[int, Trial] = {}
     if (id := record.confirmed_best()) is not None:
         runs, again = _confirmed(record, id), "confirmed"
     elif best is not None:

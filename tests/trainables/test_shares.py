@@ -10,7 +10,7 @@ import pytest
 
 from analysis.verify import verify
 from tests.trainables.sweeps import header, result
-from trainables import shares, spending
+from trainables import spending
 from trainables.budget import left
 from trainables.families import FAMILY
 from trainables.progress_family import seconds_left
@@ -87,7 +87,7 @@ def test_stages_and_answers_of_the_teacher_are_charged_and_the_teacher_is_not(tm
 
 def test_the_next_slot_goes_to_the_sweep_that_has_used_least(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr(shares.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("trainables.shares.time.monotonic", lambda: now[0])
     one, two = family(tmp_path / "p", one=DEAREST, two=DEAREST)
     found = Shares([one, two])
     assert found.order() == [0, 1]
