@@ -74,9 +74,14 @@ def config_of(config: SweepConfig, changes: dict[str, Any], models: Models) -> S
     method = methods.get(own.method)
     known = {*(hyper.name for hyper in method.hyperparameters), *TRAINING_FIELDS}
     space = own.space if own.space and search_spaces.from_file(own.space).method == method.name else None
-    kept = own.student_layers
-    if kept is None and own.student is None and own.layers is not None and own.recipe == "modern":
-        kept = chosen(_rule(config.methods), own.layers, models.teacher.layers)
+    kept, init = own.student_layers, own.student_init
+    if own.student is None and own.recipe == "modern":
+        rule, first = _start(config.methods)
+        if kept is None and own.layers is not None:
+            kept = chosen(rule, own.layers, models.teacher.layers)
+        # The encoder of a teacher that was trained elsewhere is not here, so all take that teacher's layers.
+        if init is None and first != method.student_inits[0] and models.teacher_mode != "ready":
+            init = first
     return replace(
         own,
         beside=tuple(name for name in config.methods if name != method.name),
@@ -84,13 +89,17 @@ def config_of(config: SweepConfig, changes: dict[str, Any], models: Models) -> S
         settings={name: values for name, values in own.settings.items() if name in known},
         space=space,
         student_layers=kept,
+        student_init=init,
     )
 
 
-def _rule(names: Sequence[str]) -> Rule:
-    """How all students of several methods are cut: as the distilling ones have it where they agree, else evenly."""
-    rules = {methods.get(name).student_layers for name in names if methods.get(name).needs_teacher}
-    return rules.pop() if len(rules) == 1 else "evenly"
+def _start(names: Sequence[str]) -> tuple[Rule, str]:
+    """How all students of several methods are cut, and from what: as the distilling ones have it where they agree, else
+    evenly from the pre-trained encoder."""
+    distilling = [method for method in map(methods.get, names) if method.needs_teacher]
+    rules = {method.student_layers for method in distilling}
+    inits = {method.student_inits[0] for method in distilling}
+    return rules.pop() if len(rules) == 1 else "evenly", inits.pop() if len(inits) == 1 else "pretrained"
 
 
 def command_of(typed: Sequence[str], own: SweepConfig, asked: SweepConfig, names: Sequence[str]) -> tuple[str, ...]:

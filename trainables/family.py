@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 # Options of which a child may have values of its own.
-_NAMED = ("method", "layers", "student_layers", "space")
+_NAMED = ("method", "layers", "student_layers", "student_init", "space")
 
 
 @dataclass(frozen=True)

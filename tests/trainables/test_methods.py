@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,19 @@ def test_one_teacher_one_data_set_and_students_that_are_cut_alike(ask: Ask) -> N
     assert {str(one["student"]["kept"]) for one in alone.values()} == {"[1, 2]"}
     asked = plans(ask, "--method", "ft,kd,emd", "--student-layers", "1,4")
     assert {str(one["student"]["kept"]) for one in asked.values()} == {"[1, 4]"}
+
+
+def test_students_of_methods_that_start_otherwise_start_alike(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = methods.get
+
+    def other(name: str) -> methods.Method:
+        return replace(known(name), student_inits=("teacher", "pretrained")) if name == "kd" else known(name)
+
+    monkeypatch.setattr(methods, "get", other)
+    found = plans(ask, "--method", "ft,kd,emd", "--layers", "2")
+    assert {one["student"]["init"] for one in found.values()} == {"pretrained"}
+    found = plans(ask, "--method", "ft,kd", "--layers", "2")
+    assert {one["student"]["init"] for one in found.values()} == {"teacher"}
 
 
 def test_undistilled_students_are_swept_once_instead_of_beside_each_method(ask: Ask) -> None:
