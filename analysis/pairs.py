@@ -40,11 +40,10 @@ class Pair:
 
 
 def pairs(contenders: Sequence[Contender]) -> list[Pair]:
-    """All pairs; of several methods in several sizes, those of one size."""
+    """All pairs, each contender against those before it; of several methods in several sizes, those of one size."""
     scored = [one for one in contenders if one.best is not None and one.score is not None]
-    found = [both for both in itertools.combinations(scored, 2) if _same_size(*both)] or [
-        *itertools.combinations(scored, 2)
-    ]
+    every = [(one, other) for other, one in itertools.combinations(scored, 2)]
+    found = [both for both in every if _same_size(*both)] or every
     return [pair(one, other, len(found)) for one, other in found]
 
 

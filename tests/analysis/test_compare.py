@@ -76,11 +76,11 @@ def test_numbers_follow_from_the_sweeps_files(parent: Path) -> None:
 
 def test_every_pair_is_compared_on_the_same_rows(parent: Path) -> None:
     found = gather([parent])
-    assert [(one.one.name, one.other.name) for one in pairs(found)] == [("ft", "kd"), ("ft", "emd"), ("kd", "emd")]
-    told = both(found, "kd", "emd")
-    (kd, said, labels), (emd, other, _) = (best_of(parent / name) for name in ("kd", "emd"))
+    assert [(one.one.name, one.other.name) for one in pairs(found)] == [("kd", "ft"), ("emd", "ft"), ("emd", "kd")]
+    told = both(found, "emd", "kd")
+    (emd, said, labels), (kd, other, _) = (best_of(parent / name) for name in ("emd", "kd"))
     assert told.found is not None
-    assert told.found.value == pytest.approx(kd - emd, abs=1e-9)
+    assert told.found.value == pytest.approx(emd - kd, abs=1e-9)
     draws = np.random.default_rng(5).integers(0, ROWS, size=(4000, ROWS))
     spread = [np.corrcoef(said[d], labels[d])[0, 1] - np.corrcoef(other[d], labels[d])[0, 1] for d in draws]
     assert (told.found.low, told.found.high) == pytest.approx(tuple(np.quantile(spread, (0.025, 0.975))), abs=0.02)
@@ -95,8 +95,8 @@ def test_a_difference_inside_the_noise_is_no_finding(tmp_path: Path) -> None:
     folder = build_methods(tmp_path / "p", own=own, dev_rows=150)
     found = gather([folder])
     told = verdict(found, pairs(found))
-    assert both(found, "kd", "emd").tone == "even"
-    assert "kd from emd" in next(line for line in told if line.startswith("Not told apart"))
+    assert both(found, "emd", "kd").tone == "even"
+    assert "emd from kd" in next(line for line in told if line.startswith("Not told apart"))
     equal = gather([build_methods(tmp_path / "q", own={n: {"gain": 0.2} for n in ("ft", "kd", "emd")}, dev_rows=120)])
     told = verdict(equal, pairs(equal))
     assert told[1] == "Of no two is it shown that one is ahead of the other: every difference may be noise."
@@ -104,10 +104,10 @@ def test_a_difference_inside_the_noise_is_no_finding(tmp_path: Path) -> None:
 
 def test_a_difference_that_only_the_choice_explains_is_not_claimed(parent: Path) -> None:
     found = gather([parent])
-    told = both(found, "ft", "emd")
-    assert (told.tone, told.one.rivals, told.other.rivals) == ("behind", 3, 8)
+    told = both(found, "emd", "ft")
+    assert (told.tone, told.one.rivals, told.other.rivals) == ("ahead", 8, 3)
     # With very many pairs to look at, the same interval is widened until it holds 0.
-    wide = pair(found[0], found[2], 10**9)
+    wide = pair(found[2], found[0], 10**9)
     assert wide.found == told.found
     assert wide.tone == "even"
 
@@ -119,7 +119,7 @@ def test_the_page_carries_verdict_tables_and_both_figures(parent: Path) -> None:
     assert lead in words
     assert "Shown, outside the noise of the dev rows, with one seed each: kd ahead of ft by +0." in words
     assert "Device-seconds differ: ft " in words
-    assert "ft − kd" in words
+    assert "kd − ft" in words
     assert 'id="figure-trials"' in page
     assert 'id="figure-cost"' in page
     assert "http://" not in re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
@@ -155,14 +155,14 @@ def test_confirmed_methods_are_compared_seed_by_seed(tmp_path: Path) -> None:
         assert one.interval is not None
         assert (one.interval.low, one.interval.high) == pytest.approx(wanted)
         assert float(table(folder)[one.name]["score"]) == pytest.approx(one.score)
-    told = both(found, "ft", "emd")
-    differences = [found[0].runs[s].reported - found[2].runs[s].reported for s in (1, 2, 3, 4)]  # type: ignore[operator]
+    told = both(found, "emd", "ft")
+    differences = [found[2].runs[s].reported - found[0].runs[s].reported for s in (1, 2, 3, 4)]  # type: ignore[operator]
     low, high = stats.t.interval(0.95, 3, np.mean(differences), stats.sem(differences))
     assert told.found is not None
     assert told.found.value == pytest.approx(np.mean(differences))
     assert told.found.low <= low + 1e-9
     assert told.found.high >= high - 1e-9
-    assert (told.seeds, told.tone) == (4, "behind")
+    assert (told.seeds, told.tone) == (4, "ahead")
     assert "outside the noise of seeds and dev rows" in text(folder)
 
 
