@@ -380,7 +380,7 @@ def test_machine_paths_are_seen(line: str, hit: bool) -> None:
 def test_readme_shows_the_commands_that_ci_runs() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
     assert len(readme) <= 90
-    install, test = 'pip install -e ".[test]"', "pytest -n 2"
+    install, test = 'pip install -e ".[test]"', "pytest -n 3"
     sweep = 'pip install -e ".[demo]" && python -m trainables.sweep --method emd --task cola --layers 4'
     first_screen = [line.strip() for line in readme[:40]]
     assert sweep in first_screen

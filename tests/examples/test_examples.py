@@ -23,6 +23,8 @@ def example(name: str, folder: Path, *arguments: str) -> str:
         "DISTILL_TUNE_ARTIFACTS": str(folder / "store"),
         "HF_HUB_OFFLINE": "1",
         "OMP_NUM_THREADS": "1",
+        # `ray.init()` would join the cluster of another test that happens to run.
+        "RAY_ADDRESS": "local",
         "RAY_USAGE_STATS_ENABLED": "0",
     }
     done = subprocess.run(
