@@ -267,9 +267,10 @@ def _estimate(plan: dict[str, Any], models: Models, student: dict[str, Any]) -> 
     trials = len(plan["points"])
     taught, trained = sum(distilled), sum(epochs.values())
     if plan["search"]["name"] == "tpe":
-        # The others are suggested one at a time, and no longer than the first.
+        # The others are suggested one at a time, and no longer than the longest.
         more = plan["search"]["trials"] - len(distilled)
-        trials, taught, trained = trials + more, taught + more * distilled[0], trained + more * distilled[0]
+        each = max(distilled, default=plan["epochs"])
+        trials, taught, trained = trials + more, taught + more * each, trained + more * each
     operations = tokens * trained * 6 * student["layers"] * layer
     passes = {"cached": 1, "none": 0}.get(plan["teacher_source"]["kind"], taught)
     operations += tokens * passes * 2 * models.teacher.layers * teacher_layer

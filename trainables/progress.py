@@ -113,19 +113,37 @@ def _judged(trial: Trial, rung: float) -> bool:
 def seconds_left(record: Record) -> float | None:
     """Time left, as if nothing more were stopped early; None before the first evaluation.
 
-    The unfinished trials are laid onto the slots in their order, each evaluation as long as the measured ones on
-    average: the last trials leave slots idle, which a mere division would miss.
+    The unfinished trials are laid onto the slots in their order, each evaluation (and the stages before the first) as
+    long as the measured ones on average: the last trials leave slots idle, which a mere division would miss.
     """
     measured = [row["seconds"] for t in record.everything() for row in t.evaluations.values() if row.get("seconds")]
     if not measured:
         return None
-    plan = record.plan
-    slots = [0] * record.resources["max_concurrent"]
-    for trial in sorted(record.unfinished(), key=lambda trial: trial.state != RUNNING):
-        heapq.heapreplace(slots, slots[0] + plan["evaluations"] - len(trial.evaluations))
-    for _ in range(record.to_suggest):
-        heapq.heapreplace(slots, slots[0] + plan["evaluations"])
-    return max(slots) * sum(measured) / len(measured)
+    each = sum(measured) / len(measured)
+    slots = [0.0] * record.resources["max_concurrent"]
+    for _, seconds in sorted(work_left(record, each), key=lambda one: one[0]):
+        heapq.heapreplace(slots, slots[0] + seconds)
+    return max(slots)
+
+
+def work_left(
+    record: Record, each: float, trials: Sequence[Trial] | None = None, suggested: int | None = None
+) -> list[tuple[bool, float]]:
+    """Of each trial that is open or yet to be suggested: whether it waits, and its seconds.
+
+    Args:
+        each: Seconds of an evaluation.
+        trials, suggested: Those that are meant, where it is not all.
+    """
+    suggested = record.to_suggest if suggested is None else suggested
+    possible = record.plan["evaluations"]
+    begun = [t for t in record.everything() if not t.is_baseline and 1 in t.evaluations]
+    before = sum(t.evaluations[1].get("stage_seconds") or 0.0 for t in begun) / max(1, len(begun))
+    found = []
+    for trial in record.unfinished() if trials is None else trials:
+        begins = not (trial.evaluations or trial.is_baseline)
+        found.append((trial.state != RUNNING, (possible - len(trial.evaluations)) * each + begins * before))
+    return found + [(True, possible * each + before)] * suggested
 
 
 class PlainProgress(AbstractContextManager["PlainProgress"]):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from distill.output import say
 from trainables import stage_rows
 from trainables.families import title
-from trainables.progress import LiveProgress, event_line
+from trainables.progress import LiveProgress, event_line, work_left
 from trainables.record import FAIL, FINISHED, PRUNED, RUNNING, Record, Trial
 from trainables.spending import charged, distilled, rule, share, used
 
@@ -36,12 +36,11 @@ def seconds_left(records: Sequence[Record]) -> float | None:
         measured = [row["seconds"] for row in rows if row.get("seconds")]
         if record.left and not measured:
             return None
-        possible = record.plan["evaluations"]
-        steps = [(trial.state != RUNNING, possible - len(trial.evaluations)) for trial in sure]
-        steps += [(True, possible)] * (record.to_suggest if rule(record) is None else 0)
         if (limit := rule(record)) is not None and "seconds" in limit and record.left > len(sure):
             open_ones.append((True, max(0.0, limit["seconds"] - used(record)) / share(record)))
-        open_ones += [(waits, count * sum(measured) / len(measured)) for waits, count in steps]
+        if record.left:
+            suggested = record.to_suggest if limit is None else 0
+            open_ones += work_left(record, sum(measured) / len(measured), sure, suggested)
     slots = [0.0] * max(record.resources["max_concurrent"] for record in records)
     for _, seconds in sorted(open_ones, key=lambda one: one[0]):
         heapq.heapreplace(slots, slots[0] + seconds)

@@ -117,8 +117,9 @@ class Trial:
 
     @property
     def seconds(self) -> float:
-        """Training and evaluation time of the recorded evaluations, in seconds."""
-        return sum(float(row.get("seconds", 0.0)) for row in self.evaluations.values())
+        """Training and evaluation time of the recorded evaluations, stages before them included, in seconds."""
+        rows = self.evaluations.values()
+        return sum(float(row.get("seconds", 0.0)) + float(row.get("stage_seconds") or 0.0) for row in rows)
 
     @property
     def by_hand(self) -> bool:

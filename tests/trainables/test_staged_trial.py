@@ -18,7 +18,7 @@ from trainables import memory, plan, prepare, stage_rows, status, steps, teacher
 from trainables.callbacks import StageCallback
 from trainables.config import from_namespace
 from trainables.describe import describe
-from trainables.progress import event_line
+from trainables.progress import event_line, seconds_left
 from trainables.record import PREPARED, SWEEP, TRIALS
 from trainables.recorder import Recorder, write_json
 from trainables.resources import Machine
@@ -153,18 +153,6 @@ def test_cut_and_continued_bit_for_bit(
     assert early(sweep) == straight[1]
 
 
-@pytest.mark.parametrize("cut", [None, 2, 4])
-def test_the_record_hears_of_the_first_stages_time_once(sweep: Path, cut: int | None) -> None:
-    rows = train(sweep, until=cut) if cut else []
-    rows += train(sweep, recorded=len(rows))
-    text = (sweep / TRIALS / "p00" / stage_rows.STAGES).read_text()
-    spent = sum(json.loads(line)["seconds"] for line in text.splitlines())
-    assert spent > 0
-    assert [row["stage_seconds"] for row in rows] == [pytest.approx(spent), 0.0]
-    assert stage_rows.seconds(sweep / TRIALS / "p00") == pytest.approx(spent)
-    assert stage_rows.seconds(sweep) == 0.0
-
-
 def test_lines_without_their_state_are_written_again(sweep: Path, straight: tuple[list[dict[str, Any]], ...]) -> None:
     """A kill between the line of an evaluation and the state that goes with it, and one within the line."""
     train(sweep, until=2)
@@ -273,6 +261,25 @@ def test_views_tell_how_far_a_trial_is(sweep: Path) -> None:
         assert line.startswith(f"p00 (lr 0.002): stage intermediate, epoch 2 of 3, loss {loss:.3g}, ")
         shown = status.describe(status.status(sweep))
         assert any(f"stage intermediate, epoch 2 of 3, loss {loss:.3g}" in text for text in shown)
+    finally:
+        recorder.close()
+
+
+def test_the_time_of_the_stages_before_is_counted(sweep: Path) -> None:
+    rows = train(sweep, until=2)
+    rows += train(sweep)
+    spent = json.loads((sweep / TRIALS / "p00" / stage_rows.STAGES).read_text().replace("}\n{", "},{").join("[]"))
+    assert [row["stage_seconds"] for row in rows] == [sum(row["seconds"] for row in spent), 0.0]
+    recorder = Recorder(sweep)
+    try:
+        recorder.started("p00", 1)
+        for row in rows:
+            recorder.evaluation("p00", row)
+        found = recorder.record.trial("p00")
+        assert found.seconds == pytest.approx(sum(row["seconds"] for row in (*spent, *rows)))
+        # One point more, two evaluations each, of which the baseline has no stage before.
+        each = sum(row["seconds"] for row in rows) / 2
+        assert seconds_left(recorder.record) == pytest.approx(4 * each + sum(row["seconds"] for row in spent))
     finally:
         recorder.close()
 

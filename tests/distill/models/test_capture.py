@@ -14,6 +14,7 @@ from distill.models.capture import SUPPORTED, Capture, encoder_layers, shape_of
 from tests.distill import tiny
 
 EVERYTHING = frozenset({"logits", "hidden", "scores"})
+PROJECTIONS = ("query", "key", "value")
 SHAPES = [{"kind": kind} for kind in SUPPORTED] + [{"kind": "electra", "embedding_size": 8}]
 
 
@@ -58,15 +59,16 @@ def test_electra_embeddings_are_taken_at_the_encoders_width() -> None:
     torch.testing.assert_close(seen[0], base.embeddings_project(embedded))
 
 
-@pytest.mark.parametrize("what", ["hidden", "scores"])
+@pytest.mark.parametrize("what", ["hidden", "scores", *PROJECTIONS])
 def test_gradients_reach_the_student(what: str) -> None:
     model = tiny.classifier(layers=3)
     seen = Capture(model, frozenset({what})).run(**tiny.inputs_of(tiny.batch()))
     getattr(seen, what).square().mean().backward()
     reached = {name for name, p in model.named_parameters() if p.grad is not None and p.grad.abs().max() > 0}
     assert "bert.embeddings.word_embeddings.weight" in reached
+    name = what if what in PROJECTIONS else "query"
     for layer in range(3):
-        assert f"bert.encoder.layer.{layer}.attention.self.query.weight" in reached
+        assert f"bert.encoder.layer.{layer}.attention.self.{name}.weight" in reached
 
 
 def test_only_what_is_needed_is_taken() -> None:
@@ -103,7 +105,9 @@ def test_a_pass_that_fails_leaves_nothing_behind() -> None:
     assert hidden.shape[0] == 3
 
 
-@pytest.mark.parametrize(("what", "name"), [("hidden", "hidden states"), ("scores", "queries")])
+@pytest.mark.parametrize(
+    ("what", "name"), [("hidden", "hidden states"), ("scores", "queries"), ("key", "keys"), ("value", "values")]
+)
 def test_a_layer_that_is_bypassed_raises(what: str, name: str) -> None:
     model = tiny.classifier(layers=3)
     capture = Capture(model, frozenset({what}))
@@ -120,6 +124,59 @@ def test_closed_captures_leave_no_hooks() -> None:
     assert any(module._forward_hooks for module in model.modules())
     capture.close()
     assert not any(module._forward_hooks for module in model.modules())
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: "-".join(map(str, shape.values())))
+def test_projections_are_those_of_the_layers_input(shape: dict[str, Any]) -> None:
+    """x Wᵀ + b of what enters each layer, whatever else is captured beside them."""
+    extra = {} if shape["kind"] in {"bert", "electra"} else {"type_vocab_size": 2}
+    model = tiny.classifier(**shape, **extra, layers=3, width=24, heads=3).double().eval()
+    inputs = tiny.inputs_of(tiny.batch(4, 9))
+    seen = Capture(model, frozenset({"hidden", "scores", *PROJECTIONS})).run(**inputs)
+    assert seen.hidden is not None
+    for name in PROJECTIONS:
+        found = getattr(seen, name)
+        assert found.shape == (3, 4, 9, 24)
+        for number, layer in enumerate(encoder_layers(model)):
+            module = getattr(layer.attention.self, name)  # type: ignore[union-attr]
+            expected = seen.hidden[number] @ module.weight.T + module.bias
+            torch.testing.assert_close(found[number], expected, rtol=1e-12, atol=1e-12)
+    assert seen.query is not None
+    assert seen.key is not None
+    assert seen.scores is not None
+    query, key = (states.unflatten(-1, (3, 8)).transpose(2, 3) for states in (seen.query, seen.key))
+    torch.testing.assert_close(seen.scores, query @ key.mT / 8**0.5, rtol=1e-12, atol=1e-12)
+    alone = Capture(model, frozenset({"value"})).run(**inputs)
+    assert (alone.query, alone.key, alone.scores, alone.hidden) == (None, None, None, None)
+    assert torch.equal(alone.at("value", (1, 2, 3)), seen.at("value", (1, 2, 3)))
+
+
+@pytest.mark.parametrize("layers", [(0, 2), (3,), (1, 2, 3), (0, 1, 2, 3)])
+def test_chosen_layers(layers: tuple[int, ...]) -> None:
+    model = tiny.classifier(layers=3).eval()
+    inputs = tiny.inputs_of(tiny.batch())
+    needs = frozenset({"cls", "hidden", "scores", *PROJECTIONS})
+    whole = Capture(model, needs)
+    expected = whole.run(**inputs)
+    whole.close()
+    found = Capture(model, needs, layers).run(**inputs)
+    assert found.layers == layers
+    assert found.cls is not None
+    assert expected.cls is not None
+    assert torch.equal(found.cls, expected.cls)
+    for what in ("hidden", "scores", *PROJECTIONS):
+        inner = [layer for layer in layers if layer or what == "hidden"]
+        assert len(getattr(found, what)) == len(inner)
+        assert torch.equal(found.at(what, inner), expected.at(what, inner))
+
+
+def test_projections_are_float32_under_autocast() -> None:
+    model = tiny.classifier().eval()
+    inputs = tiny.inputs_of(tiny.batch())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        seen = Capture(model, frozenset(PROJECTIONS)).run(**inputs)
+    for name in PROJECTIONS:
+        assert getattr(seen, name).dtype == torch.float32
 
 
 def test_scores_are_float32_under_autocast() -> None:
