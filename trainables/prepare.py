@@ -247,13 +247,13 @@ def read_teacher(
         told = f"found in the store ({there.name})" if there else f"one pass for {', '.join(order.words())}"
         say(f"{order.label}: {told}.")
     found = build(orders, plan, say, stopped)
-    made = {}
+    made: dict[str, Path] = {}
     for order, path in zip(outputs, found[len(found) - len(outputs) :], strict=True):
         made[order.kept.split] = path
         if not known[order.kept.split]:
             facts = Store(plan["artifacts"]).facts(path)
             say(f"{order.label}: {facts['rows']} rows, {size_words(facts['bytes'])}, {facts['seconds']:.0f} s.")
-    return (teacher if as_trained(plan, head) else found[0]), dict(made)
+    return (teacher if as_trained(plan, head) else found[0]), made
 
 
 def as_trained(plan: dict[str, Any], head: Head) -> bool:

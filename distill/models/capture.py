@@ -104,7 +104,7 @@ class Capture:
         finally:
             self._watching = False
         taken, self._taken = self._taken, {}
-        stacked = {name: self._stacked(name, taken) for name in ("cls", "hidden") if name in self.needs}
+        stacked: dict[str, Any] = {name: self._stacked(name, taken) for name in ("cls", "hidden") if name in self.needs}
         projected = {name: at_least_float32(self._stacked(name, taken)) for name in self._projections}
         if "scores" in self.needs:
             with torch.autocast(logits.device.type, enabled=False):

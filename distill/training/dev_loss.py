@@ -80,4 +80,5 @@ def judge(
 def _exact(answer: Outputs) -> Outputs:
     """What autocast rounded goes on in float32, as the student's side is: without autocast types do not mix."""
     found = {part: getattr(answer, part) for part in PARTS}
-    return replace(answer, **{part: at_least_float32(x) for part, x in found.items() if x is not None})
+    exact: dict[str, Any] = {part: at_least_float32(x) for part, x in found.items() if x is not None}
+    return replace(answer, **exact)
