@@ -13,7 +13,10 @@ from trainables.record import Record
 
 NAME = "best.yaml"
 # What belongs to the search, to its folder or to one session, and not to the one point that is to be run again.
-_OF_THE_SEARCH = ("command", "confirm", "out", "settings", "sizes", "search", "trials")
+_OF_THE_SEARCH = (
+    *("command", "confirm", "out", "settings", "sizes", "search", "trials"),
+    *("methods", "beside", "device_seconds"),
+)
 _OF_A_SESSION = ("time_budget", "max_failures", "max_consecutive_failures")
 
 
@@ -34,6 +37,9 @@ def best_config(record: Record) -> dict[str, Any] | None:
         for key, value in config.items()
         if value is not None and key not in (*_OF_THE_SEARCH, *_OF_A_SESSION)
     }
+    if config.get("beside"):
+        # One point alone has no sweep of undistilled students beside it.
+        asked.pop("baseline", None)
     # Where made-up data stood in for a task, the hub may answer the next time and bring other rows.
     asked["task"] = plan["task"]
     if _wholly_embedded(record):

@@ -12,7 +12,7 @@ from analysis.choice import teacher_on_dev
 from analysis.claims import rivals_on_dev
 from analysis.confirmed import BASELINE, KD, Confirmed, Contrast, Group, confirmed
 from analysis.style import NOTHING, interval, number, plural
-from analysis.verdict import Network, Verdict, size_words
+from analysis.verdict import Network, Verdict, no_baseline, size_words
 from analysis.verdict import networks as search_networks
 from trainables.record import COMPLETE, FAIL, Record
 from trainables.statistics import Interval, teacher_interval
@@ -68,6 +68,7 @@ def verdict(record: Record) -> Verdict | None:
     return Verdict(
         " ".join(filter(None, (_best(record, found, best), remark))),
         words
+        or no_baseline(record)
         or "The undistilled student has no pair of runs with these seeds, so whether distillation helped is open.",
         _teacher(record, best),
         tone,
@@ -224,15 +225,15 @@ def _lead(record: Record, found: Confirmed) -> str:
     ids = [group.id for group in found.groups if group.id not in OTHERS]
     points = f"{ids[0]} was" if len(ids) == 1 else f"{', '.join(ids[:-1])} and {ids[-1]} were"
     seeds = ", ".join(map(str, found.planned))
+    others = " and ".join(OTHERS[group.id] for group in reversed(found.groups) if group.id in OTHERS)
     far = (
         ""
         if len(found.seeds) == len(found.planned)
         else f" {len(found.seeds)} of {len(found.planned)} seeds have ended."
     )
     return (
-        f"{points} trained again at full length with seeds {seeds}, which the search did not use, beside "
-        f"{' and '.join(OTHERS[group.id] for group in reversed(found.groups) if group.id in OTHERS)}. None of these "
-        f"runs is stopped early.{far}"
+        f"{points} trained again at full length with seeds {seeds}, which the search did not use"
+        f"{f', beside {others}' if others else ''}. None of these runs is stopped early.{far}"
     )
 
 

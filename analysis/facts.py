@@ -7,8 +7,9 @@ from typing import Any
 from analysis import tables
 from analysis.choice import teacher_on_dev
 from analysis.search_words import scheduler_words, search_words
-from analysis.state import moment
+from analysis.state import left_out, moment
 from analysis.style import duration, number, own_score, parameter, plural
+from trainables import spending
 from trainables.record import Record
 
 # Where things lie on one machine tells a reader nothing; sweep.json has it.
@@ -29,6 +30,7 @@ def facts(record: Record) -> list[tuple[str, str]]:
         ("started", moment(header["created"]) + (f", last event {times[-1]}" if times else "")),
         ("sessions", f"{record.sessions}" if record.sessions > 1 else ""),
         ("time in trials", duration(work) if work else ""),
+        ("device-seconds", _devices(record)),
         ("method", f"{plan['method_title']} ({plan['method']}), recipe {plan['recipe']}"),
         ("epochs", f"{plan['epochs']:g}, {plural(plan['evaluations_per_epoch'], 'evaluation')} each"),
         ("search", search_words(plan)),
@@ -90,6 +92,14 @@ def _origin(part: dict[str, Any]) -> str:
         return _pairs(rest)
     revision = str(hub.get("revision") or "")[:_SHORT]
     return _pairs({"hub id": hub.get("id"), "revision": revision or "not recorded", **rest})
+
+
+def _devices(record: Record) -> str:
+    """What the search used of the devices, where that was limited."""
+    if spending.rule(record) is None:
+        return ""
+    ends = [f", of {row['limit']:.0f}" for row in record.rows if row["kind"] == "spent"]
+    return f"{spending.used(record):.0f} used by the search{ends[-1] if ends else ''}{left_out(record)}"
 
 
 def _source(source: dict[str, Any]) -> str:

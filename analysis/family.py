@@ -73,7 +73,7 @@ class Child:
 
 
 def write(parent: Path | str, children: bool = False) -> Path:
-    """Write the parent's report; every file appears whole or not at all.
+    """Write the parent's report; every file appears whole or not at all. Of several methods it is their comparison.
 
     Args:
         parent: Folder with a `family.json`.
@@ -89,6 +89,10 @@ def write(parent: Path | str, children: bool = False) -> Path:
     if children:
         for record in family.records().values():
             report.write(record.path)
+    if family.methods and family.records():
+        from analysis import compare
+
+        return compare.write([family.path])
     found = gather(family)
     page = {
         "title": title([child.record.plan for child in found]) if found else f"{len(family.names)} sweeps",

@@ -53,7 +53,8 @@ def progress(record: Record, running: bool | None = None) -> Progress:
     split = f" ({', '.join(counts)})" if counts else ""
     total = len(trials) + record.to_suggest
     if len(done) == total:
-        return Progress("complete", f"Complete: all {plural(len(trials), 'trial')} are finished{split}.", None)
+        words = f"Complete: all {plural(len(trials), 'trial')} are finished{split}{left_out(record)}."
+        return Progress("complete", words, None)
     finished = f"{len(done)} of {plural(total, 'trial')} finished{split}"
     command = f"python -m trainables.sweep --resume {shlex.quote(str(record.path.resolve()))}"
     if locked(record.path) if running is None else running:
@@ -66,6 +67,15 @@ def progress(record: Record, running: bool | None = None) -> Progress:
     reason = f" The session ended because {record.halt['reason']}." if record.halt else ""
     sentence = f"Interrupted: {finished}; the last event is of {last}.{reason}"
     return Progress("interrupted", sentence, command, _left(record))
+
+
+def left_out(record: Record) -> str:
+    """What is said of points that were not run because the device-seconds were used up; empty where all were."""
+    if not record.left_out:
+        return ""
+    ids = [point["id"] for point in record.left_out]
+    which = f"{ids[0]} to {ids[-1]}" if len(ids) > 3 else ", ".join(ids)
+    return f"; {plural(len(ids), 'further point')} ({which}) not run, as the device-seconds were used"
 
 
 def _left(record: Record) -> tuple[str, ...]:

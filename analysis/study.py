@@ -46,8 +46,9 @@ def _check(record: Record, name: str, trials: dict[str, Trial]) -> Iterator[str 
             yield f"{file.name} has no trial {trial.id}."
         else:
             yield _fault(trial, frozen[trial.id], lags=trial.id == late, row=record.rows[-1])
+    left_out = {point["id"] for point in record.left_out}
     for id in frozen:
-        if id not in trials:
+        if id not in trials and id not in left_out:
             yield f"{file.name} has a trial {id} that the plan does not list."
 
 

@@ -14,6 +14,8 @@ from analysis.style import count, epochs, interval, number, own_score, plural
 from trainables.record import BY_HAND, COMPLETE, FAIL, PRUNED, Record, Trial
 from trainables.statistics import Difference, Interval, teacher_interval, trial_interval
 
+_OPEN = "so whether distillation helped is open"
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -207,19 +209,31 @@ def _noun(record: Record) -> str:
     return "trials" if seeds_differ(record) else "configurations"
 
 
+def no_baseline(record: Record) -> str | None:
+    """Why no undistilled student stands beside the best, where that is as planned; else None."""
+    if record.plan["method"] == "ft":
+        return "These are undistilled students themselves: no teacher taught them."
+    if "ft" in (record.header["config"].get("beside") or ()):
+        return (
+            "The undistilled students are a sweep of their own beside this one; python -m analysis.compare, given the "
+            "folder that holds both, sets them side by side."
+        )
+    return None
+
+
 def _against(record: Record, best: Trial) -> tuple[str, str, Difference | None]:
     base = record.best_trial(baseline=True)
     if base is None or base.score is None or best.score is None:
         planned = [trial for trial in record.trials.values() if trial.is_baseline]
         if not planned:
-            return "No undistilled student was trained, so whether distillation helped is open.", "even", None
+            return no_baseline(record) or f"No undistilled student was trained, {_OPEN}.", "even", None
         state = planned[0].state
         why = "has no score yet"
         if state == FAIL:
             why = f"failed ({planned[0].cause})"
         elif state == PRUNED:
             why = f"was {BY_HAND} before it had a score"
-        return f"The undistilled student {why}, so whether distillation helped is open.", "even", None
+        return f"The undistilled student {why}, {_OPEN}.", "even", None
     if not ended(best, base):
         return f"Undistilled student so far: {number(base.reported)}, {_unequal(best, base)}.", "even", None
     after = "" if base.last is None or base.state == COMPLETE else f" after {epochs(base.last['epoch'])}"

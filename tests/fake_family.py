@@ -52,5 +52,41 @@ def build_family(
     return parent
 
 
+# What each method brings, and how long its trials take.
+METHODS = {"ft": (0.0, 0.3), "kd": (0.2, 0.5), "emd": (0.35, 1.5)}
+
+
+def build_methods(
+    parent: Path,
+    names: Sequence[str] = ("ft", "kd", "emd"),
+    own: Mapping[str, dict[str, Any] | None] | None = None,
+    **changes: Any,
+) -> Path:
+    """Write a parent with a fake sweep per method and return it.
+
+    Args:
+        own: As of `build_family`, by method.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    content = {
+        "schema": SCHEMA,
+        "tool": "distill-tune 0.1.0",
+        "created": "2026-03-02T09:00:00Z",
+        "command": ["--method", ",".join(names), "--task", "cola", "--layers", "4"],
+        "config": {"method": names[0], "methods": list(names), "task": "cola", "layers": 4, "sizes": []},
+        "children": [{"name": name, "changes": {"method": name}} for name in names],
+    }
+    (parent / FAMILY).write_text(json.dumps(content))
+    for name in names:
+        mine = {} if own is None else own.get(name, {})
+        if mine is None:
+            continue
+        gain, pace = METHODS[name]
+        usual = {"gain": gain, "pace": pace, "method": name, "baseline": "ft" not in names, "fail": ()}
+        usual |= {"beside": tuple(other for other in names if other != name), "points": 3 if name == "ft" else 8}
+        build(parent / name, **{**usual, **changes, **mine})
+    return parent
+
+
 if __name__ == "__main__":
     build_family(Path(sys.argv[1]))

@@ -19,6 +19,7 @@ AXES: dict[str, list[tuple[float, str]]] = {
 }
 SCALES = {"alpha": "linear", "beta": "log", "theta": "log", "T": "log", "lr": "log"}
 PUBLISHED = {"alpha": 1.0, "beta": 0.001, "T_emd": 5.0, "T": 1.0, "lr": 2e-05}
+TITLES = {"emd": "BERT-EMD", "kd": "knowledge distillation", "ft": "fine-tuning without a teacher"}
 CHOSEN = [  # indices into the axes, the published row first
     (0, 0, 0, 0, 0),
     (0, 1, 0, 1, 1),
@@ -70,6 +71,10 @@ class Asked:
     teacher_layers: int = 6
     confirmed: int = 0
     top: int = 2
+    method: str = "emd"
+    beside: tuple[str, ...] = ()
+    share: dict[str, Any] | None = None
+    pace: float = 1.0
 
     @property
     def evaluations(self) -> int:
@@ -94,7 +99,7 @@ class Asked:
                 {
                     "id": f"p{number:02d}",
                     "number": number,
-                    "method": "emd",
+                    "method": self.method,
                     "params": params,
                     "origin": "published" if number == 0 and not self.embedded else "grid",
                     "grades": {name: grade for name, (_, grade) in picked.items()},
@@ -142,8 +147,9 @@ class Asked:
             "source": "table of best values, 4 layers",
         }
         plan = {
-            "method": "emd",
-            "method_title": "BERT-EMD",
+            "method": self.method,
+            "method_title": TITLES[self.method],
+            "device_seconds": self.share,
             "task": task,
             "task_title": title,
             "metric": "mcc",
@@ -196,7 +202,8 @@ class Asked:
             "created": START.strftime("%Y-%m-%dT%H:%M:%SZ"),
             "command": ["--method", "emd", "--task", "cola", "--layers", str(self.layers)],
             "config": {
-                "method": "emd",
+                "method": self.method,
+                "beside": list(self.beside),
                 "task": "cola",
                 "layers": self.layers,
                 "teacher": None,

@@ -59,9 +59,9 @@ class Fake(Asked):
     def skill(self, point: dict[str, Any], epoch: float) -> float:
         """The tabulated curve: how good the network of `point` is after `epoch` epochs."""
         level = 0.72
-        if point["method"] == "kd":
+        if point["origin"] == "kd":
             level += 0.6 * self.gain
-        elif point["method"] != "ft":
+        elif point["origin"] != "baseline":
             lr, beta, alpha, temperature = (point["params"][n] for n in ("lr", "beta", "alpha", "T"))
             level += self.gain + {2e-05: -0.25, 5e-05: 0.05, 1e-04: 0.2}[lr]
             level += {0.001: 0.0, 0.005: 0.06, 0.01: -0.1}[beta] - 0.02 * temperature
@@ -116,7 +116,7 @@ class Fake(Asked):
                 metrics=self.scores(logits),
                 reported=reported,
                 terms=self.terms(point, epoch),
-                seconds=38.0 + point["number"],
+                seconds=(38.0 + point["number"]) * self.pace,
                 steps=120,
                 lr=point["params"]["lr"] * (1 - epoch / self.epochs),
                 decision=decision,
@@ -277,7 +277,8 @@ class Fake(Asked):
         kd |= {"label": "alpha 0.7 · T 20 · lr 5e-05", "grades": {}}
         found: list[dict[str, Any]] = []
         for seed in range(1, 1 + self.confirmed):
-            for base in (student, kd, *top):
+            others = () if self.beside else (student, kd)
+            for base in (*others, *top):
                 name, number = f"{base['id']}-c{seed}", len(points) + len(found)
                 changed = {"id": name, "number": number, "seed": seed, "phase": "confirm", "of": base["id"]}
                 found.append({**base, **changed, "label": f"{base['label']} · seed {seed}"})

@@ -25,7 +25,7 @@ ENGINES = ("torch", "ray", "transformers")
 HEAVY = (*ENGINES, "datasets", "optuna", "ot", "pandas", "plotly", "scipy", "sklearn", "tensorboardX")
 LONGEST = 400
 # The ray-free modules of trainables that readers of a sweep's folder share with its writer.
-SHARED = re.compile(r"trainables\.(families|record|rungs|statistics)(\.|$)")
+SHARED = re.compile(r"trainables\.(families|record|rungs|spending|statistics)(\.|$)")
 # The two modules of analysis that load a student.
 LOADERS = ("analysis.export", "analysis.predict")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import difflib
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 from distill.errors import UserError
 from distill.methods.base import nearest
 from distill.models.folder import hub_id
-from trainables import adaptors, budget, storage
+from trainables import adaptors, budget, option_values, storage
 from trainables.refused import check_scheduler
 
 # What serves where nothing is named and the hub answers.
@@ -40,6 +39,10 @@ class SweepConfig:
         augmented: File with the rows that students train on instead of the task's own.
         finetune_teacher: Whether the teacher is trained here; "auto" leaves one alone that was trained for the task.
         sizes: Layer counts of several students, each swept in a folder of its own; then `layers` is None.
+        methods: Several methods, each swept in a folder of its own; `method` is the first of them.
+        beside: Methods that are swept beside this one in the same parent, so that nothing of theirs is run again here.
+        device_seconds: What each sweep may use of the devices: a time such as "90m", "dearest" or "none"; None is
+            "dearest" where there are several methods, else "none".
         select_on: Which rows choose epoch and configuration: "dev", or "train-holdout:SHARE".
         grace: Epochs before which nothing is stopped; None is 1, or no early stopping where that leaves no rung.
         confirm: "3x5": the best 3 again with 5 fresh seeds when the search has ended.
@@ -61,6 +64,8 @@ class SweepConfig:
     source: str | None = None
     layers: int | None = None
     sizes: tuple[int, ...] = ()
+    methods: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
     teacher: str | None = None
     student: str | None = None
     student_layers: tuple[int, ...] | None = None
@@ -82,6 +87,7 @@ class SweepConfig:
     gpus_per_trial: float | str | None = None
     max_concurrent: int | None = None
     time_budget: str | None = None
+    device_seconds: str | None = None
     max_failures: int | None = None
     max_consecutive_failures: int = 5
     cache_gb: float = 8.0
@@ -160,8 +166,10 @@ def from_namespace(values: dict[str, Any], command: list[str]) -> SweepConfig:
         # "auto", and what is no number, stays a text.
         values["gpus_per_trial"] = float(values["gpus_per_trial"])
     if isinstance(values.get("layers"), str):
-        values |= _sizes("--layers", values.pop("layers"))
+        values |= option_values.sizes("--layers", values.pop("layers"))
         merged.pop("sizes", None)
+    if "method" in values:
+        values |= option_values.several("--method", values["method"])
     if isinstance(values.get("student_layers"), str):
         values["student_layers"] = _layers(values["student_layers"])
     values = {**merged, **values}
@@ -189,15 +197,6 @@ def refuse_empty(values: Mapping[str, Any]) -> None:
                 f"--{name.replace('_', '-')} is empty, as from a shell variable that is not set; give it a value, or "
                 "leave it out."
             )
-
-
-def _sizes(flag: str, text: str) -> dict[str, Any]:
-    """`layers` of one student, or `sizes` of several."""
-    try:
-        found = tuple(dict.fromkeys(int(part) for part in text.split(",")))
-    except ValueError:
-        raise UserError(f"{flag} {text} is neither a number of layers nor a list such as 2,3,4,6.") from None
-    return {"layers": found[0], "sizes": ()} if len(found) == 1 else {"layers": None, "sizes": found}
 
 
 def _assignments(flag: str, texts: list[str]) -> dict[str, list[Any]]:
@@ -237,7 +236,7 @@ def read_config(file: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"--config {file} must hold options as NAME: VALUE.")
     content.pop("schema", None)
-    hidden = {"settings", "teacher_settings", "command", "sizes"}
+    hidden = {"settings", "teacher_settings", "command", "sizes", "methods", "beside"}
     options = {f.name: f for f in fields(SweepConfig) if f.name not in hidden}
     lists = ("set", "teacher_set", "adaptors")
     found: dict[str, Any] = {}
@@ -256,7 +255,10 @@ def read_config(file: str) -> dict[str, Any]:
         elif key in (*options, "adaptors"):
             # Nothing after the colon leaves the option at its default.
             if value is not None and key == "layers" and isinstance(value, list):
-                found |= _sizes(f"--config {file}: layers", ",".join(map(str, value)))
+                found |= option_values.sizes(f"--config {file}: layers", ",".join(map(str, value)))
+            elif value is not None and key == "method":
+                listed = ",".join(map(str, value)) if isinstance(value, list) else _typed(key, value, file)
+                found |= option_values.several(f"--config {file}: method", listed)
             elif value is not None:
                 found[key] = _typed(key, value, file)
         else:
@@ -269,10 +271,8 @@ def _typed(name: str, value: Any, file: str) -> Any:
     kind = str(next(f.type for f in fields(SweepConfig) if f.name == name))
     if name == "student_layers":
         return _layers(",".join(map(str, value)) if isinstance(value, list) else str(value))
-    if name == "time_budget" and not isinstance(value, str):
-        raise UserError(
-            f"--config {file}: time_budget is {value!r}, expected a time such as 45s, 90m, 8h, 1h30m or 2d."
-        )
+    if name in ("time_budget", "device_seconds") and not isinstance(value, str):
+        raise UserError(f"--config {file}: {name} is {value!r}, expected a time such as 45s, 90m, 8h, 1h30m or 2d.")
     expected: tuple[type, ...] = (str,)
     if name == "gpus_per_trial" and value == "auto":
         return value
@@ -296,32 +296,6 @@ def _layers(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise UserError(f"--student-layers {text} is not a list of numbers such as 3,6,9,12.") from None
-
-
-def parse_confirm(text: str) -> tuple[int, int]:
-    """How many of the best points `--confirm 3x5` names, and how many seeds.
-
-    Raises:
-        UserError: It is of another form, or a number is too small.
-    """
-    found = re.fullmatch(r"(\d+)x(\d+)", text.strip())
-    if found is None:
-        raise UserError(f"--confirm {text} is not of the form TOPxSEEDS, such as 3x5.")
-    top, seeds = int(found[1]), int(found[2])
-    check_confirm(f"--confirm {text}: TOP", f"--confirm {text}: SEEDS", top, seeds)
-    return top, seeds
-
-
-def check_confirm(top_name: str, seeds_name: str, top: int, seeds: int) -> None:
-    """Raise UserError where nothing would be confirmed, or by too few seeds for an interval.
-
-    Args:
-        top_name, seeds_name: How the person gave the two numbers.
-    """
-    if top < 1:
-        raise UserError(f"{top_name} {top} is too small; the least is 1.")
-    if seeds < 2:
-        raise UserError(f"{seeds_name} {seeds} is too small; the least is 2, because an interval needs two runs.")
 
 
 def check(config: SweepConfig) -> None:
@@ -359,6 +333,8 @@ def check(config: SweepConfig) -> None:
         raise UserError(f"--cache-gb {config.cache_gb:g} must be 0 or a number above it.")
     if config.time_budget is not None:
         budget.seconds(config.time_budget)
+    if config.device_seconds is not None:
+        option_values.check_device_seconds(config)
     if config.artifacts_gb is not None and not 0 < config.artifacts_gb < math.inf:
         raise UserError(f"--artifacts-gb {config.artifacts_gb:g} must be a number above 0.")
     if config.grace is not None and not 0 < config.grace < math.inf:
@@ -375,7 +351,7 @@ def check(config: SweepConfig) -> None:
     if config.student and (config.student_layers or config.student_init):
         raise UserError("--student names a whole encoder; --student-layers and --student-init shape a truncated one.")
     if config.confirm is not None:
-        parse_confirm(config.confirm)
+        option_values.parse_confirm(config.confirm)
     words = {
         "search": SEARCHES,
         "student_init": STUDENT_INITS,

@@ -10,8 +10,8 @@ from typing import Any
 from distill.errors import UserError
 from distill.output import say
 from trainables.budget import Limits
-from trainables.config import check_confirm
 from trainables.families import refuse_family
+from trainables.option_values import check_confirm
 from trainables.options import Parser, add_later_options
 from trainables.record import read
 from trainables.sweep import drive_later, guarded, reopened

@@ -20,8 +20,9 @@ from distill.methods.base import Shape
 from distill.tasks import registry
 from distill.training.settings import SWEPT_FIELDS, Training
 from search_spaces import format_params
-from trainables.config import LARGEST_SEED, parse_confirm
+from trainables.config import LARGEST_SEED
 from trainables.growth import recorded_config
+from trainables.option_values import parse_confirm
 from trainables.plan import point_hash
 from trainables.points import distributions, find_space, make_points, split_settings
 from trainables.progress import plural
@@ -37,8 +38,8 @@ class Confirmation:
     """What is to be tried again.
 
     Attributes:
-        bases: The points as they are but for their seed: the undistilled student, knowledge distillation where it is
-            not the sweep's own method, then the best points.
+        bases: The points as they are but for their seed: the undistilled student and knowledge distillation where
+            they are neither the sweep's own method nor swept beside it, then the best points.
         seeds: All of the confirmation, those that ran already first.
         points: What is new, the runs of one seed together: a confirmation that is cut still has whole pairs.
         top: How many of the best points it holds.
@@ -97,10 +98,14 @@ def confirmation(record: Record, top: int, seeds: int) -> Confirmation:
     before = [record.trials[id] for id in earlier if id in record.trials and not record.trials[id].is_baseline]
     if others := [trial.id for trial in before if trial.id not in {one.id for one in best}]:
         notes.append(f"Confirmed before, and given the same seeds: {', '.join(others)}.")
-    bases = {BASELINE: _known(earlier, BASELINE) or _baseline(record)}
+    method, beside = methods.get(plan["method"]), record.header["config"].get("beside") or ()
+    bases: dict[str, Point] = {}
+    # What has a sweep of its own beside this one is confirmed there, with the same seeds.
+    if method.needs_teacher and BASELINE not in beside:
+        bases[BASELINE] = _known(earlier, BASELINE) or _baseline(record)
     known = dict(plan["distributions"])
-    own_kd = plan["method"] == KD
-    if not own_kd and (kd := _known(earlier, KD) or _distillation(record, best[0].point, notes)):
+    none_by_kd = not method.needs_teacher or KD in (method.name, *beside)
+    if not none_by_kd and (kd := _known(earlier, KD) or _distillation(record, best[0].point, notes)):
         bases[KD] = kd
         known.setdefault(KD, distributions(methods.get(KD)))
     bases |= {trial.id: trial.point for trial in (*before, *best)}

@@ -6,11 +6,13 @@ from typing import Any
 
 from search_spaces import format_params
 from trainables import select, teacher_source
-from trainables.config import parse_confirm
 from trainables.draws import describe_search
 from trainables.early import describe_scheduler
+from trainables.option_values import parse_confirm
 from trainables.progress import plural
 from trainables.steps import stages_of, words
+
+_OTHERS = {"ft": "the undistilled student", "kd": "knowledge distillation"}
 
 
 def _steps(plan: dict[str, Any]) -> str:
@@ -61,18 +63,25 @@ def describe(header: dict[str, Any]) -> list[str]:
     baseline = " and 1 undistilled baseline" if len(distilled) < len(plan["points"]) else ""
     lines.append(f"Points: {count}{baseline}, {plural(plan['epochs'], 'epoch')} each, {_steps(plan)} rows a trial.")
     lines += _stages(plan, distilled)
+    sure = _sure(plan, distilled)
     for point in plan["points"]:
-        lines.append(f"  {point['id']}  {point['label']}  [{point['origin']}]")
+        if point not in distilled or point in sure:
+            lines.append(f"  {point['id']}  {point['label']}  [{point['origin']}]")
+    if len(sure) < len(distilled):
+        lines.append(f"  and up to {len(distilled) - len(sure)} more of them, while its device-seconds last.")
     if count > len(distilled):
         lines.append(f"  and {count - len(distilled)} more, each suggested when a worker is free.")
+    lines += _share(plan)
     lines.append(describe_scheduler(plan))
     if header["config"].get("confirm"):
         top, seeds = parse_confirm(header["config"]["confirm"])
         top = min(top, count)
+        own = {plan["method"], *(header["config"].get("beside") or ())}
+        others = [words for name, words in _OTHERS.items() if plan["method"] != "ft" and name not in own]
+        beside = f", beside {' and '.join(others)}" if others else ""
         lines.append(
-            f"Then: the best {top} again with {seeds} fresh seeds, beside the undistilled student and knowledge "
-            f"distillation: up to {(top + 2) * seeds} runs of {plural(plan['epochs'], 'epoch')}, none of which is "
-            "stopped early. Time and disk below do not count them."
+            f"Then: the best {top} again with {seeds} fresh seeds{beside}: up to {(top + len(others)) * seeds} runs of "
+            f"{plural(plan['epochs'], 'epoch')}, none of which is stopped early. Time and disk below do not count them."
         )
     gpus = f", {resources['gpus_per_trial']:g} GPU" if resources["gpus_per_trial"] else ""
     lines.append(
@@ -80,10 +89,31 @@ def describe(header: dict[str, Any]) -> list[str]:
         f"{resources['threads']} thread(s) each, on {plan['cpus']} cores and {resources['gpus']} GPUs; "
         f"{numerics['autocast'] or 'float32'} on {numerics['device']}."
     )
-    minutes = max(1, round(estimate["seconds"] / 60))
-    lines.append(f"Time: about {minutes} min by arithmetic if nothing is stopped early, the teacher included.")
+    part, points = 1.0, ""
+    if len(sure) < len(distilled):
+        part, points = (len(sure) + len(plan["points"]) - len(distilled)) / len(plan["points"]), " for these points"
+    seconds = estimate["teacher_seconds"] + part * (estimate["seconds"] - estimate["teacher_seconds"])
+    minutes = max(1, round(seconds / 60))
+    lines.append(f"Time: about {minutes} min by arithmetic{points} if nothing is stopped early, the teacher included.")
     lines.append(f"Disk: about {estimate['disk_bytes'] / 1e9:.1f} GB at most. Artifacts: {plan['artifacts']}.")
     return lines
+
+
+def _sure(plan: dict[str, Any], distilled: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Points that are run whatever the others use."""
+    limit = plan.get("device_seconds") or {}
+    return distilled[: limit.get("trials", len(distilled))]
+
+
+def _share(plan: dict[str, Any]) -> list[str]:
+    """What the sweep may use of the devices, if that is limited."""
+    limit = plan.get("device_seconds")
+    if limit is None:
+        return []
+    if limit["rule"] == "seconds":
+        return [f"Device-seconds: {limit['seconds']:g}; no further point is started when they are used."]
+    least = plural(limit["trials"], "point")
+    return [f"Device-seconds: {least} in any case, then as many as the dearest sweep beside it takes for its own."]
 
 
 def _place(encoder: dict[str, Any]) -> str:

@@ -36,6 +36,11 @@ class Family:
         return [str(child["name"]) for child in self.content["children"]]
 
     @property
+    def methods(self) -> list[str]:
+        """The methods that are compared; none where the children are of one."""
+        return [str(name) for name in self.content["config"].get("methods") or ()]
+
+    @property
     def folders(self) -> list[Path]:
         return [self.path / name for name in self.names]
 

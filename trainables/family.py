@@ -11,13 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distill.errors import UserError
+from trainables import children
 from trainables.config import SweepConfig
 from trainables.families import FAMILY, SCHEMA, Family, is_family, listed, read_family, title
+from trainables.progress import plural
 from trainables.record import ROWS, TRIALS, read
 
 if TYPE_CHECKING:
     from distill.tasks.base import TaskData
     from trainables.recorder import Recorder
+
+
+# Options of which a child may have values of its own.
+_NAMED = ("method", "layers", "student_layers", "student_init", "space")
 
 
 @dataclass(frozen=True)
@@ -37,28 +43,25 @@ class Planned:
     data: TaskData
 
 
-def children_of(config: SweepConfig) -> list[dict[str, Any]]:
-    """The sweeps that were asked for: a name for each folder, and the options it changes."""
-    return [{"name": f"{layers}L", "changes": {"layers": layers}} for layers in config.sizes]
-
-
 def plan_family(config: SweepConfig) -> Planned:
     """Plan every child; nothing is written.
 
     Raises:
         UserError: One of them cannot be had, or the parent's folder is taken.
     """
-    _check(config)
-    children = children_of(config)
+    children.check(config)
+    asked_for = children.children_of(config)
     parent = Path(config.out) if config.out else None
     if parent is not None:
         refuse_taken(parent)
-    headers, data = _plans(config, children, parent)
+    headers, data = _plans(config, asked_for, parent)
+    children.check_teachers(headers)
+    children.level(headers, config)
     if parent is None:
         plans = [header["plan"] for header in headers.values()]
-        sizes = "-".join(str(plan["layers"]) for plan in plans)
+        named, sizes = ("-".join(dict.fromkeys(str(plan[name]) for plan in plans)) for name in ("method", "layers"))
         stamp = time.strftime("%Y%m%d-%H%M%S")
-        parent = Path("sweeps").absolute() / f"{plans[0]['method']}-{plans[0]['task']}-{sizes}L-{stamp}"
+        parent = Path("sweeps").absolute() / f"{named}-{plans[0]['task']}-{sizes}L-{stamp}"
     first = next(iter(headers.values()))
     asked = {name: value for name, value in config.as_dict().items() if name != "command"}
     content = {
@@ -67,20 +70,13 @@ def plan_family(config: SweepConfig) -> Planned:
         "created": first["created"],
         "command": list(config.command),
         "config": asked,
-        "children": children,
+        "children": asked_for,
     }
     return Planned(parent, content, headers, data)
 
 
-def _check(config: SweepConfig) -> None:
-    sizes = ",".join(map(str, config.sizes))
-    for flag, value in (("--student", config.student), ("--student-layers", config.student_layers)):
-        if value:
-            raise UserError(f"--layers {sizes} asks for students of several sizes, {flag} for one; leave one out.")
-
-
 def _plans(
-    config: SweepConfig, children: Sequence[dict[str, Any]], parent: Path | None
+    config: SweepConfig, asked_for: Sequence[dict[str, Any]], parent: Path | None
 ) -> tuple[dict[str, dict[str, Any]], TaskData]:
     """Headers by name, from models and rows that are read once, and the rows."""
     from trainables import places, plan
@@ -89,26 +85,14 @@ def _plans(
     models = resolve_models(config)
     machine = places.machine(config.address)
     headers = {}
-    for child in children:
-        changes = child["changes"]
-        out: dict[str, Any] = {} if parent is None else {"out": str(parent / child["name"])}
-        own = replace(config, **changes, **out, sizes=(), command=_command(config.command, changes, out))
+    for child in asked_for:
+        own = children.config_of(config, child["changes"], models)
+        names = [name for name in _NAMED if getattr(own, name) != getattr(config, name) or name in child["changes"]]
+        if parent is not None:
+            own, names = replace(own, out=str(parent / child["name"])), [*names, "out"]
+        own = replace(own, command=children.command_of(config.command, own, config, names))
         headers[child["name"]], data = plan.make_with_rows(own, machine, models)
     return headers, data
-
-
-def _command(typed: Sequence[str], *changes: dict[str, Any]) -> tuple[str, ...]:
-    """The command that asks for one child alone."""
-    found: list[str] = list(typed)
-    for name, value in (item for changed in changes for item in changed.items()):
-        flag = f"--{name}"
-        found = [
-            word
-            for before, word in zip(["", *found], found, strict=False)
-            if flag not in (word, before) and not word.startswith(f"{flag}=")
-        ]
-        found += [flag, str(value)]
-    return tuple(found)
 
 
 def describe(planned: Planned) -> list[str]:
@@ -125,20 +109,36 @@ def describe(planned: Planned) -> list[str]:
         found.append(f"{name}:")
         # A sweep's own first line says what its name and the head have said.
         found += [f"  {line}" for line in lines[1:] if line not in shared]
-    estimate = _total(plans)
+    estimate, budgets = _total(plans), children.device_estimates(plans)
+    if any(plan["device_seconds"] for plan in plans):
+        found.append(f"Device-seconds by arithmetic: {_shares(planned.headers, budgets)}.")
+    trials = round(sum(one["trials"] + children.baselines(plan) for plan, one in zip(plans, budgets, strict=True)))
     found.append(
-        f"Together: {len(plans)} sweeps, {sum(len(plan['points']) for plan in plans)} trials, about "
+        f"Together: {len(plans)} sweeps, {trials} trials, about "
         f"{max(1, round(estimate['seconds'] / 60))} min by arithmetic if nothing is stopped early, the teacher once; "
         f"about {estimate['disk_bytes'] / 1e9:.1f} GB of disk at most."
     )
     return found
 
 
+def _shares(headers: dict[str, dict[str, Any]], budgets: Sequence[dict[str, float]]) -> str:
+    """What each sweep will use of the devices."""
+    parts = []
+    for name, one in zip(headers, budgets, strict=True):
+        parts.append(f"{name} about {one['seconds']:.0f} ({plural(round(one['trials']), 'trial')})")
+    return ", ".join(parts)
+
+
 def _total(plans: Sequence[dict[str, Any]]) -> dict[str, float]:
     """Time and disk of all; the teacher is made once."""
-    estimates = [plan["estimate"] for plan in plans]
+    estimates, budgets = [plan["estimate"] for plan in plans], children.device_estimates(plans)
+    # Of a plan that has more points than its share will buy, only those that it will.
+    parts = []
+    for plan, one, share in zip(plans, estimates, budgets, strict=True):
+        run = min(1.0, (share["trials"] + children.baselines(plan)) / one["trials"])
+        parts.append((one["seconds"] - one["teacher_seconds"]) * run)
     return {
-        "seconds": sum(one["seconds"] for one in estimates) - sum(one["teacher_seconds"] for one in estimates[1:]),
+        "seconds": estimates[0]["teacher_seconds"] + sum(parts),
         "disk_bytes": sum(one["disk_bytes"] for one in estimates),
         "artifact_bytes": max(one["artifact_bytes"] for one in estimates),
     }
@@ -247,6 +247,7 @@ def _open(parent: Path, allow_changed: bool, opened: list[Recorder], address: st
     if lost:
         planned, data = _plans(config_of(family), lost, parent)
         _check_alike([*headers.values(), *planned.values()])
+        children.level({**headers, **planned}, config_of(family))
     assert data is not None
     for name in family.names:
         if name in planned:
@@ -261,7 +262,10 @@ def config_of(family: Family) -> SweepConfig:
     """What a person asked, from `family.json`."""
     known = {field.name for field in fields(SweepConfig)}
     values = {name: value for name, value in family.content["config"].items() if name in known}
-    values |= {"sizes": tuple(values.get("sizes") or ()), "command": tuple(family.content["command"])}
+    values |= {name: tuple(values.get(name) or ()) for name in ("sizes", "methods", "beside")}
+    values |= {"command": tuple(family.content["command"])}
+    if values.get("student_layers"):
+        values["student_layers"] = tuple(values["student_layers"])
     return SweepConfig(**values)
 
 

@@ -78,6 +78,8 @@ class _Growing:
         self.method = methods.get(self.plan["method"])
         self.training = Training(**self.plan["training"])
         self.points: list[Point] = list(self.plan["points"])
+        # Their ids are taken, in the Optuna study for instance.
+        self.left_out = record.left_out
         self.added: list[Point] = []
         self._known = {self._identity(point) for point in self.points}
 
@@ -133,7 +135,7 @@ class _Growing:
         new = [point for point in points if self._identity(point) not in self._known]
         if most is not None:
             new = new[: max(0, most - len(self._bases()))]
-        first = next_number(self.points)
+        first = next_number([*self.points, *self.left_out])
         digits = max(2, len(str(max(first - 1, 0))))
         everyone = [*self._bases(), *new]
         varied = [name for name in _names(new) if len({repr(p["params"].get(name)) for p in everyone}) > 1]

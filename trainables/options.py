@@ -32,7 +32,10 @@ def parser() -> argparse.ArgumentParser:
     )
     what = root.add_argument_group("what to run")
     what.add_argument(
-        "--method", metavar="NAME", help="distillation method; python -m search_spaces lists them (default: emd)"
+        "--method",
+        metavar="NAME",
+        help="distillation method, or several such as ft,kd,emd, compared at equal device-seconds; "
+        "python -m search_spaces lists them (default: emd)",
     )
     what.add_argument("--task", metavar="NAME", help="a task of GLUE, such as cola or rte (default: cola)")
     what.add_argument(
@@ -139,6 +142,12 @@ def parser() -> argparse.ArgumentParser:
     )
     budgets = root.add_argument_group("budgets and cluster")
     add_budget_options(budgets)
+    budgets.add_argument(
+        "--device-seconds",
+        metavar="TIME|dearest|none",
+        help="what each sweep may use of the devices, such as 8h, or as much as the dearest of several methods "
+        "(default: dearest with several methods, else none)",
+    )
     budgets.add_argument(
         "--cache-gb",
         type=float,

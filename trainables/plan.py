@@ -16,7 +16,7 @@ from distill.methods.base import Method, Shape
 from distill.models.folder import check_head
 from distill.tasks.base import Examples, Task, TaskData
 from distill.training.settings import Training, split
-from trainables import resources, select, steps, untrained
+from trainables import option_values, resources, select, steps, untrained
 from trainables.config import SweepConfig
 from trainables.early import plan_scheduler
 from trainables.models import Models, check_length, resolve_models, shared_part
@@ -46,8 +46,6 @@ def make_with_rows(
     """
     machine = machine or resources.detect()
     method = methods.get(config.method)
-    if not method.needs_teacher:
-        raise UserError(f"--method {method.name} is the undistilled baseline, run beside every method; choose another.")
     if config.recipe == "published" and method.published is None:
         raise UserError(f"--recipe published: {method.title} has only the modern recipe here.")
     models = models or resolve_models(config)
@@ -64,9 +62,14 @@ def make_with_rows(
     values, training = split_settings(config, method, usual, [axis.name for axis in space.axes])
     check_length(training, models.teacher.positions, "teacher")
     check_length(training, student.pop("positions"), "student")
-    points, published, note, told, search = make_points(
-        config, method, space, task, layers, values, training, wanted, student["hidden_size"]
-    )
+    limit = option_values.planned(config)
+    # Of several methods each runs as many at least, and further ones while its share of the devices lasts.
+    more = limit is not None and limit["rule"] == option_values.DEAREST
+    asked_for = (config, method, space, task, layers, values, training)
+    found = make_points(*asked_for, None if more else wanted, student["hidden_size"])
+    if more and wanted and found.search.get("trials", wanted) < wanted:
+        found = make_points(*asked_for, wanted, student["hidden_size"])
+    points, published, note, told, search = found
     notices += told
     if config.recipe == "published":
         _check_published(config, method, task, layers, published, models, student)
@@ -97,6 +100,7 @@ def make_with_rows(
         "evaluations_per_epoch": evaluations / training.epochs,
         "evaluations": evaluations,
         "search": search,
+        "device_seconds": limit and (limit | ({"trials": min(wanted or compared, compared)} if more else {})),
         "scheduler": scheduler,
         "points": points,
         "published": published,
@@ -269,7 +273,7 @@ def _estimate(plan: dict[str, Any], models: Models, student: dict[str, Any]) -> 
         each = max(distilled, default=plan["epochs"])
         trials, taught, trained = trials + more, taught + more * each, trained + more * each
     operations = tokens * trained * 6 * student["layers"] * layer
-    passes = 1 if plan["teacher_source"]["kind"] == "cached" else taught
+    passes = {"cached": 1, "none": 0}.get(plan["teacher_source"]["kind"], taught)
     operations += tokens * passes * 2 * models.teacher.layers * teacher_layer
     operations /= running
     rates = _RATES[plan["numerics"]["device"]]

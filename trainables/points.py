@@ -229,9 +229,11 @@ def make_points(
         names = next(iter(merged.values()))["params"]
         varied = [n for n in names if len({repr(p["params"].get(n)) for p in merged.values()}) > 1]
     points = list(merged.values())[:wanted]
-    if config.baseline:
+    # Undistilled students have none beside them: they are it.
+    beside = config.baseline and method.needs_teacher
+    if beside:
         points.insert(1, _baseline(training, width, recipe, config.settings))
-    count = total + config.baseline if config.search == "tpe" else len(points)
+    count = total + beside if config.search == "tpe" else len(points)
     for number, point in enumerate(points):
         baseline = point["origin"] == "baseline"
         point.update(

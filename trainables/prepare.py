@@ -19,6 +19,7 @@ from distill.teacher.parts import Kept
 from trainables import select
 from trainables.building import Interrupted, build, room_for
 from trainables.orders import OutputsOrder, TokensOrder
+from trainables.outputs_cost import outputs_seconds
 from trainables.teacher_source import estimated_lengths, kept_outputs
 from trainables.teacher_work import Order, ReadingOrder, Say, TeacherOrder, find
 
@@ -75,6 +76,7 @@ def prepare(
             "key": made.folder.name,
             "outputs": str(made.outputs) if made.outputs else None,
             "outputs_dev": str(made.outputs_dev) if made.outputs_dev else None,
+            "outputs_seconds": outputs_seconds(plan, [made.outputs, made.outputs_dev], as_trained(plan, head)),
             "weak": not verdict["ok"],
             "weak_reason": verdict["reason"],
             "predictions": str(made.reading / "predictions.npz"),

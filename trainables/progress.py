@@ -126,20 +126,24 @@ def seconds_left(record: Record) -> float | None:
     return max(slots)
 
 
-def work_left(record: Record, each: float) -> list[tuple[bool, float]]:
+def work_left(
+    record: Record, each: float, trials: Sequence[Trial] | None = None, suggested: int | None = None
+) -> list[tuple[bool, float]]:
     """Of each trial that is open or yet to be suggested: whether it waits, and its seconds.
 
     Args:
         each: Seconds of an evaluation.
+        trials, suggested: Those that are meant, where it is not all.
     """
+    suggested = record.to_suggest if suggested is None else suggested
     possible = record.plan["evaluations"]
     begun = [t for t in record.everything() if not t.is_baseline and 1 in t.evaluations]
     before = sum(t.evaluations[1].get("stage_seconds") or 0.0 for t in begun) / max(1, len(begun))
     found = []
-    for trial in record.unfinished():
+    for trial in record.unfinished() if trials is None else trials:
         begins = not (trial.evaluations or trial.is_baseline)
         found.append((trial.state != RUNNING, (possible - len(trial.evaluations)) * each + begins * before))
-    return found + [(True, possible * each + before)] * record.to_suggest
+    return found + [(True, possible * each + before)] * suggested
 
 
 class PlainProgress(AbstractContextManager["PlainProgress"]):

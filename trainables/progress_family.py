@@ -15,6 +15,7 @@ from trainables import stage_rows
 from trainables.families import title
 from trainables.progress import LiveProgress, event_line, work_left
 from trainables.record import FAIL, FINISHED, PRUNED, RUNNING, Record, Trial
+from trainables.spending import charged, distilled, rule, share, used
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,16 +31,30 @@ def seconds_left(records: Sequence[Record]) -> float | None:
     """
     open_ones: list[tuple[bool, float]] = []
     for record in records:
+        sure = _sure(record)
         rows = [row for trial in record.everything() for row in trial.evaluations.values()]
         measured = [row["seconds"] for row in rows if row.get("seconds")]
         if record.left and not measured:
             return None
+        if (limit := rule(record)) is not None and "seconds" in limit and record.left > len(sure):
+            open_ones.append((True, max(0.0, limit["seconds"] - used(record)) / share(record)))
         if record.left:
-            open_ones += work_left(record, sum(measured) / len(measured))
+            suggested = record.to_suggest if limit is None else 0
+            open_ones += work_left(record, sum(measured) / len(measured), sure, suggested)
     slots = [0.0] * max(record.resources["max_concurrent"] for record in records)
     for _, seconds in sorted(open_ones, key=lambda one: one[0]):
         heapq.heapreplace(slots, slots[0] + seconds)
     return max(slots)
+
+
+def _sure(record: Record) -> list[Trial]:
+    """Unfinished trials that are run in any case; what a share of the devices may yet buy is nobody's to know."""
+    limit = rule(record)
+    if limit is None:
+        return record.unfinished()
+    least = [trial.id for trial in distilled(record)[: limit.get("trials", 0)]]
+    held = {trial.id for trial in charged(record)} - set(least)
+    return [trial for trial in record.unfinished() if trial.id not in held]
 
 
 class PlainFamily(AbstractContextManager["PlainFamily"]):
@@ -85,10 +100,13 @@ class LiveFamily(LiveProgress):
         records = list(self._records.values())
         plan = records[0].plan
         sweeps, running = (Table(box=None, pad_edge=False) for _ in range(2))
-        for name in ("sweep", "finished", "running", "stopped", "failed", plan["metric"], "best"):
+        shared = any(rule(record) for record in records)
+        names = ["sweep", "finished", "running", "stopped", "failed", *(["device-s"] if shared else [])]
+        for name in (*names, plan["metric"], "best"):
             sweeps.add_column(name, justify="left" if name in ("sweep", "best") else "right")
         for record in records:
-            sweeps.add_row(*_line(record))
+            head, tail = _line(record)
+            sweeps.add_row(*head, *([f"{used(record):.0f}"] if shared else []), *tail)
         for name in ("sweep", "trial", "configuration", "epoch", plan["metric"], "best"):
             running.add_column(name, justify="right" if name in ("epoch", plan["metric"], "best") else "left")
         at_work = [(r, t) for r in records for t in r.everything() if t.state == RUNNING]
@@ -119,14 +137,14 @@ def number(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
 
 
-def _line(record: Record) -> list[str]:
+def _line(record: Record) -> tuple[list[str], list[str]]:
+    """Counts of a sweep, and its best."""
     trials = record.everything()
     count = {state: sum(t.state == state for t in trials) for state in (RUNNING, PRUNED, FAIL)}
     best = record.best_trial()
-    return [
+    head = [
         record.path.name,
         f"{sum(t.state in FINISHED for t in trials)} of {len(trials) + record.to_suggest}",
         *(str(count[state]) for state in (RUNNING, PRUNED, FAIL)),
-        number(best.score if best else None),
-        f"{best.id} ({best.point['label']})" if best else "",
     ]
+    return head, [number(best.score if best else None), f"{best.id} ({best.point['label']})" if best else ""]

@@ -155,6 +155,7 @@ class Record:
     Attributes:
         trials: Of the search, in the order of the plan.
         confirming: Those that try the winners again with fresh seeds; no ranking of the search counts them.
+        left_out: Points of the plan that were not run because the sweep had had its device-seconds.
     """
 
     path: Path
@@ -163,6 +164,7 @@ class Record:
     trials: dict[str, Trial]
     rows: list[dict[str, Any]] = field(default_factory=list)
     confirming: dict[str, Trial] = field(default_factory=dict)
+    left_out: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def plan(self) -> dict[str, Any]:
@@ -224,7 +226,7 @@ class Record:
         for row in self.rows:
             if row["kind"] == "extend" and row.get("trials"):
                 wanted, given_up = int(row["trials"]), False
-            elif row["kind"] == "suggest" and not row["points"]:
+            elif row["kind"] == "spent" or (row["kind"] == "suggest" and not row["points"]):
                 given_up = True
         own = [t for t in self.trials.values() if not t.is_baseline and t.point["seed"] == self.header["plan"]["seed"]]
         return 0 if given_up else max(0, wanted - len(own))
@@ -240,11 +242,6 @@ class Record:
         for trial in self.confirming.values():
             found.setdefault(trial.point["of"], []).append(trial)
         return found
-
-    def confirming_distributions(self) -> dict[str, Any]:
-        """As the plan's `distributions`, of methods that only confirming runs use."""
-        rows = (row.get("distributions", {}) for row in self.rows if row["kind"] == "confirm")
-        return {method: known for found in rows for method, known in found.items()}
 
     def settled_seeds(self) -> list[int]:
         """Fresh seeds with which every confirmed point has ended, however it ended, in the order of the plan."""
@@ -321,6 +318,10 @@ class Record:
         self.rows.append(row)
         if "points" in row:
             self.add(row["points"])
+        for id in row["not_run"] if row["kind"] == "spent" else ():
+            point = self.trials.pop(id).point
+            self.header["plan"]["points"].remove(point)
+            self.left_out.append(point)
         if "point" not in row:
             return
         trial = self.trials.get(row["point"]) or self.confirming.get(row["point"])

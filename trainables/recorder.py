@@ -136,6 +136,14 @@ class Recorder:
         """
         self._append({"kind": "halt", "reason": reason, "limit": limit})
 
+    def spent(self, limit: float, used: float, not_run: list[str]) -> None:
+        """The sweep has had its share of the devices; points that were not begun are taken out of the plan.
+
+        Args:
+            limit, used: Device-seconds that it might use, and that it did.
+        """
+        self._append({"kind": "spent", "limit": limit, "used": used, "not_run": not_run})
+
     def extend(self, points: list[dict[str, Any]], arguments: list[str], trials: int | None = None) -> None:
         """Add further points to the plan; `sweep.json` stays as it was written.
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from distill.errors import UserError
 from distill.output import show
-from trainables import preparing, stage_rows
+from trainables import preparing, spending, stage_rows
 from trainables.disk import usage
 from trainables.families import is_family
 from trainables.lock import holder
@@ -81,6 +81,8 @@ def status(folder: Path | str) -> dict[str, Any]:
             "open": sum(plan["evaluations"] - len(trial.evaluations) for trial in open_ones)
             + plan["evaluations"] * record.to_suggest,
         },
+        "device_seconds": _devices(record),
+        "left_out": [point["id"] for point in record.left_out],
         "seconds_left": left,
         "open": [_at_work(trial) for trial in trials if trial.state == RUNNING],
         "best": _scored(best),
@@ -105,6 +107,15 @@ def _state(record: Record, driver: dict[str, Any] | None) -> str:
     if not record.left:
         return "finished"
     return "interrupted" if record.rows else "not started"
+
+
+def _devices(record: Record) -> dict[str, Any] | None:
+    """Device-seconds that a sweep used, and the `limit` where that is a number; None where nothing limits it."""
+    rule = spending.rule(record)
+    if rule is None:
+        return None
+    ends = [row["limit"] for row in record.rows if row["kind"] == "spent"]
+    return {"used": spending.used(record), "limit": rule.get("seconds", ends[-1] if ends else None)}
 
 
 def _at_work(trial: Trial) -> dict[str, Any]:
@@ -153,6 +164,8 @@ def describe(found: dict[str, Any]) -> list[str]:
     lines.append(f"Trials: {trials['total']}, {', '.join(counts)}.")
     share = f"{evaluations['done']} of {evaluations['possible']} done"
     lines.append(f"Evaluations: {share}, {evaluations['open']} still possible{_left(found)}.")
+    if found["device_seconds"]:
+        lines.append(f"{devices_words(found)}.")
     if (again := found["confirming"])["total"]:
         best = f", best mean so far by {again['best']}" if again["best"] else ""
         seeds = plural(len(again["seeds"]), "seed")
@@ -222,6 +235,13 @@ def _margin(found: dict[str, Any]) -> str:
     if best is None or baseline is None or baseline["score"] is None:
         return ""
     return f" {best['score'] - baseline['score']:+.3f} against the baseline."
+
+
+def devices_words(found: dict[str, Any]) -> str:
+    """Device-seconds used, of how many, and what was not run for want of them."""
+    used, limit = (found["device_seconds"][name] for name in ("used", "limit"))
+    words = f"Device-seconds: {used:.0f}" + ("" if limit is None else f" of {limit:.0f}")
+    return words + (f", {plural(len(found['left_out']), 'point')} not run" if found["left_out"] else "")
 
 
 def duration(seconds: float) -> str:

@@ -76,7 +76,8 @@ def describe(found: dict[str, Any]) -> list[str]:
         done = sum(trials[key] for key in ("complete", "stopped_early", "stopped_by_hand", "failed"))
         counts = [f"{done} of {plural(trials['total'], 'trial')} finished"]
         counts += [f"{trials[key]} {key}" for key in ("running", "failed") if trials[key]]
-        lines.append(f"  {name}  {sweep['state']}, {', '.join(counts)}; best {_best(sweep)}.")
+        devices = f" {single.devices_words(sweep)}." if sweep["device_seconds"] else ""
+        lines.append(f"  {name}  {sweep['state']}, {', '.join(counts)}; best {_best(sweep)}.{devices}")
     if found["missing"]:
         lines.append(f"Not written yet: {', '.join(found['missing'])}.")
     if "trials" in found:

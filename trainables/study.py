@@ -96,7 +96,7 @@ class Study:
     def _distribution(self, trial: Trial, name: str) -> Any:
         distributions = self._optuna.distributions
         # Methods that only confirming runs use came into the record with them.
-        known = {**self._record.confirming_distributions(), **self._distributions}
+        known = {**confirming_distributions(self._record), **self._distributions}
         spec = known[trial.point["method"]][name]
         if spec["type"] == "float":
             return distributions.FloatDistribution(spec["low"], spec["high"], log=spec["log"])
@@ -142,6 +142,12 @@ class Study:
         state = {COMPLETE: states.COMPLETE, PRUNED: states.PRUNED, FAIL: states.FAIL}[trial.state]
         values = None if trial.state == FAIL or trial.score is None else [trial.score]
         self._storage.set_trial_state_values(number, state, values)
+
+
+def confirming_distributions(record: Record) -> dict[str, Any]:
+    """As the plan's `distributions`, of methods that only confirming runs use."""
+    rows = (row.get("distributions", {}) for row in record.rows if row["kind"] == "confirm")
+    return {method: known for found in rows for method, known in found.items()}
 
 
 def _mend(file: Path) -> None:

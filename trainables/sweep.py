@@ -56,7 +56,7 @@ def guarded(command: Callable[[], int]) -> int:
 def _start(values: dict[str, Any], typed: list[str]) -> int:
     config = from_namespace(values, typed)
     limits = Limits(config.time_budget, config.max_failures, config.max_consecutive_failures)
-    if config.sizes:
+    if config.sizes or config.methods:
         return _start_family(config, bool(values.get("dry_run")), typed, limits)
     from trainables import places, resources
     from trainables import plan as planning
@@ -188,7 +188,7 @@ def drive(
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     import ray
 
-    from trainables import confirmation, engine, interrupt, memory, places, preparing, progress
+    from trainables import confirmation, engine, interrupt, memory, places, preparing, progress, shares
     from trainables.finish import finish
     from trainables.prepare import Interrupted, check_room, prepare
 
@@ -205,7 +205,8 @@ def drive(
     place = places.Places(recorders, parent, typed or {})
     try:
         place.begin()
-        # A session may have ended between a search and its confirmation.
+        # A session may have ended between a search and what comes after it.
+        shares.settle(recorders, say)
         confirmation.begin(recorders, say)
         if any(recorder.record.left for recorder in recorders):
             tell = progress.once(say)
@@ -228,6 +229,7 @@ def drive(
                 for recorder in recorders:
                     recorder.listeners.append(view)
                 engine.run(recorders, function)
+                shares.settle(recorders, view.say)
                 begun = False
                 # Also where a limit or Ctrl-C ended the session just now: what is yet to run is to be told.
                 with interrupt.writing():

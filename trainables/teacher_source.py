@@ -30,10 +30,14 @@ def plan_source(method: Method, plan: dict[str, Any], data: TaskData, limit: int
         limit: Bytes that all but logits and [CLS] may take.
 
     Returns:
-        `kind` ("cached" or "online"); `needs` of all points, on training and (`needs_on_dev`) on dev rows; `layers`
-        that are read, or None for all; `bytes` that all but logits and [CLS] take by estimate; the `limit`; `disk`, all
-        bytes that will be written, and those of the dev rows (`disk_on_dev`); `reason`, for people.
+        `kind` ("cached" or "online"; "none" where the method has no teacher); `needs` of all points, on training and
+        (`needs_on_dev`) on dev rows; `layers` that are read, or None for all; `bytes` that all but logits and [CLS]
+        take by estimate; the `limit`; `disk`, all bytes that will be written, and those of the dev rows
+        (`disk_on_dev`); `reason`, for people.
     """
+    if not method.needs_teacher:
+        sizes = {"layers": None, "bytes": 0, "limit": limit, "disk": 0, "disk_on_dev": 0}
+        return {"kind": "none", "needs": [], "needs_on_dev": [], **sizes, "reason": "no trial asks it"}
     taken = _taken(method, plan, data.task.kind == "regression")
     large = [part for part in parts.LARGE if part in taken.needs]
     length, labels, shape = plan["training"]["max_length"], data.task.num_labels, shape_of(plan["teacher"])
@@ -109,7 +113,7 @@ def kept_outputs(plan: dict[str, Any]) -> list[parts.Kept]:
     """What has to be on disk before the first trial, of training rows and perhaps of dev rows; nothing where the
     teacher itself is asked."""
     source = plan.get("teacher_source") or {"kind": "online"}
-    if source["kind"] == "online":
+    if source["kind"] != "cached":
         return []
     # Sweeps of before have no layers and no dev rows.
     layers = None if source.get("layers") is None else tuple(source["layers"])
@@ -122,6 +126,8 @@ def kept_outputs(plan: dict[str, Any]) -> list[parts.Kept]:
 def words(plan: dict[str, Any]) -> str:
     """The decision as a sentence."""
     source = plan["teacher_source"]
+    if source["kind"] == "none":
+        return f"Teacher source: none, {source['reason']}."
     if source["kind"] == "cached":
         return f"Teacher source: cached, {source['reason']}."
     return f"Teacher source: online, one teacher in each process, because {source['reason']}."

@@ -75,6 +75,8 @@ def curve(config: dict[str, Any]) -> None:
             if number == at and kind == "silent":
                 tune.report({"note": "neither metric nor number"})
                 del row["value"]
+            if kind == "pace":
+                row["seconds"] = at
             if kind == "peak":
                 row["value"] = row["metrics"]["mcc"] = 0.9 if number == at else 0.6
             if number == at and kind == "nan":

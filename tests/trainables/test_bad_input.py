@@ -57,7 +57,6 @@ def refused(
     ("arguments", "said"),
     [
         ("--method edm", ("--method edm is unknown", "emd")),
-        ("--method ft", ("undistilled baseline",)),
         ("--task colla", ("colla", "cola")),
         ("--task rte", ("RTE",)),
         ("--layers 9", ("--layers 9", "4 layers", "1 to 4")),

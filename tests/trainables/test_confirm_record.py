@@ -17,6 +17,7 @@ from tests.trainables.sweeps import FLOAT, create, result, run_to_end
 from trainables import progress, status, stop
 from trainables.record import COMPLETE, JOURNAL, ROWS, WAITING, read
 from trainables.recorder import Recorder
+from trainables.study import confirming_distributions
 from trainables.tensorboard import CurveCallback, experiment
 
 
@@ -186,7 +187,7 @@ def test_a_row_tells_what_was_asked(tmp_path: Path) -> None:
     row = json.loads((sweep.path / ROWS).read_text().splitlines()[-1])
     assert row["kind"] == "confirm"
     assert [point["id"] for point in row["points"]][:3] == ["ft-c1", "kd-c1", "p00-c1"]
-    assert sweep.record.confirming_distributions() == {"kd": {"lr": FLOAT, "T": FLOAT}}
+    assert confirming_distributions(sweep.record) == {"kd": {"lr": FLOAT, "T": FLOAT}}
 
 
 def test_status_and_progress_count_them(tmp_path: Path) -> None:

@@ -10,10 +10,11 @@ import pytest
 from distill.errors import UserError
 from tests.trainables.sweeps import result
 from trainables import plan
-from trainables.config import from_namespace, parse_confirm
+from trainables.config import from_namespace
 from trainables.confirmation import add, begin, confirmation, describe, winners
 from trainables.describe import describe as describe_plan
 from trainables.growth import grow
+from trainables.option_values import parse_confirm
 from trainables.recorder import Recorder
 from trainables.resources import Machine
 
@@ -42,6 +43,17 @@ def run(recorder: Recorder, scores: dict[str, float]) -> None:
 
 def ids(points: list[dict[str, Any]]) -> list[str]:
     return [point["id"] for point in points]
+
+
+def test_what_is_swept_beside_is_not_confirmed_here_too(sweep: Any) -> None:
+    recorder = sweep()
+    for beside, wanted in ((["kd"], ["ft", "p02"]), (["ft"], ["kd", "p02"]), (["ft", "kd"], ["p02"])):
+        recorder.record.header["config"]["beside"] = beside
+        assert list(confirmation(recorder.record, 1, 2).bases) == wanted
+    # Undistilled students have no opponents of their own.
+    recorder.record.header["config"]["beside"] = []
+    recorder.record.header["plan"]["method"] = "ft"
+    assert list(confirmation(recorder.record, 1, 2).bases) == ["p02"]
 
 
 def test_each_seed_s_runs_stand_together(sweep: Any) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from distill.errors import UserError
 from tests.trainables.test_bad_input import snapshot
-from trainables import family, plan, sweep
+from trainables import children, family, plan, sweep
 from trainables.config import SweepConfig, from_namespace
 from trainables.families import FAMILY, read_family
 from trainables.lock import FolderLock
@@ -273,6 +273,7 @@ def test_resume_takes_no_further_sizes(ask: Ask, capsys: pytest.CaptureFixture[s
 
 def test_the_command_of_a_child_asks_for_it_alone() -> None:
     typed = ("--layers", "2,3", "--task", "rte", "--out=x", "--no-baseline")
-    made = family._command(typed, {"layers": 2}, {"out": "x/2L"})
+    asked = SweepConfig(sizes=(2, 3))
+    made = children.command_of(typed, SweepConfig(layers=2, out="x/2L"), asked, ["layers", "out"])
     assert made == ("--task", "rte", "--no-baseline", "--layers", "2", "--out", "x/2L")
-    assert family._command(typed, {"layers": 3}, {})[-2:] == ("--layers", "3")
+    assert children.command_of(typed, SweepConfig(layers=3), asked, ["layers"])[-2:] == ("--layers", "3")

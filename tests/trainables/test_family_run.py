@@ -1,4 +1,4 @@
-"""The real command with several sizes on a tiny BERT: killed in the middle, resumed, told, proven."""
+"""The real command with several sizes, and several methods, on a tiny BERT: killed in the middle, resumed, proven."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from tests.trainables.commands import command, evaluations
 from trainables.families import read_family
 from trainables.record import FINISHED
+from trainables.spending import used
 
 pytestmark = pytest.mark.slow
 
@@ -57,5 +58,42 @@ def test_two_sizes_killed_and_resumed(tiny_encoder: Path, tiny_data: Path, tmp_p
         ("2L", "complete", "3"),
     ]
     assert int(rows[0]["parameters"]) < int(rows[1]["parameters"])
+    verified = command("analysis.verify", str(parent))
+    assert verified.code == 0, verified.text
+
+
+def test_three_methods_killed_and_resumed(tiny_encoder: Path, tiny_data: Path, tmp_path: Path) -> None:
+    parent = tmp_path / "parent"
+    typed = [
+        *("--method", "ft,kd,emd", "--layers", "1", "--teacher", str(tiny_encoder), "--data-dir", str(tiny_data)),
+        *("--artifacts", str(tmp_path / "store"), "--teacher-lr", "1e-3", "--teacher-epochs", "2", "--epochs", "1"),
+        *("--allow-weak-teacher", "--set", "batch_size=8", "--trials", "1", "--out", str(parent)),
+    ]
+    killed = command(SWEEP, *typed, when=evaluations(2))
+    assert killed.code < 0
+    assert killed.text.count("Teacher: fine-tuning") == 1
+    done = command(SWEEP, "--resume", str(parent))
+    assert done.code == 0, done.text
+    assert f"Report of all: {parent / 'compare.html'}" in done.text
+    records = read_family(parent).records()
+    assert list(records) == ["ft", "kd", "emd"]
+    spent = {name: used(record) for name, record in records.items()}
+    first = {name: used(record, 1) for name, record in records.items()}
+    for name, record in records.items():
+        assert record.left == 0
+        assert all(trial.state in FINISHED for trial in record.trials.values())
+        assert not any(trial.is_baseline for trial in record.trials.values())
+        # Each has run its point, and what it used since is no more than the dearest took and the points at work.
+        assert spent[name] >= first[name]
+        assert record.prepared is not None
+        assert (record.prepared["teacher"]["outputs_seconds"] is None) == (name == "ft")
+    assert len({record.prepared["teacher"]["key"] for record in records.values() if record.prepared}) == 1
+    # A method with points to spare has used as much as the dearest one did for its first.
+    for name in ("kd", "emd"):
+        if records[name].left_out:
+            assert spent[name] >= max(first.values()) - 1e-9 or first[name] == max(first.values())
+    told = command("analysis.compare", str(parent))
+    assert told.code == 0, told.text
+    assert told.lines[1].startswith("ft ")
     verified = command("analysis.verify", str(parent))
     assert verified.code == 0, verified.text

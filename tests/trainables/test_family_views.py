@@ -95,6 +95,21 @@ def test_time_left_lays_all_sweeps_onto_the_same_slots(sweeps: list[Recorder]) -
     assert seconds_left(records) == pytest.approx(max(slots))
 
 
+def test_the_live_table_counts_device_seconds_where_they_are_shared(sweeps: list[Recorder]) -> None:
+    from rich.console import Console
+
+    for sweep in sweeps:
+        sweep.record.header["plan"]["device_seconds"] = {"rule": "seconds", "seconds": 60.0}
+        run_to_end(sweep, "p00")
+    stream = io.StringIO()
+    with LiveFamily([sweep.record for sweep in sweeps], Console(file=io.StringIO(), width=110)) as view:
+        Console(file=stream, width=110).print(view._render())
+    lines = [line.split() for line in stream.getvalue().splitlines()]
+    assert next(line for line in lines if line[:1] == ["sweep"])[5] == "device-s"
+    # Four evaluations of 2 s; the slower sweep's are set by the same stand-in.
+    assert next(line for line in lines if line[:1] == ["2L"])[7] == "8"
+
+
 def test_the_live_table_has_a_row_a_sweep(sweeps: list[Recorder]) -> None:
     from rich.console import Console
 
