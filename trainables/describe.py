@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from search_spaces import format_params
-from trainables import select, teacher_source
+from trainables import select, stages, teacher_source
 from trainables.config import parse_confirm
 from trainables.draws import describe_search
 from trainables.early import describe_scheduler
@@ -60,7 +60,7 @@ def describe(header: dict[str, Any]) -> list[str]:
     count = plan["search"]["trials"] if plan["search"]["name"] == "tpe" else len(distilled)
     baseline = " and 1 undistilled baseline" if len(distilled) < len(plan["points"]) else ""
     lines.append(f"Points: {count}{baseline}, {plural(plan['epochs'], 'epoch')} each, {_steps(plan)} rows a trial.")
-    lines += _stages(plan, distilled)
+    lines += [*_stages(plan, distilled), *stages.words(plan)]
     for point in plan["points"]:
         lines.append(f"  {point['id']}  {point['label']}  [{point['origin']}]")
     if count > len(distilled):
