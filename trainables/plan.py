@@ -286,6 +286,7 @@ def _estimate(plan: dict[str, Any], models: Models, student: dict[str, Any]) -> 
         "teacher_seconds": making / (rate * running),
         "teacher_bytes": teacher,
         "artifact_bytes": 2 * teacher + plan["teacher_source"]["disk"] + len(shared) * weights,
+        "stage_bytes": len(shared) * weights,
         "disk_bytes": running * (3 * 3 * weights + weights) + (plan["keep_students"] + 2) * weights,
     }
 
