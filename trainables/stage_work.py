@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from distill import methods
 from distill.artifacts import Store, key_of
 from distill.training import stages as artifacts
 from trainables import stages
 from trainables.building import Job, build_what_can_be, room_for
 from trainables.progress import plural
-from trainables.record import Record, Trial
+from trainables.record import FINISHED, Record, Trial
 from trainables.steps import stages_of
 from trainables.teacher_work import SILENCE, Computed, Order, Say
 
@@ -116,7 +117,7 @@ def share(recorders: Sequence[Recorder], say: Say, stopped: Callable[[], bool] |
             break
         wanted: dict[str, tuple[Job, _Sharing]] = {}
         for one in sharing:
-            for key, job in one.missing(number, say).items():
+            for key, job in one.missing(number).items():
                 wanted.setdefault(key, (job, one))
         for one in sharing:
             one.make_room([job.order for job, owner in wanted.values() if owner is one], say)
@@ -128,6 +129,14 @@ def share(recorders: Sequence[Recorder], say: Say, stopped: Callable[[], bool] |
             one.take(number, say)
     for one in sharing:
         one.write()
+
+
+def _certain(record: Record) -> set[str]:
+    """Ids of trials that are run whatever the others use of the devices, where that is limited; else of all."""
+    limit = record.plan.get("device_seconds")
+    own = [trial.id for trial in record.trials.values() if not trial.is_baseline]
+    count = len(own) if limit is None else limit.get("trials", record.resources["max_concurrent"])
+    return {*own[:count], *record.confirming}
 
 
 class _Sharing:
@@ -142,25 +151,28 @@ class _Sharing:
         self._store = Store(record.plan["artifacts"])
         self._users: list[Counter[str]] = []
         self._first: dict[str, Trial] = {}
+        self._certain: set[str] = set()
         self._identities: dict[str, list[dict[str, Any]]] = {}
-        common = stages.ground(record.header, self._prepared) if self._staged(record) else {}
-        # One that has reported is behind its stages.
-        for trial in record.unfinished() if common else ():
-            if trial.evaluations:
-                continue
-            for number, inputs in enumerate(stages.identities(record.plan, trial.point, common)):
-                self._count(number, key_of(inputs), 1)
-                self._first.setdefault(key_of(inputs), trial)
-                self._identities.setdefault(trial.id, []).append(inputs)
-        if common and record.to_suggest:
-            for number, key in enumerate(stages.to_come(record.plan, common)):
-                if key in self._first:
-                    self._count(number, str(key), record.to_suggest)
+        names = {trial.point["method"] for trial in record.everything()}
+        if any(artifacts.before_report(methods.get(name)) for name in names):
+            self._look(record, stages.ground(record.header, self._prepared))
 
-    def _staged(self, record: Record) -> bool:
-        from distill import methods
-
-        return any(artifacts.before_report(methods.get(trial.point["method"])) for trial in record.unfinished())
+    def _look(self, record: Record, common: dict[str, Any]) -> None:
+        """Count who needs what."""
+        begins = _certain(record)
+        for trial in record.everything():
+            self._identities[trial.id] = stages.identities(record.plan, trial.point, common)
+            for number, inputs in enumerate(self._identities[trial.id]):
+                key = key_of(inputs)
+                self._first.setdefault(key, trial)
+                # One that has reported is behind its stages.
+                if trial.state not in FINISHED and not trial.evaluations:
+                    self._count(number, key, 1)
+                    self._certain |= {key} if trial.id in begins else set()
+        for number, key in enumerate(stages.to_come(record.plan, common)) if record.to_suggest else ():
+            if key in self._first:
+                self._count(number, str(key), record.to_suggest)
+                self._certain.add(str(key))
 
     def _count(self, number: int, key: str, points: int) -> None:
         while len(self._users) <= number:
@@ -171,7 +183,7 @@ class _Sharing:
         """Whether some point has so many stages before the one that reports."""
         return number < len(self._users)
 
-    def missing(self, number: int, say: Say) -> dict[str, Job]:
+    def missing(self, number: int) -> dict[str, Job]:
         """What has to be made of stage `number`, by key."""
         found = {}
         for key, points in self._users[number].items() if self.reaches(number) else ():
@@ -180,7 +192,7 @@ class _Sharing:
             before = self._made.get(key_of(inputs[number - 1])) if number else None
             if number and (before is None or before["path"] is None or before["failure"]):
                 continue
-            if self._store.get(artifacts.KIND, key) is None and points > 1:
+            if points > 1 and key in self._certain and self._store.get(artifacts.KIND, key) is None:
                 found[key] = self._job(trial, number, before and before["path"])
         return found
 

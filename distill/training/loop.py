@@ -231,10 +231,7 @@ class Run:
                     continue
                 started = time.monotonic()
                 terms = self._train(capture, objective, itertools.islice(steps, due - done), per_epoch)
-                if stage.reporting:
-                    metrics, logits = self._look()
-                else:
-                    metrics, logits = self._judge(capture, objective)
+                metrics, logits = self._look() if stage.reporting else self._judge(capture, objective)
                 judged_by = self.task.metric if stage.reporting else LOSS
                 value = metrics[judged_by]
                 objective.flush()

@@ -101,7 +101,7 @@ def test_what_cannot_be_made_is_told_and_left_out(ray: None, tmp_path: Path) -> 
     said = "Thing: could not be made, so each trial that needs it trains it itself: --flag is wrong; mend it."
     assert said in lines
     full = [Job(order(tmp_path, "c", fault="full"), 1.0, 0.0)]
-    with pytest.raises(StoreFull, match="--artifacts .* is full"):
+    with pytest.raises(StoreFull, match=r"--artifacts .* is full"):
         build_what_can_be(full, 2, lines.append, lambda: False)
     hanging = [Job(order(tmp_path, "d", fault="hang"), 1.0, 0.0)]
     with pytest.raises(Interrupted):

@@ -239,6 +239,29 @@ def test_what_earlier_sessions_made_still_counts(sweep: Any) -> None:
     assert made(recorder) == list(known.values())
 
 
+def test_points_that_may_not_be_run_get_no_stage_made_for_them(sweep: Any) -> None:
+    recorder = sweep(("gain=1,2",), trials=4)
+    plan_ = recorder.record.header["plan"]
+    assert [p["params"]["gain"] for p in plan_["points"] if p["origin"] != "baseline"].count(1.0) == 2
+    plan_["device_seconds"] = {"rule": "dearest", "trials": 1}
+    stage_work.share([recorder], lambda line: None)
+    (found,) = made(recorder)
+    assert found["points"] == 2
+    first = recorder.record.trials["p00"].point
+    assert list(recorder.record.prepared["stages"]) == stages.keys(
+        recorder.record.header, recorder.record.prepared, first
+    )
+
+
+def test_what_is_yet_to_be_suggested_needs_it_when_all_others_are_finished(sweep: Any) -> None:
+    recorder = sweep(search="tpe", trials=4)
+    for trial_ in recorder.record.trials.values():
+        recorder.stopped(trial_.id)
+    assert recorder.record.to_suggest == 3
+    stage_work.share([recorder], lambda line: None)
+    assert [found["points"] for found in made(recorder)] == [3]
+
+
 def test_seeds_have_stages_of_their_own(sweep: Any) -> None:
     recorder = sweep()
     header, prepared = recorder.record.header, recorder.record.prepared
