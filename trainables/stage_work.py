@@ -90,9 +90,12 @@ class StageOrder(Computed):
 
 
 def known(record: Record) -> dict[str, Any]:
-    """Stages of earlier sessions as `prepared.json` has them: their time counts, wherever their weights are now."""
-    made = (record.prepared or {}).get("stages") or {}
-    return {key: {**found, "path": None} for key, found in made.items()}
+    """The part "stages" of `prepared.json`, if there is one: what earlier sessions made.
+
+    Its time counts wherever its weights are now, and where these are is looked up anew.
+    """
+    made = (record.prepared or {}).get("stages")
+    return {"stages": {key: {**found, "path": None} for key, found in made.items()}} if made else {}
 
 
 def share(recorders: Sequence[Recorder], say: Say, stopped: Callable[[], bool] | None = None) -> None:
@@ -147,7 +150,7 @@ class _Sharing:
         assert record.prepared is not None
         self.recorder, self._several = recorder, several
         self._prepared: dict[str, Any] = record.prepared
-        self._made = known(record)
+        self._made: dict[str, Any] = known(record).get("stages", {})
         self._store = Store(record.plan["artifacts"])
         self._users: list[Counter[str]] = []
         self._first: dict[str, Trial] = {}
@@ -168,7 +171,8 @@ class _Sharing:
                 # One that has reported is behind its stages.
                 if trial.state not in FINISHED and not trial.evaluations:
                     self._count(number, key, 1)
-                    self._certain |= {key} if trial.id in begins else set()
+                    if trial.id in begins:
+                        self._certain.add(key)
         for number, key in enumerate(stages.to_come(record.plan, common)) if record.to_suggest else ():
             if key in self._first:
                 self._count(number, str(key), record.to_suggest)

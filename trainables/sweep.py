@@ -222,7 +222,7 @@ def drive(
                 for recorder in waiting:
                     header = recorder.record.header
                     shared = prepare(header, data, note, engine.stop_requested)
-                    earlier = {"stages": stage_work.known(recorder.record)}
+                    earlier = stage_work.known(recorder.record)
                     recorder.prepared({**shared, **memory.packed(header, shared, note), **earlier})
                 stage_work.share(waiting, note, engine.stop_requested)
             function = place.function()

@@ -229,7 +229,7 @@ def test_what_earlier_sessions_made_still_counts(sweep: Any) -> None:
     own = stages.of_point(header, prepared, recorder.record.trials["p00"].point)["stages"]
     assert list(own) == stages.keys(header, prepared, recorder.record.trials["p00"].point)
     assert stages.of_point(header, prepared, recorder.record.trials["ft"].point)["stages"] == {}
-    known = stage_work.known(recorder.record)
+    known = stage_work.known(recorder.record)["stages"]
     assert [one["path"] for one in known.values()] == [None, None]
     assert [one["seconds"] for one in known.values()] == [one["seconds"] for one in made(recorder)]
     recorder.prepared({**prepared, "stages": known})
