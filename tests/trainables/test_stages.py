@@ -141,9 +141,11 @@ def test_made_once_and_the_trials_begin_behind_it(sweep: Any, shared: dict[str, 
         f"Stage intermediate (p00 and 1 more): epoch {n} of 2" for n in (1, 2)
     ]
     assert said[2].startswith(f"Stage intermediate (p00 and 1 more): {Path(found['path']).name}, ")
-    for point in ("p00", "p01", "ft"):
+    assert len(recorder.record.trials) == 3
+    for point in recorder.record.trials:
         rows, expected = reports(recorder, point), reports(plain, point)
         assert timeless(rows) == timeless(expected)
+        assert [row["failure"] for row in rows] == [None, None]
         assert all(row["stage_seconds"] == 0.0 for row in rows)
         assert not (recorder.path / TRIALS / point / stage_rows.STAGES).exists()
         files = [sweep.path / TRIALS / point / "student" / "model.safetensors" for sweep in (recorder, plain)]
