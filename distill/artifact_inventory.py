@@ -172,6 +172,9 @@ def _words(kind: str, name: str, seal: Mapping[str, Any], tasks: Mapping[str, st
             split = "dev" if inputs.get("split") == "dev" else "training"
             layers = f" (layers {', '.join(map(str, inputs['layers']))})" if "layers" in inputs else ""
             return f"answers of teacher {encoder} to {facts['rows']} {split} rows of {inputs['task']}: {held}{layers}"
+        if kind == "stage":
+            ended = facts["failure"] or f"loss {facts['curve'][-1]['value']:.3g}"
+            return f"stage {facts['stage']} of {facts['method']} on {facts['task']}, seed {facts['seed']}: {ended}"
         if kind == "tokens":
             task = facts.get("task") or tasks.get(name) or f"data {inputs['data'][:8]}"
             rows = f"{facts['train']['rows']} training and {facts['dev']['rows']} dev rows"

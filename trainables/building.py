@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from distill import artifact_use
 from distill.artifact_command import size_words
 from distill.artifact_room import make_room
 from distill.artifacts import Store
-from trainables.teacher_work import Order, Remote, Say, find, wait
+from distill.errors import UserError
+from trainables.teacher_work import Order, Remote, Say, StoreFull, find, wait
 
 
 class Interrupted(Exception):
     """A person stopped the sweep while what its trials share was being made."""
+
+
+class Job(NamedTuple):
+    """An order and what carrying it out takes of the machine."""
+
+    order: Order
+    cpus: float
+    gpus: float
 
 
 def build(
@@ -39,26 +48,74 @@ def build(
         found.update({number: order.carry_out(_told(order, say)) for number, order in missing.items()})
     elif missing:
         share = 1.0 if len(orders) == 1 else plan["resources"]["gpus_per_trial"]
-        found.update(_remotely(missing, share, say, stopped))
+        jobs = {n: Job(order, order.cores, share if order.device == "cuda" else 0.0) for n, order in missing.items()}
+        found.update(_remotely(jobs, len(jobs), say, stopped))
     return [found[number] for number in range(len(orders))]
 
 
-def _remotely(orders: dict[int, Order], share: float, say: Say, stopped: Callable[[], bool]) -> dict[int, Path]:
-    works = {
-        Remote(order, order.cores, share if order.device == "cuda" else 0.0): number for number, order in orders.items()
-    }
+def build_what_can_be(
+    jobs: Sequence[Job], at_once: int, say: Say, stopped: Callable[[], bool] | None = None
+) -> dict[int, Path]:
+    """As `build`, of what the trials can do without: one that fails is told of and left out.
+
+    Args:
+        jobs: None of them is in the store.
+        at_once: Most of them that run at a time.
+
+    Returns:
+        What was made, by its place among `jobs`.
+
+    Raises:
+        StoreFull: The store takes no more.
+        Interrupted: `stopped` said so.
+    """
+    if stopped is None:
+        return {number: job.order.carry_out(_told(job.order, say)) for number, job in enumerate(jobs)}
+
+    def failed(order: Order, error: Exception) -> None:
+        if isinstance(error, StoreFull):
+            raise error
+        text = " ".join(str(getattr(error, "cause", None) or error).split())[:300]
+        _told(order, say)(f"could not be made, so each trial that needs it trains it itself: {text}")
+
+    return _remotely(dict(enumerate(jobs)), at_once, say, stopped, failed)
+
+
+def _remotely(
+    jobs: dict[int, Job],
+    at_once: int,
+    say: Say,
+    stopped: Callable[[], bool],
+    failed: Callable[[Order, Exception], None] | None = None,
+) -> dict[int, Path]:
+    """Carry orders out in Ray tasks.
+
+    Args:
+        failed: Takes what went wrong with one; without it all end with the first fault.
+    """
+    import ray
+
+    waiting, works = dict(jobs), dict[Remote, int]()
     found: dict[int, Path] = {}
     try:
-        while works:
+        while waiting or works:
+            while waiting and len(works) < at_once:
+                number = next(iter(waiting))
+                works[Remote(*waiting.pop(number))] = number
             finished = wait(list(works), 0.5)
             for work, number in works.items():
                 for line in work.lines():
-                    _told(orders[number], say)(line)
+                    _told(jobs[number].order, say)(line)
             if stopped():
                 raise Interrupted
             for work in finished:
-                found[works[work]] = work.result()
-                del works[work]
+                number = works.pop(work)
+                try:
+                    found[number] = work.result()
+                except (UserError, ray.exceptions.RayTaskError) as error:
+                    if failed is None:
+                        raise
+                    failed(jobs[number].order, error)
     finally:
         # Whatever happened, nothing runs on that nobody waits for.
         for work in works:

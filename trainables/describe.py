@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from search_spaces import format_params
-from trainables import select, teacher_source
+from trainables import select, stages, teacher_source
 from trainables.draws import describe_search
 from trainables.early import describe_scheduler
 from trainables.option_values import parse_confirm
@@ -62,7 +62,7 @@ def describe(header: dict[str, Any]) -> list[str]:
     count = plan["search"]["trials"] if plan["search"]["name"] == "tpe" else len(distilled)
     baseline = " and 1 undistilled baseline" if len(distilled) < len(plan["points"]) else ""
     lines.append(f"Points: {count}{baseline}, {plural(plan['epochs'], 'epoch')} each, {_steps(plan)} rows a trial.")
-    lines += _stages(plan, distilled)
+    lines += [*_stages(plan, distilled), *stages.words(plan)]
     sure = _sure(plan, distilled)
     for point in plan["points"]:
         if point not in distilled or point in sure:

@@ -140,7 +140,9 @@ def _total(plans: Sequence[dict[str, Any]]) -> dict[str, float]:
     return {
         "seconds": estimates[0]["teacher_seconds"] + sum(parts),
         "disk_bytes": sum(one["disk_bytes"] for one in estimates),
-        "artifact_bytes": max(one["artifact_bytes"] for one in estimates),
+        # Teacher and answers serve all; a stage leaves students of one size.
+        "artifact_bytes": max(one["artifact_bytes"] - one["stage_bytes"] for one in estimates)
+        + sum(one["stage_bytes"] for one in estimates),
     }
 
 

@@ -76,13 +76,7 @@ class Mirror:
         """
         try:
             for path, recorder in self._recorders.items():
-                prepared = recorder.record.prepared
-                assert prepared is not None
-                found = bundles(prepared)
-                for bundle in found:
-                    upload(self.place, bundle)
-                listed = {str(bundle.folder): bundle.name for bundle in found}
-                self._of(path).write(BUNDLES, json.dumps(listed).encode())
+                self._bring(path, recorder)
                 for trial in recorder.record.everything():
                     self._send_trial(path, trial)
             self._send()
@@ -94,6 +88,19 @@ class Mirror:
         self._thread = threading.Thread(target=self._keep_sending, daemon=True)
         self._thread.start()
         return NodeTrial(train, self.place, self.names)
+
+    def renew(self) -> None:
+        """Bring the nodes what was made for the trials since `share`.
+
+        Raises:
+            UserError: The storage takes no files.
+        """
+        try:
+            for path, recorder in self._recorders.items():
+                self._bring(path, recorder)
+            self._send()
+        except StorageFailure as failure:
+            raise UserError(f"--storage {self.place.uri} cannot be written: {failure}.") from failure
 
     def end(self) -> None:
         """No trial runs any more: send the rest, and take the students that are kept.
@@ -160,6 +167,16 @@ class Mirror:
         # A student is older than its predictions, as where a trial writes into this folder itself.
         for file in sorted(files, key=lambda file: not file.startswith("student/")):
             place.fetch(f"{name}/{file}", trial.folder / file)
+
+    def _bring(self, path: str, recorder: Recorder) -> None:
+        """Bring the nodes everything that the trials of a sweep share."""
+        prepared = recorder.record.prepared
+        assert prepared is not None
+        found = bundles(prepared)
+        for bundle in found:
+            upload(self.place, bundle)
+        listed = {str(bundle.folder): bundle.name for bundle in found}
+        self._of(path).write(BUNDLES, json.dumps(listed).encode())
 
     def _of(self, path: str) -> Place:
         return self.place.below(self.names[path])

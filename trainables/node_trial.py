@@ -15,9 +15,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+from trainables import stages
 from trainables.lock import FolderLock, holder
-from trainables.node_store import ARTIFACTS, from_storage, moved, node_place
-from trainables.record import LOCK, PREPARED, ROWS, SWEEP, TRIALS
+from trainables.node_store import ARTIFACTS, from_storage, moved, node_place, paths
+from trainables.record import LOCK, PREPARED, ROWS, SWEEP, TRIALS, read
 from trainables.storage import Place, StorageFailure
 from trainables.waiting import until
 
@@ -140,8 +141,18 @@ def _bring_sweep(place: Place, name: str, sweep: Path, point: str) -> None:
         raise StorageFailure(f"{own.uri}/{ROWS} has no point {point} yet")
     store = node_place() / ARTIFACTS
     listed = json.loads(own.read(BUNDLES) or b"{}")
+    prepared = json.loads((sweep / PREPARED).read_text())
+    if prepared.get("stages"):
+        record = read(sweep)
+        prepared = stages.of_point(record.header, prepared, record.trial(point).point)
+        wanted = list(paths(prepared))
+        listed = {
+            folder: bundle
+            for folder, bundle in listed.items()
+            if any(text == folder or text.startswith(f"{folder}/") for text in wanted)
+        }
     places = {folder: str(from_storage(place, bundle, store)) for folder, bundle in listed.items()}
-    prepared = moved(json.loads((sweep / PREPARED).read_text()), places)
+    prepared = moved(prepared, places)
     (sweep / PREPARED).write_text(json.dumps(prepared), encoding="utf-8")
 
 

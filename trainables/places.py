@@ -91,6 +91,15 @@ class Places:
 
         return self._mirror.share(train_in) if self._mirror else trial
 
+    def renew(self) -> None:
+        """More was made for the trials since `function` was asked for.
+
+        Raises:
+            UserError: The storage cannot be written.
+        """
+        if self._mirror:
+            self._mirror.renew()
+
     def end(self) -> None:
         """No trial runs any more."""
         if self._mirror:

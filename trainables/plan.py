@@ -16,7 +16,7 @@ from distill.methods.base import Method, Shape
 from distill.models.folder import check_head
 from distill.tasks.base import Examples, Task, TaskData
 from distill.training.settings import Training, split
-from trainables import option_values, resources, select, steps, untrained
+from trainables import option_values, resources, select, stages, steps, untrained
 from trainables.config import SweepConfig
 from trainables.early import plan_scheduler
 from trainables.models import Models, check_length, resolve_models, shared_part
@@ -272,6 +272,9 @@ def _estimate(plan: dict[str, Any], models: Models, student: dict[str, Any]) -> 
         more = plan["search"]["trials"] - len(distilled)
         each = max(distilled, default=plan["epochs"])
         trials, taught, trained = trials + more, taught + more * each, trained + more * each
+    # A student that is cut shares what a stage leaves with all points that need the same.
+    shared = stages.groups(plan)
+    taught, trained = taught - stages.saved_epochs(plan), trained - stages.saved_epochs(plan)
     operations = tokens * trained * 6 * student["layers"] * layer
     passes = {"cached": 1, "none": 0}.get(plan["teacher_source"]["kind"], taught)
     operations += tokens * passes * 2 * models.teacher.layers * teacher_layer
@@ -287,7 +290,8 @@ def _estimate(plan: dict[str, Any], models: Models, student: dict[str, Any]) -> 
         "seconds": operations / rate + making / (rate * running),
         "teacher_seconds": making / (rate * running),
         "teacher_bytes": teacher,
-        "artifact_bytes": 2 * teacher + plan["teacher_source"]["disk"],
+        "artifact_bytes": 2 * teacher + plan["teacher_source"]["disk"] + len(shared) * weights,
+        "stage_bytes": len(shared) * weights,
         "disk_bytes": running * (3 * 3 * weights + weights) + (plan["keep_students"] + 2) * weights,
     }
 

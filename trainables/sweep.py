@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -188,7 +189,7 @@ def drive(
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     import ray
 
-    from trainables import confirmation, engine, interrupt, memory, places, preparing, progress, shares
+    from trainables import confirmation, engine, interrupt, memory, places, preparing, progress, shares, stage_work
     from trainables.finish import finish
     from trainables.prepare import Interrupted, check_room, prepare
 
@@ -222,7 +223,9 @@ def drive(
                 for recorder in waiting:
                     header = recorder.record.header
                     shared = prepare(header, data, note, engine.stop_requested)
-                    recorder.prepared({**shared, **memory.packed(header, shared, note)})
+                    earlier = stage_work.known(recorder.record)
+                    recorder.prepared({**shared, **memory.packed(header, shared, note), **earlier})
+                stage_work.share(waiting, note, engine.stop_requested)
             function = place.function()
             watch.begin()
             with progress.make(records) as view:
@@ -234,8 +237,12 @@ def drive(
                 # Also where a limit or Ctrl-C ended the session just now: what is yet to run is to be told.
                 with interrupt.writing():
                     begun = confirmation.begin(recorders, view.say)
-                if begun and not engine.stop_requested():
-                    engine.run(recorders, function)
+                # What is interrupted here stands before its first trial, and the session ends as always.
+                with contextlib.suppress(Interrupted):
+                    if begun and not engine.stop_requested():
+                        stage_work.share(recorders, view.say, engine.stop_requested)
+                        place.renew()
+                        engine.run(recorders, function)
                 for recorder in recorders:
                     recorder.listeners.remove(view)
             ray.shutdown()

@@ -97,6 +97,10 @@ class TeacherDiverged(UserError):
     """A teacher's loss is no longer finite."""
 
 
+class StoreFull(UserError):
+    """The store takes no more."""
+
+
 @dataclass(frozen=True)
 class TeacherOrder(_OfTeacher):
     """Everything a worker needs to fine-tune a teacher, or to take one as it is.
@@ -270,7 +274,7 @@ class Remote:
             if type(cause).__name__ == "OutOfMemoryError":
                 raise UserError(self._order.too_large("the GPU's memory did not suffice")) from None
             if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise UserError(
+                raise StoreFull(
                     f"--artifacts {self._order.store} is full ({cause.strerror}); make room, or name another place."
                 ) from None
             raise

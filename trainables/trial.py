@@ -25,7 +25,7 @@ from distill.training.assemble import assemble
 from distill.training.batching import Tokens
 from distill.training.loop import Diverged, Evaluation, Run
 from distill.training.settings import Numerics, Training
-from trainables import last_look, memory, stage_rows
+from trainables import last_look, memory, stage_rows, stages
 from trainables.lock import FolderLock
 from trainables.node_store import localised
 from trainables.record import DIVERGED, OUT_OF_MEMORY, TRIALS, read
@@ -189,7 +189,7 @@ class _Work:
         record = read(sweep)
         plan, own = record.plan, record.trial(point)
         assert record.prepared is not None
-        prepared = localised(record.prepared)
+        prepared = localised(stages.of_point(record.header, record.prepared, own.point))
         self.folder = sweep / TRIALS / point
         self.rows: list[dict[str, Any]] = []
         self.best: float | None = None
@@ -205,6 +205,8 @@ class _Work:
             self.rows = json.loads(state["rows"])
             self.best = state["best"]
             self.early = state.get("early", 0)
+        elif behind := stages.begin(self.run, record.header, prepared, own.point):
+            print(f"trial {point} begins behind {behind}", flush=True)
         # A kill may have come between these lines and the state that they go with.
         _keep_first(self.folder / "seen.jsonl", len(self.rows))
         stage_rows.keep_first(self.folder, self.early)

@@ -125,23 +125,31 @@ class Run:
 
     def state(self) -> dict[str, Any]:
         """Everything that decides the next step: weights, optimizer, schedule, objective, generators, position."""
-        objective: Objective = self._parts["objective"]
-        objective.flush()
+        self._parts["objective"].flush()
         return {
             "position": dict(self._position),
             "student": self.student.state_dict(),
-            "objective": objective.state_dict(),
+            "objective": self._parts["objective"].state_dict(),
             "optimizer": self._parts["optimizer"].state_dict(),
             "schedule": self._parts["schedule"].state_dict(),
             "random": checkpoint.random_state(),
             "best": self._best,
         }
 
+    def behind(self, stage: int, weights: dict[str, Tensor]) -> None:
+        """Begin behind stage `stage`, from 0, whose end left the student's `weights`; call before iterating."""
+        self.student.load_state_dict(weights)
+        self._position = {**_START, "stage": stage + 1}
+
     def __iter__(self) -> Iterator[Evaluation]:
+        return self.through(len(self.method.stages) - 1)
+
+    def through(self, last: int) -> Iterator[Evaluation]:
+        """Train to the end of stage `last`, from 0, where the student is as the next one begins with it."""
         self.student.to(self.numerics.device)
         if self._restored is not None:
             self.student.load_state_dict(self._restored["student"])
-        while self._position["stage"] < len(self.method.stages):
+        while self._position["stage"] <= last:
             yield from self._stage(self.method.stages[self._position["stage"]])
             self._position = {**_START, "stage": self._position["stage"] + 1}
             self._best = None
@@ -224,10 +232,7 @@ class Run:
                     continue
                 started = time.monotonic()
                 terms = self._train(capture, objective, itertools.islice(steps, due - done), per_epoch)
-                if stage.reporting:
-                    metrics, logits = self._look()
-                else:
-                    metrics, logits = self._judge(capture, objective)
+                metrics, logits = self._look() if stage.reporting else self._judge(capture, objective)
                 judged_by = self.task.metric if stage.reporting else LOSS
                 value = metrics[judged_by]
                 objective.flush()

@@ -12,8 +12,9 @@ import pytest
 from distill import artifact_use
 from distill.artifacts import Store, key_of
 from distill.errors import UserError
-from trainables.building import Interrupted, build, room_for
-from trainables.teacher_work import Say
+from trainables import building
+from trainables.building import Interrupted, Job, build, build_what_can_be, room_for
+from trainables.teacher_work import Say, StoreFull
 
 PLAN = {"resources": {"gpus_per_trial": 0.0}}
 
@@ -90,6 +91,53 @@ def test_stopped(ray: None, tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
         build([order(tmp_path, "a", fault="hang")], PLAN, lambda line: None, lambda: (tmp_path / "begun-a").exists())
     assert not list((tmp_path / "store").glob(".progress-*"))
+
+
+def test_what_cannot_be_made_is_told_and_left_out(ray: None, tmp_path: Path) -> None:
+    jobs = [Job(order(tmp_path, name, fault=fault), 1.0, 0.0) for name, fault in (("a", "user"), ("b", ""))]
+    lines: list[str] = []
+    found = build_what_can_be(jobs, 2, lines.append, lambda: False)
+    assert {number: path.name for number, path in found.items()} == {1: find_name(tmp_path, "b")}
+    said = "Thing: could not be made, so each trial that needs it trains it itself: --flag is wrong; mend it."
+    assert said in lines
+    full = [Job(order(tmp_path, "c", fault="full"), 1.0, 0.0)]
+    with pytest.raises(StoreFull, match=r"--artifacts .* is full"):
+        build_what_can_be(full, 2, lines.append, lambda: False)
+    hanging = [Job(order(tmp_path, "d", fault="hang"), 1.0, 0.0)]
+    with pytest.raises(Interrupted):
+        build_what_can_be(hanging, 1, lines.append, lambda: (tmp_path / "begun-d").exists())
+
+
+def find_name(tmp_path: Path, name: str) -> str:
+    return "-".join(order(tmp_path, name).names()[0])
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 5])
+def test_no_more_at_once_than_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    running, most = 0, 0
+
+    class Remote:
+        def __init__(self, order: Order, cpus: float, gpus: float) -> None:
+            nonlocal running, most
+            running += 1
+            most = max(most, running)
+            assert (cpus, gpus) == (2.0, 0.25)
+            self.name = order.name
+
+        def lines(self) -> list[str]:
+            return []
+
+        def result(self) -> Path:
+            nonlocal running
+            running -= 1
+            return Path(self.name)
+
+    monkeypatch.setattr(building, "Remote", Remote)
+    monkeypatch.setattr(building, "wait", lambda works, seconds: works[:1])
+    jobs = [Job(order(tmp_path, name), 2.0, 0.25) for name in "abcd"]
+    found = build_what_can_be(jobs, at_once, lambda line: None, lambda: False)
+    assert found == {number: Path(name) for number, name in enumerate("abcd")}
+    assert most == min(at_once, 4)
 
 
 def test_in_this_process(tmp_path: Path) -> None:

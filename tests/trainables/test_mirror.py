@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
+from distill import artifact_use
+from distill.artifacts import Store
 from distill.errors import UserError
 from tests.trainables import node_curves
 from tests.trainables.sweeps import create, result, value
-from trainables import interrupt, mirror, node_trial, storage
+from trainables import interrupt, mirror, node_trial, stages, storage
 from trainables.lock import FolderLock
 from trainables.mirror import Mirror, restore, storage_of
 from trainables.node_trial import CLAIM, Superseded, train_here
@@ -344,3 +346,24 @@ def test_requests_and_stops_by_hand(sweep: Recorder, mirrored: Mirror, tmp_path:
     assert trial.state == PRUNED
     assert (trial.folder / "student" / "weights").read_text() == "p00 1"
     assert mirrored.place.names("s/trials/p00") == [CLAIM, node_curves.STARTS, "student/weights"]
+
+
+def test_a_node_copies_the_stages_that_its_trial_needs(
+    sweep: Recorder, mirrored: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was made after the first trials, as for confirming runs, reaches the nodes too."""
+
+    def fill(folder: Path) -> None:
+        (folder / "weights.pt").write_text("w")
+
+    made = Store(tmp_path / "store").build("stage", {"of": "a test"}, fill)
+    assert sweep.record.prepared is not None
+    sweep.prepared({**sweep.record.prepared, "stages": {"k": {"path": str(made)}}})
+    mirrored.renew()
+    monkeypatch.setattr(stages, "keys", lambda header, prepared, point: ["k"] if point["id"] == "p01" else [])
+    copied = tmp_path / "node" / "artifacts" / made.name
+    assert work(sweep, mirrored.place, tmp_path / "a", point="p00") == [1, 2, 3]
+    assert not copied.exists()
+    assert work(sweep, mirrored.place, tmp_path / "b", point="p01") == [1, 2, 3]
+    assert (copied / "weights.pt").read_text() == "w"
+    artifact_use.release(tmp_path / "store", made.name)

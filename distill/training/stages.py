@@ -1,0 +1,138 @@
+"""What a stage that does not report leaves, kept once for all runs that need the same: the student's weights.
+
+Every stage begins with draws, optimizer and objective of its own (see `Run`), so the weights are all that the next one
+takes over, and a run that begins behind a stored stage gives the values of one that trained it. Imports without torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from importlib import metadata
+from itertools import takewhile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import distill
+from distill.artifacts import Store, hash_file, key_of
+from distill.methods.base import Method, Stage
+from distill.training.settings import Training, of_stage
+
+if TYPE_CHECKING:
+    from distill.training.loop import Evaluation, Run
+
+KIND, WEIGHTS = "stage", "weights.pt"
+
+
+def before_report(method: Method) -> list[Stage]:
+    """The stages before the one that reports, in their order."""
+    return list(takewhile(lambda stage: not stage.reporting, method.stages))
+
+
+def identity(
+    method: Method,
+    number: int,
+    params: dict[str, Any],
+    recipe: str,
+    training: Training,
+    ground: dict[str, Any],
+) -> dict[str, Any]:
+    """What determines the student's weights at the end of stage `number`, from 0.
+
+    Of the hyper-parameters count those that this stage and the ones before it depend on, and of the training numbers
+    those that act in these; what only a later stage reads does not.
+
+    Args:
+        params: The method's resolved hyper-parameters, with `lr`.
+        training: Of the run.
+        ground: The rest, which says of what content rather than where it lies: task, seed, head, student and layers
+            kept of it, rows, teacher and who answers for it, numerics.
+
+    Raises:
+        UserError, ValueError: As `distill.training.settings.of_stage`.
+    """
+    chain = []
+    for stage in method.stages[: number + 1]:
+        own, lr = of_stage(stage, params, recipe, training)
+        chain.append(
+            {
+                "stage": stage.name,
+                "values": {name: params[name] for name in sorted(stage.depends_on) if name in params},
+                "training": own.as_dict(),
+                "lr": lr,
+                "keep": stage.keep(recipe),
+            }
+        )
+    return {"method": method.name, "recipe": recipe, "stages": chain, **ground, "code": code()}
+
+
+@cache
+def code() -> str:
+    """Hash of what computes a stage: the sources of `distill`, and the versions of what they stand on."""
+    root = Path(distill.__path__[0])
+    files = {str(file.relative_to(root)): hash_file(file) for file in sorted(root.rglob("*.py"))}
+    return key_of({**files, **{name: metadata.version(name) for name in ("torch", "transformers")}})
+
+
+def make(
+    store: Store,
+    inputs: dict[str, Any],
+    run: Run,
+    number: int,
+    progress: Callable[[Evaluation], None] = lambda evaluation: None,
+) -> Path:
+    """The artifact of a stage: the student's weights, or in the facts under `failure` why there are none.
+
+    A loss that is not finite would not be at another time either, so that is kept as well.
+
+    Args:
+        inputs: As `identity` gives them.
+        run: At its beginning, or behind a stage before this one.
+        number: Of the stage, from 0.
+        progress: Called after each evaluation of a stage.
+    """
+    import torch
+
+    from distill.training.loop import Diverged
+
+    def fill(folder: Path) -> dict[str, Any]:
+        stage = run.method.stages[number].name
+        curve, failure = [], None
+        try:
+            for evaluation in run.through(number):
+                progress(evaluation)
+                told = ("epoch", "value", "metrics", "terms", "seconds", "steps")
+                curve.append({"stage": evaluation.stage, **{name: getattr(evaluation, name) for name in told}})
+        except Diverged as error:
+            failure = str(error)
+        if failure is None:
+            weights = {name: value.detach().cpu() for name, value in run.student.state_dict().items()}
+            torch.save(weights, folder / WEIGHTS)
+        own = [row for row in curve if row["stage"] == stage]
+        return {
+            "method": run.method.name,
+            "task": run.task.name,
+            "stage": stage,
+            "seed": run.seed,
+            "failure": failure,
+            "seconds": sum(row["seconds"] for row in curve),
+            "terms": own[-1]["terms"] if own else {},
+            "curve": curve,
+        }
+
+    return store.build(KIND, inputs, fill)
+
+
+def begin_behind(run: Run, number: int, folder: Path) -> None:
+    """Let a run that is at its beginning start behind stage `number`, whose artifact `folder` is.
+
+    Raises:
+        Diverged: The stage's loss was not finite.
+    """
+    import torch
+
+    from distill.training.loop import Diverged
+
+    if failure := Store(folder.parent).facts(folder)["failure"]:
+        raise Diverged(failure)
+    run.behind(number, torch.load(folder / WEIGHTS, map_location="cpu", weights_only=True))

@@ -1,0 +1,253 @@
+"""Making the stages that several points need, before the first trial: Ray tasks with a trial's resources each."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from distill import methods
+from distill.artifacts import Store, key_of
+from distill.training import stages as artifacts
+from trainables import stages
+from trainables.building import Job, build_what_can_be, room_for
+from trainables.progress import plural
+from trainables.record import FINISHED, Record, Trial
+from trainables.steps import stages_of
+from trainables.teacher_work import SILENCE, Computed, Order, Say
+
+if TYPE_CHECKING:
+    from distill.training.loop import Evaluation
+    from trainables.recorder import Recorder
+
+# What of a plan a worker needs to train a point.
+_PLAN = ("task", "recipe", "training", "numerics", "teacher_source", "student", "teacher")
+
+
+@dataclass(frozen=True)
+class StageOrder(Computed):
+    """Everything a worker needs to train a stage as the trials of some points would.
+
+    Attributes:
+        inputs: What determines the stage.
+        plan, prepared: What is needed of them to train a point.
+        point: One of those that need it.
+        number: Of the stage, from 0.
+        before: Artifact of the stage before it; None where there is none.
+        gpus: Share of a GPU that a trial has.
+    """
+
+    store: str
+    inputs: dict[str, Any]
+    plan: dict[str, Any]
+    prepared: dict[str, Any]
+    point: dict[str, Any]
+    number: int
+    before: str | None
+    gpus: float
+    label: str
+    numerics: dict[str, Any]
+
+    def names(self) -> list[tuple[str, str]]:
+        """Kind and key of the artifact in the store."""
+        return [(artifacts.KIND, key_of(self.inputs))]
+
+    def carry_out(self, say: Say) -> Path:
+        """Train it in this process, one line per evaluation and one a minute while there is none."""
+        from trainables import memory
+        from trainables.node_store import localised
+        from trainables.trial import run_of
+
+        memory.fence(self.gpus)
+        run = run_of(self.plan, localised(self.prepared), self.point)
+        if self.before is not None:
+            artifacts.begin_behind(run, self.number - 1, Path(self.before))
+        epochs = stages_of(self.plan, self.point)[self.number].training.epochs
+        told = time.monotonic()
+
+        def tell(evaluation: Evaluation) -> None:
+            nonlocal told
+            told = time.monotonic()
+            loss = f"loss {evaluation.value:.3g}"
+            say(f"epoch {evaluation.epoch:g} of {evaluation.epochs}, {loss}, {evaluation.seconds:.0f} s.")
+
+        def live(done: float) -> None:
+            nonlocal told
+            if time.monotonic() - told > SILENCE:
+                told = time.monotonic()
+                say(f"epoch {done:.2f} of {epochs}.")
+
+        run.stepped = live
+        return artifacts.make(Store(self.store), self.inputs, run, self.number, tell)
+
+    def too_large(self, what: str) -> str:
+        """What to do where memory did not suffice."""
+        return f"{what}; a smaller batch_size takes less."
+
+
+def known(record: Record) -> dict[str, Any]:
+    """The part "stages" of `prepared.json`, if there is one: what earlier sessions made.
+
+    Its time counts wherever its weights are now, and where these are is looked up anew.
+    """
+    made = (record.prepared or {}).get("stages")
+    return {"stages": {key: {**found, "path": None} for key, found in made.items()}} if made else {}
+
+
+def share(recorders: Sequence[Recorder], say: Say, stopped: Callable[[], bool] | None = None) -> None:
+    """Find or make what unfinished points of one or several sweeps need of early stages, and write it down for them.
+
+    Made is what two points or more of a sweep need. What one alone needs is taken where the store has it; else its
+    trial trains it. A stage that cannot be made, as for want of memory, is left to the trials, which know how to go on
+    with less.
+
+    Args:
+        recorders: Of sweeps that are prepared.
+        say: Takes one line of progress.
+        stopped: As in `trainables.building.build`.
+
+    Raises:
+        UserError: The store has no room for them, or is full.
+        Interrupted: `stopped` said so.
+    """
+    sharing = [_Sharing(recorder, len(recorders) > 1) for recorder in recorders]
+    for number in itertools.count():
+        if not any(one.reaches(number) for one in sharing):
+            break
+        wanted: dict[str, tuple[Job, _Sharing]] = {}
+        for one in sharing:
+            for key, job in one.missing(number).items():
+                wanted.setdefault(key, (job, one))
+        for one in sharing:
+            one.make_room([job.order for job, owner in wanted.values() if owner is one], say)
+        jobs = [job for job, _ in wanted.values()]
+        if jobs:
+            at_once = max(int(one.recorder.record.resources["max_concurrent"]) for one in sharing)
+            build_what_can_be(jobs, at_once, say, stopped)
+        for one in sharing:
+            one.take(number, say)
+    for one in sharing:
+        one.write()
+
+
+def _certain(record: Record) -> set[str]:
+    """Ids of trials that are run whatever the others use of the devices, where that is limited; else of all."""
+    limit = record.plan.get("device_seconds")
+    own = [trial.id for trial in record.trials.values() if not trial.is_baseline]
+    count = len(own) if limit is None else limit.get("trials", record.resources["max_concurrent"])
+    return {*own[:count], *record.confirming}
+
+
+class _Sharing:
+    """One sweep's part: which keys its points need, and where these are."""
+
+    def __init__(self, recorder: Recorder, several: bool) -> None:
+        record = recorder.record
+        assert record.prepared is not None
+        self.recorder, self._several = recorder, several
+        self._prepared: dict[str, Any] = record.prepared
+        self._made: dict[str, Any] = known(record).get("stages", {})
+        self._store = Store(record.plan["artifacts"])
+        self._users: list[Counter[str]] = []
+        self._first: dict[str, Trial] = {}
+        self._certain: set[str] = set()
+        self._identities: dict[str, list[dict[str, Any]]] = {}
+        names = {trial.point["method"] for trial in record.everything()}
+        if any(artifacts.before_report(methods.get(name)) for name in names):
+            self._look(record, stages.ground(record.header, self._prepared))
+
+    def _look(self, record: Record, common: dict[str, Any]) -> None:
+        """Count who needs what."""
+        begins = _certain(record)
+        for trial in record.everything():
+            self._identities[trial.id] = stages.identities(record.plan, trial.point, common)
+            for number, inputs in enumerate(self._identities[trial.id]):
+                key = key_of(inputs)
+                self._first.setdefault(key, trial)
+                # One that has reported is behind its stages.
+                if trial.state not in FINISHED and not trial.evaluations:
+                    self._count(number, key, 1)
+                    if trial.id in begins:
+                        self._certain.add(key)
+        for number, key in enumerate(stages.to_come(record.plan, common)) if record.to_suggest else ():
+            if key in self._first:
+                self._count(number, str(key), record.to_suggest)
+                self._certain.add(str(key))
+
+    def _count(self, number: int, key: str, points: int) -> None:
+        while len(self._users) <= number:
+            self._users.append(Counter())
+        self._users[number][key] += points
+
+    def reaches(self, number: int) -> bool:
+        """Whether some point has so many stages before the one that reports."""
+        return number < len(self._users)
+
+    def missing(self, number: int) -> dict[str, Job]:
+        """What has to be made of stage `number`, by key."""
+        found = {}
+        for key, points in self._users[number].items() if self.reaches(number) else ():
+            trial = self._first[key]
+            inputs = self._identities[trial.id]
+            before = self._made.get(key_of(inputs[number - 1])) if number else None
+            if number and (before is None or before["path"] is None or before["failure"]):
+                continue
+            if points > 1 and key in self._certain and self._store.get(artifacts.KIND, key) is None:
+                found[key] = self._job(trial, number, before and before["path"])
+        return found
+
+    def _job(self, trial: Trial, number: int, before: str | None) -> Job:
+        record = self.recorder.record
+        plan, resources = record.plan, record.resources
+        gpus = float(resources["gpus_per_trial"]) if plan["numerics"]["device"] == "cuda" else 0.0
+        order = StageOrder(
+            store=str(self._store.place),
+            inputs=self._identities[trial.id][number],
+            plan={name: plan[name] for name in _PLAN},
+            prepared={name: self._prepared[name] for name in ("teacher", "student", "data")},
+            point=trial.point,
+            number=number,
+            before=before,
+            gpus=gpus,
+            label=self._label(key_of(self._identities[trial.id][number]), number),
+            numerics=plan["numerics"],
+        )
+        return Job(order, float(resources["cpus_per_trial"]), gpus)
+
+    def _label(self, key: str, number: int) -> str:
+        """ "Stage intermediate (p00 and 5 more)"."""
+        first, more = self._first[key], self._users[number][key] - 1
+        name = self._identities[first.id][number]["stages"][number]["stage"]
+        whose = f"{self.recorder.path.name}, {first.id}" if self._several else first.id
+        return f"Stage {name} ({whose}{f' and {more} more' if more else ''})"
+
+    def make_room(self, orders: Sequence[Order], say: Say) -> None:
+        """As `room_for`, of what is to be made."""
+        if orders:
+            size = 4 * int(self._prepared["student"]["parameters"])
+            limit = self.recorder.record.header["config"].get("artifacts_gb")
+            room_for([(order, size) for order in orders], 0, self._store.place, limit, say)
+
+    def take(self, number: int, say: Say) -> None:
+        """Note what the store now has of stage `number`."""
+        for key, points in self._users[number].items() if self.reaches(number) else ():
+            folder = self._store.get(artifacts.KIND, key)
+            if folder is None:
+                continue
+            facts = self._store.facts(folder)
+            told = {name: facts[name] for name in ("stage", "seed", "seconds", "failure", "terms")}
+            curve = [{name: row[name] for name in ("epoch", "value")} for row in facts["curve"]]
+            self._made[key] = {"path": str(folder), "points": points, **told, "curve": curve}
+            state = f"{facts['seconds']:.0f} s"
+            if facts["failure"]:
+                state = f"{facts['failure']}; {plural(points, 'point')} cannot be trained"
+            say(f"{self._label(key, number)}: {folder.name}, {state}.")
+
+    def write(self) -> None:
+        """Let the trials know."""
+        if self._made:
+            self.recorder.prepared({**self._prepared, "stages": self._made})
