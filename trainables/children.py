@@ -12,6 +12,7 @@ from typing import Any
 import search_spaces
 from distill import methods
 from distill.errors import UserError
+from distill.methods.adaptors import ADAPTORS
 from distill.methods.base import nearest
 from distill.models.layers import Rule, chosen
 from distill.training.settings import TRAINING_FIELDS
@@ -121,6 +122,8 @@ def command_of(typed: Sequence[str], own: SweepConfig, asked: SweepConfig, names
     for name in asked.settings:
         if name not in own.settings:
             found = without(found, "--set", f"{name}=")
+    if not set(ADAPTORS) & {hyper.name for hyper in methods.get(own.method).hyperparameters}:
+        found = without(found, "--adaptors")
     if asked.baseline and not own.baseline:
         found.append("--no-baseline")
     return tuple(found)

@@ -138,7 +138,8 @@ def from_namespace(values: dict[str, Any], command: list[str]) -> SweepConfig:
     merged = read_config(values.pop("config")) if "config" in values else {}
     refuse_empty(merged)
     typed, of_file = _assignments("--set", values.pop("set", [])), merged.pop("settings", {})
-    method = str(values.get("method", merged.get("method", SweepConfig.method)))
+    listed_there = merged.get("methods") or (merged.get("method", SweepConfig.method),)
+    method = str(values.get("method") or ",".join(listed_there))
     of_file = adaptors.spread(merged.pop("adaptors", None), method, of_file, "--config: adaptors", "set")
     typed = adaptors.spread(values.pop("adaptors", None), method, typed, "--adaptors", "--set")
     # One number by two names: what is typed counts, whichever name the file has.
