@@ -89,6 +89,15 @@ def title(plans: Sequence[dict[str, Any]]) -> str:
     return f"{listed(methods)} on {listed(tasks)}, {listed(layers)} layer{'' if layers == ['1'] else 's'}"
 
 
+def without(words: Sequence[str], flag: str) -> list[str]:
+    """A command's words but for a flag and its value, in either form."""
+    return [
+        word
+        for before, word in zip(["", *words], words, strict=False)
+        if flag not in (before, word) and not word.startswith(f"{flag}=")
+    ]
+
+
 def listed(words: Sequence[str], last: str = "and") -> str:
     """ "a", "a and b", "a, b and c"."""
     return f" {last} ".join(filter(None, (", ".join(words[:-1]), words[-1])))

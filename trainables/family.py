@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from distill.errors import UserError
 from trainables.config import SweepConfig
-from trainables.families import FAMILY, SCHEMA, Family, is_family, listed, read_family, title
+from trainables.families import FAMILY, SCHEMA, Family, is_family, listed, read_family, title, without
 from trainables.record import ROWS, TRIALS, read
 
 if TYPE_CHECKING:
@@ -102,12 +102,7 @@ def _command(typed: Sequence[str], *changes: dict[str, Any]) -> tuple[str, ...]:
     found: list[str] = list(typed)
     for name, value in (item for changed in changes for item in changed.items()):
         flag = f"--{name}"
-        found = [
-            word
-            for before, word in zip(["", *found], found, strict=False)
-            if flag not in (word, before) and not word.startswith(f"{flag}=")
-        ]
-        found += [flag, str(value)]
+        found = [*without(found, flag), flag, str(value)]
     return tuple(found)
 
 
