@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analysis.style import STATE_WORDS, plural, state_words
+from trainables.families import without
 from trainables.record import BY_HAND, COMPLETE, FAIL, FINISHED, LOCK, PRUNED, RUNNING, Record
 
 try:
@@ -94,13 +95,7 @@ def _left(record: Record) -> tuple[str, ...]:
 
 def again(typed: Sequence[object]) -> str:
     """The command that asks for a sweep once more, into a new folder: the one it names is taken."""
-    words = [str(word) for word in typed]
-    kept = [
-        word
-        for before, word in zip(["", *words], words, strict=False)
-        if "--out" not in (before, word) and not word.startswith("--out=")
-    ]
-    return shlex.join(["python", "-m", "trainables.sweep", *kept])
+    return shlex.join(["python", "-m", "trainables.sweep", *without([str(word) for word in typed], "--out")])
 
 
 def moment(text: str) -> str:

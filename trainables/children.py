@@ -17,7 +17,7 @@ from distill.methods.base import nearest
 from distill.models.layers import Rule, chosen
 from distill.training.settings import TRAINING_FIELDS
 from trainables.config import SweepConfig
-from trainables.families import listed
+from trainables.families import listed, without
 from trainables.models import Models
 
 BASELINE = "ft"
@@ -127,20 +127,6 @@ def command_of(typed: Sequence[str], own: SweepConfig, asked: SweepConfig, names
     if asked.baseline and not own.baseline:
         found.append("--no-baseline")
     return tuple(found)
-
-
-def without(words: Sequence[str], flag: str, start: str = "") -> list[str]:
-    """A command without a flag and its value, in either form, where that value begins with `start`."""
-    found: list[str] = []
-    skip = False
-    for place, word in enumerate(words):
-        if skip:
-            skip = False
-        elif word == flag and place + 1 < len(words) and words[place + 1].startswith(start):
-            skip = True
-        elif not word.startswith(f"{flag}={start}"):
-            found.append(word)
-    return found
 
 
 def check_teachers(headers: dict[str, dict[str, Any]]) -> None:

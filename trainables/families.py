@@ -94,6 +94,20 @@ def title(plans: Sequence[dict[str, Any]]) -> str:
     return f"{listed(methods)} on {listed(tasks)}, {listed(layers)} layer{'' if layers == ['1'] else 's'}"
 
 
+def without(words: Sequence[str], flag: str, start: str = "") -> list[str]:
+    """A command without a flag and its value, in either form, where that value begins with `start`."""
+    found: list[str] = []
+    skip = False
+    for place, word in enumerate(words):
+        if skip:
+            skip = False
+        elif word == flag and place + 1 < len(words) and words[place + 1].startswith(start):
+            skip = True
+        elif not word.startswith(f"{flag}={start}"):
+            found.append(word)
+    return found
+
+
 def listed(words: Sequence[str], last: str = "and") -> str:
     """ "a", "a and b", "a, b and c"."""
     return f" {last} ".join(filter(None, (", ".join(words[:-1]), words[-1])))
