@@ -99,7 +99,9 @@ class MaskedModel:
                 narrow = (best.values[:, count - 1] - best.values[:, count] < _NARROW).tolist()
             for row, places, again in zip(rows, best.indices[:, :count].tolist(), narrow, strict=True):
                 if again:
-                    places = self._scores([queries[row]]).topk(count, dim=1).indices[0].tolist()
+                    alone = self._scores([queries[row]])
+                    # As many as above: of equal scores the choice may hang on how many are asked for.
+                    places = alone.topk(best.values.shape[1], dim=1).indices[0, :count].tolist()
                 found[row] = tuple(self.words[self._ids[place]] for place in sorted(places))
             done(start + len(rows))
         return found

@@ -31,7 +31,7 @@ class Vectors:
         self._known: dict[tuple[int, int], tuple[str, ...]] = {}
 
     def near(self, word: str, count: int) -> tuple[str, ...]:
-        """The `count` words whose vectors are nearest by cosine, the word itself among them; none where it has none.
+        """The `count` other words whose vectors are nearest by cosine; none where it has none.
 
         A word that is not in the file as it is written is looked up in small letters. In alphabetical order.
         """
@@ -41,8 +41,10 @@ class Vectors:
         count = min(count, len(self.words))
         if (place, count) not in self._known:
             likeness = np.where(self._fit, self._unit @ self._unit[place], -np.inf)
+            # Nearest of all is the word itself, whose place would be lost to another.
+            likeness[place] = -np.inf
             nearest = np.argpartition(-likeness, count - 1)[:count]
-            self._known[place, count] = tuple(sorted(self.words[i] for i in nearest if self._fit[i]))
+            self._known[place, count] = tuple(sorted(self.words[i] for i in nearest if np.isfinite(likeness[i])))
         return self._known[place, count]
 
     def fingerprint(self) -> str:
