@@ -44,11 +44,13 @@ def _devices(row: dict[str, Any], usual: float) -> float:
 def of_artifacts(record: Record) -> float:
     """Device-seconds of what was made for the method before its trials, wherever the store had it from.
 
-    Stages of confirming runs, which have seeds of their own, are left out.
+    Stages of confirming runs, which have seeds of their own, are left out; those of seeds that the search was extended
+    by are not, as their trials are charged too.
     """
-    prepared, seed = record.prepared or {}, record.plan["seed"]
+    prepared, seed = record.prepared or {}, record.header["plan"]["seed"]
+    searched = {seed, *(trial.point["seed"] for trial in distilled(record))}
     stages = (prepared.get("stages") or {}).values()
-    mine = sum(float(stage.get("seconds") or 0.0) for stage in stages if stage.get("seed", seed) == seed)
+    mine = sum(float(stage.get("seconds") or 0.0) for stage in stages if stage.get("seed", seed) in searched)
     return mine * share(record) + float((prepared.get("teacher") or {}).get("outputs_seconds") or 0.0)
 
 

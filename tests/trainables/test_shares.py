@@ -81,6 +81,10 @@ def test_stages_and_answers_of_the_teacher_are_charged_and_the_teacher_is_not(tm
     stages = {"a": {"seconds": 10.0}, "b": {"seconds": 5.0, "seed": 0}, "confirming": {"seconds": 99.0, "seed": 3}}
     sweep.record.prepared = {"teacher": {"seconds": 1000.0, "outputs_seconds": 8.0}, "stages": stages}
     assert spending.used(sweep.record) == 2 * 15.0 + 8.0
+    # A seed that the search is extended by: its trials are charged, and so is what they share.
+    point = sweep.record.trials["p00"].point
+    sweep.record.add([{**point, "id": "p00-s3", "seed": 3}])
+    assert spending.used(sweep.record) == 2 * (15.0 + 99.0) + 8.0
     sweep.record.prepared = {"teacher": {"seconds": 1000.0, "outputs_seconds": None}}
     assert spending.used(sweep.record) == 0.0
 
