@@ -26,6 +26,7 @@ from analysis.style import NOTHING, interval, number
 from analysis.verdict import networks
 from trainables.families import is_family, read_family, title
 from trainables.record import UserError
+from trainables.statistics import teacher_interval
 
 HTML, TABLE = "compare.html", "compare.csv"
 _SHOWN = {"ahead": "ahead", "behind": "behind", "even": "not told apart", "open": "open"}
@@ -36,7 +37,7 @@ def write(folders: Sequence[Path | str], out: Path | str | None = None) -> Path:
 
     Args:
         folders: A parent of several sweeps, or sweeps, or both.
-        out: The folder to write into; the parent when None, or for several folders the working directory.
+        out: The folder to write into; when None the one that is compared, or for several the working directory.
 
     Returns:
         The HTML file.
@@ -72,7 +73,8 @@ def _page(folders: Sequence[Path], found: Sequence[Contender], both: Sequence[Pa
     family = read_family(folders[0]) if len(folders) == 1 and is_family(folders[0]) else None
     paths = {one.record.path for one in found}
     missing = [] if family is None else [name for name in family.names if family.path / name not in paths]
-    lines = [network for network in networks(found[0].record) if network.role == "teacher"]
+    taught = next((one.record for one in found if teacher_interval(one.record) is not None), found[0].record)
+    lines = [network for network in networks(taught) if network.role == "teacher"]
     return {
         "title": title(plans),
         "plan": plans[0],
@@ -80,6 +82,7 @@ def _page(folders: Sequence[Path], found: Sequence[Contender], both: Sequence[Pa
         "contenders": found,
         "pairs": both,
         "looks": looks(found),
+        "repeated": any(len(one.runs) > 1 for one in found),
         "teacher": lines[0] if lines else None,
         "verdict": verdict(found, both),
         "progress": standing(found, None if family is None else family.path, missing),
@@ -104,6 +107,7 @@ def row(one: Contender) -> dict[str, object]:
         "low": spread.low if spread else None,
         "high": spread.high if spread else None,
         "over": one.over if one.scores else None,
+        "best_trial": one.single,
         "of_teacher": one.share,
         "trials": len(one.trials),
         "scored": len(one.scored),
@@ -119,13 +123,14 @@ def row(one: Contender) -> dict[str, object]:
 def lines(found: Sequence[Contender], both: Sequence[Pair]) -> list[str]:
     """The tables as text."""
     plan = found[0].record.plan
-    head = ["", plan["metric_title"], "95 % interval", "over", "of teacher", "trials", "device-s", "best"]
+    head = ["", plan["metric_title"], "95 % interval", "over", "best trial", "of teacher", "trials", "device-s", "best"]
     rows = [
         [
             one.name,
             number(one.score),
             interval(one.interval.low, one.interval.high) if one.interval else NOTHING,
             one.over if one.scores else NOTHING,
+            number(one.single),
             share(one.share),
             one.counts,
             f"{one.spent:.0f}",
@@ -156,7 +161,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="parent of several sweeps, or several sweeps; running or not",
     )
     parser.add_argument(
-        "--out", metavar="DIR", type=Path, help="folder of compare.html (default: the parent; else this directory)"
+        "--out", metavar="DIR", type=Path, help="folder of compare.html (default: DIR; this directory for several)"
     )
     asked = parser.parse_args(argv)
     try:

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from analysis.contenders import Contender
 from analysis.drawing import End, layout, name_ends, teacher_line
 from analysis.style import BLUE, INK, ORANGE, PINK, SEQUENCE, number
+from trainables.statistics import teacher_interval
 
 _COLORS = (BLUE, ORANGE, PINK, *(color for color in SEQUENCE if color not in (BLUE, ORANGE, PINK)))
 # Up to so many undistilled lines are told apart by their dashes.
@@ -60,7 +61,8 @@ def _curves(
     if not drawn:
         return None
     figure = go.Figure(layout=layout(x, f"expected best {drawn[0].record.plan['metric_title']}", 420))
-    teacher_line(figure, drawn[0].record, which="report")
+    taught = next((one.record for one in contenders if teacher_interval(one.record) is not None), drawn[0].record)
+    teacher_line(figure, taught, which="report")
     styles, ends = looks(contenders), []
     for one in drawn:
         color, dash = styles[one.name]

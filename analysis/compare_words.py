@@ -38,7 +38,8 @@ def _lead(scored: Sequence[Contender], done: bool) -> str:
     top = max(scored, key=lambda one: one.score or -math.inf)
     plain = [one for one in scored if one.undistilled and one is not top]
     metric = top.record.plan["metric_title"]
-    words = f"{'Highest' if done else 'Highest so far'}: {top.name} with {metric} {number(top.score)} ({top.over})"
+    over = f"mean of {top.over}" if len(top.runs) > 1 else top.over
+    words = f"{'Highest' if done else 'Highest so far'}: {top.name} with {metric} {number(top.score)} ({over})"
     if plain:
         words += f"; undistilled {number(max(one.score or -math.inf for one in plain))}"
     made_up = ", on made-up data" if top.record.plan["data"].get("origin") == "embedded" else ""
@@ -149,13 +150,17 @@ def caveats(found: Sequence[Contender], both: Sequence[Pair]) -> list[str]:
 
 
 def _choice(scored: Sequence[Contender]) -> str:
-    if scored[0].record.held_out:
+    apart = [one.name for one in scored if one.record.held_out]
+    if len(apart) == len(scored):
         return "Configurations and epochs were chosen on held-out training rows; scores are those on dev."
-    most = max(len(one.scored) for one in scored)
-    return (
+    most = max(len(one.scored) for one in scored if not one.record.held_out)
+    words = (
         f"Each best was chosen among its trials (up to {most}) on the same dev rows that score it, which flatters a "
         "method that had more of them."
     )
+    if apart:
+        words += f" Not so {listed(apart)}: held-out training rows chose there, which no choice on dev flatters."
+    return words
 
 
 def _unequal(scored: Sequence[Contender]) -> list[str]:
@@ -167,7 +172,7 @@ def _unequal(scored: Sequence[Contender]) -> list[str]:
         short = [one.name for one in scored if not one.record.left_out and rule(one.record) is not None]
         why = f" {listed(short)} had no further points to run." if short and len(short) < len(scored) else ""
         lines.append(f"Device-seconds differ: {told}.{why} Read the figures at equal cost.")
-    for what, key in (("epochs of a full trial", "epochs"), ("layers", "layers")):
+    for what, key in (("epochs of a full trial", "epochs"), ("layers", "layers"), ("recipes", "recipe")):
         values = {one.name: one.record.plan[key] for one in scored}
         if len(set(values.values())) > 1:
             lines.append(f"The {what} differ: {listed([f'{name} {value}' for name, value in values.items()])}.")

@@ -55,6 +55,12 @@ class Contender:
     def score(self) -> float | None:
         return statistics.fmean(self.scores) if self.scores else None
 
+    @property
+    def single(self) -> float | None:
+        """What the best trial of its search scores on dev, whichever point a confirmation prefers to it."""
+        found = max(self.scored, key=lambda trial: trial.score or -math.inf, default=None)
+        return None if found is None else found.reported
+
     @cached_property
     def interval(self) -> Interval | None:
         """Student's 95 % interval of the mean over seeds, or the bootstrap's over dev rows of a single run."""
@@ -136,6 +142,7 @@ def gather(folders: Sequence[Path]) -> list[Contender]:
         UserError: A folder holds no sweep, or they are not of one task and the same dev rows.
     """
     named: dict[str, Record] = {}
+    seen: set[Path] = set()
     for folder in folders:
         if is_family(folder):
             found = read_family(folder).records()
@@ -143,8 +150,12 @@ def gather(folders: Sequence[Path]) -> list[Contender]:
             record = read(folder)
             found = {record.path.resolve().name: record}
         for name, record in found.items():
+            # A sweep may be named beside its parent.
+            if (place := record.path.resolve()) in seen:
+                continue
+            seen.add(place)
             # Folders of equal names are told apart by the ones above them.
-            key = name if name not in named else f"{record.path.resolve().parent.name}/{name}"
+            key = name if name not in named else f"{place.parent.name}/{name}"
             named[key if key not in named else str(record.path)] = record
     if not named:
         raise UserError(f"{folders[0]} holds no sweep yet; wait until the first one is written.")

@@ -68,6 +68,7 @@ def test_numbers_follow_from_the_sweeps_files(parent: Path) -> None:
         assert record.prepared is not None
         assert float(row["score"]) == pytest.approx(score, abs=1e-9)
         assert float(row["low"]) < score < float(row["high"])
+        assert row["best_trial"] == row["score"]
         assert float(row["of_teacher"]) == pytest.approx(score / record.prepared["teacher"]["score"])
         seconds = [e["seconds"] for t in record.trials.values() for e in t.evaluations.values()]
         assert float(row["device_seconds"]) == pytest.approx(sum(seconds))
@@ -163,7 +164,15 @@ def test_confirmed_methods_are_compared_seed_by_seed(tmp_path: Path) -> None:
     assert told.found.low <= low + 1e-9
     assert told.found.high >= high - 1e-9
     assert (told.seeds, told.tone) == (4, "ahead")
-    assert "outside the noise of seeds and dev rows" in text(folder)
+    words = text(folder)
+    assert "outside the noise of seeds and dev rows" in words
+    assert "(mean of 4 fresh seeds); undistilled" in words
+    # The figures are of single trials, and so is a column beside the means.
+    assert "The last point of a line is the best single trial, not the mean over seeds in the table." in words
+    for one in found:
+        searched = read(folder / one.name).best_trial()
+        assert searched is not None
+        assert float(table(folder)[one.name]["best_trial"]) == pytest.approx(searched.reported) == one.curve[-1]
 
 
 def test_without_a_sweep_of_them_undistilled_students_come_from_beside_the_methods(tmp_path: Path) -> None:
@@ -219,6 +228,7 @@ def test_several_folders_and_a_parent_are_compared_alike(parent: Path, tmp_path:
     mine, other = table(tmp_path), table(parent)
     assert list(mine) == ["ft", "emd", "kd"]
     assert {name: row["score"] for name, row in mine.items()} == {name: row["score"] for name, row in other.items()}
+    assert [one.name for one in gather([parent, parent / "kd"])] == ["ft", "kd", "emd"]
     twice = gather([parent / "kd", build_methods(tmp_path / "q", ("kd", "emd"), dev_rows=ROWS) / "kd"])
     assert [one.name for one in twice if not one.undistilled] == ["kd", "q/kd"]
 
@@ -261,6 +271,16 @@ def test_rows_that_are_the_same_may_be_trained_on_otherwise(parent: Path, tmp_pa
     change(other / "emd", "fingerprint", "data", "another")
     found = gather([parent / "kd", other / "emd"])
     assert "The sweeps were trained on different rows." in caveats(found, pairs(found))
+
+
+def test_what_else_differs_is_said(parent: Path, tmp_path: Path) -> None:
+    other = build_methods(tmp_path / "q", ("kd", "emd"), own={"emd": {"held_out": 90}}, dev_rows=ROWS)
+    change(other / "kd", "plan", "recipe", "published")
+    found = gather([parent / "ft", other / "kd", other / "emd"])
+    said = caveats(found, pairs(found))
+    assert any(line.startswith("The recipes differ: ") for line in said)
+    assert "same dev rows that score it" in said[0]
+    assert "Not so emd: held-out training rows chose there" in said[0]
 
 
 def test_the_report_of_a_parent_of_methods_is_the_comparison(parent: Path, tmp_path: Path) -> None:
