@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import plotly.graph_objects as go
 
 from analysis.contenders import Contender
 from analysis.drawing import End, layout, name_ends, teacher_line
-from analysis.style import BLUE, INK, ORANGE, PINK, SEQUENCE, number
+from analysis.style import BLUE, GREEN, INK, ORANGE, PINK, SEQUENCE, number
 from trainables.statistics import teacher_interval
 
-_COLORS = (BLUE, ORANGE, PINK, *(color for color in SEQUENCE if color not in (BLUE, ORANGE, PINK)))
+# Green is the teacher's.
+_COLORS = (BLUE, ORANGE, PINK, *(color for color in SEQUENCE if color not in (BLUE, ORANGE, PINK, GREEN)))
+# Ends nearer than this share of the axis have their names in one column, where they are pushed apart.
+_NEAR = 0.14
 # Up to so many undistilled lines are told apart by their dashes.
 _DASHES = ("dash", "dot", "dashdot", "longdash")
 
@@ -25,7 +29,7 @@ def looks(contenders: Sequence[Contender]) -> dict[str, tuple[str, str]]:
             found[one.name] = (INK, _DASHES[plain % len(_DASHES)])
             plain += 1
         else:
-            found[one.name] = (_COLORS[taught % len(_COLORS)], "solid")
+            found[one.name] = (_COLORS[taught % len(_COLORS)], "dot" if taught // len(_COLORS) % 2 else "solid")
             taught += 1
     return found
 
@@ -45,6 +49,15 @@ def by_cost(contenders: Sequence[Contender]) -> go.Figure | None:
     if not all(one.spent > 0 for one in contenders if one.scored):
         return None
     return _curves(contenders, "device-seconds", spent, "after %{x:.0f} device-seconds")
+
+
+def _in_columns(ends: Sequence[End], near: float) -> list[End]:
+    """Ends with the places of their names: where one has another close to its right, beside that one's."""
+    found: list[End] = []
+    for end in sorted(ends, key=lambda end: -end.x):
+        x = found[-1].x if found and found[-1].x - end.x < near else end.x
+        found.append(replace(end, x=x))
+    return found
 
 
 def _curves(
@@ -79,6 +92,7 @@ def _curves(
         )
         ends.append(End(spots[-1], curve[-1], f"{one.name} {number(curve[-1])}", color))
     last = max(end.x for end in ends)
+    ends = _in_columns(ends, _NEAR * last)
     first = min(min(trace.x) for trace in figure.data)
     span = (last - first) or max(last, 1.0)
     # Names stand at the ends of the lines, the shorter ones inside the plot.

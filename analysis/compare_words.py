@@ -19,6 +19,8 @@ from trainables.spending import rule
 
 # Shares of the devices that differ by more are worth a word.
 _UNEQUAL = 1.25
+# So many pairs can be read in a sentence.
+_MANY = 6
 
 
 def verdict(found: Sequence[Contender], both: Sequence[Pair]) -> list[str]:
@@ -36,10 +38,12 @@ def verdict(found: Sequence[Contender], both: Sequence[Pair]) -> list[str]:
 
 def _lead(scored: Sequence[Contender], done: bool) -> str:
     top = max(scored, key=lambda one: one.score or -math.inf)
-    plain = [one for one in scored if one.undistilled and one is not top]
+    tops = [one for one in scored if one.score == top.score]
+    plain = [one for one in scored if one.undistilled and one not in tops]
     metric = top.record.plan["metric_title"]
     over = f"mean of {top.over}" if len(top.runs) > 1 else top.over
-    words = f"{'Highest' if done else 'Highest so far'}: {top.name} with {metric} {number(top.score)} ({over})"
+    names = listed([one.name for one in tops])
+    words = f"{'Highest' if done else 'Highest so far'}: {names} with {metric} {number(top.score)} ({over})"
     if plain:
         words += f"; undistilled {number(max(one.score or -math.inf for one in plain))}"
     made_up = ", on made-up data" if top.record.plan["data"].get("origin") == "embedded" else ""
@@ -76,11 +80,24 @@ def _shown(both: Sequence[Pair]) -> list[str]:
     if even and not claims and len(even) == len(both) > 1:
         lines.append("Of no two is it shown that one is ahead of the other: every difference may be noise.")
     elif even:
-        lines.append(f"Not told apart: {listed([f'{p.one.name} from {p.other.name}' for p in even])}.")
+        lines.append(f"Not told apart: {_alike(even)}.")
     lines += [f"{p.one.name} and {p.other.name} are not compared: {p.why}." for p in both if p.why and p.tone == "even"]
     if any(pair.tone == "open" for pair in both):
         lines.append("Which is ahead is open before the sweeps have ended.")
     return lines
+
+
+def _alike(even: Sequence[Pair]) -> str:
+    """Pairs by name; of many those with an undistilled student, and how many others there are."""
+    if len(even) <= _MANY:
+        return listed([f"{pair.one.name} from {pair.other.name}" for pair in even])
+    plain: dict[str, list[str]] = {}
+    for pair in even:
+        if pair.other.undistilled:
+            plain.setdefault(pair.other.name, []).append(pair.one.name)
+    words = [f"{listed(names)} from {other}" for other, names in plain.items()]
+    others = len(even) - sum(map(len, plain.values()))
+    return "; ".join([*words, *([f"{plural(others, 'pair')} of distilled students"] if others else [])])
 
 
 def _ahead(pair: Pair) -> str:

@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import statistics
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from analysis import compare, family, report
 from analysis.compare_words import caveats, verdict
 from analysis.contenders import Contender, gather
 from analysis.pairs import Pair, pair, pairs
+from analysis.style import ROLES
 from distill.errors import UserError
 from tests.fake_family import build_family, build_methods
 from trainables.record import read
@@ -271,6 +273,45 @@ def test_rows_that_are_the_same_may_be_trained_on_otherwise(parent: Path, tmp_pa
     change(other / "emd", "fingerprint", "data", "another")
     found = gather([parent / "kd", other / "emd"])
     assert "The sweeps were trained on different rows." in caveats(found, pairs(found))
+
+
+def test_of_many_pairs_that_are_not_told_apart_those_with_the_undistilled_are_named(parent: Path) -> None:
+    plain, *others = gather([parent])
+    names = ["kd", "emd", "pkd", "tinybert"]
+    many = [plain, *(replace(others[i % 2], name=name) for i, name in enumerate(names))]
+    even = [replace(p, tone="even") for p in pairs(many)]
+    assert "Not told apart: kd, emd, pkd and tinybert from ft; 6 pairs of distilled students." in verdict(
+        many, [*even, replace(even[0], tone="ahead")]
+    )
+
+
+def test_equal_scores_lead_together(parent: Path) -> None:
+    found = gather([parent])
+    twice = [*found, replace(found[-1], name="again")]
+    assert verdict(twice, pairs(twice))[0].startswith("Highest: emd and again with ")
+
+
+def test_names_of_lines_that_end_close_together_stand_in_one_column(tmp_path: Path) -> None:
+    from analysis.compare_figure import by_cost
+
+    # Equal shares of the devices lead to ends side by side.
+    own = {name: {"gain": 0.3, "pace": pace} for name, pace in (("ft", 0.2), ("kd", 1.45), ("emd", 1.5))}
+    found = gather([build_methods(tmp_path / "p", own=own, dev_rows=120)])
+    figure = by_cost(found)
+    assert figure is not None
+    notes = {one.name: n for one in found for n in figure.layout.annotations if f"<b>{one.name} " in n.text}
+    assert notes["kd"].x == notes["emd"].x == pytest.approx(used(found[2].record))
+    assert abs(notes["kd"].yshift - notes["emd"].yshift) > 13
+    assert notes["ft"].x == pytest.approx(used(found[0].record))
+
+
+def test_many_methods_look_different_and_none_like_the_teacher(parent: Path) -> None:
+    from analysis.compare_figure import looks
+
+    one = gather([parent])[-1]
+    found = looks([replace(one, name=f"m{i}") for i in range(10)])
+    assert len(set(found.values())) == 10
+    assert ROLES["teacher"][0] not in {color for color, _ in found.values()}
 
 
 def test_what_else_differs_is_said(parent: Path, tmp_path: Path) -> None:
