@@ -18,7 +18,7 @@ from plotly.offline import get_plotlyjs
 
 from analysis import report
 from analysis.compare_figure import by_cost, by_trials, looks
-from analysis.compare_words import caveats, difference, standing, verdict
+from analysis.compare_words import caveats, difference, shown, standing, verdict
 from analysis.contenders import Contender, gather
 from analysis.family import share
 from analysis.pairs import Pair, pairs
@@ -29,7 +29,6 @@ from trainables.record import UserError
 from trainables.statistics import teacher_interval
 
 HTML, TABLE = "compare.html", "compare.csv"
-_SHOWN = {"ahead": "ahead", "behind": "behind", "even": "not told apart", "open": "open"}
 
 
 def write(folders: Sequence[Path | str], out: Path | str | None = None) -> Path:
@@ -56,7 +55,7 @@ def _write(folders: Sequence[Path], out: Path | str | None) -> tuple[Path, list[
     page = _page(folders, found, both)
     figures = {"trials": report.div("trials", by_trials(found)), "cost": report.div("cost", by_cost(found))}
     environment = report.environment()
-    environment.globals |= {"share": share, "difference": difference, "shown": _SHOWN}
+    environment.globals |= {"share": share, "difference": difference, "shown": shown}
     drawn = any(figures.values())
     html = environment.get_template("compare.html.j2").render(
         **page, figures=figures, plotly=get_plotlyjs() if drawn else ""
@@ -140,7 +139,7 @@ def lines(found: Sequence[Contender], both: Sequence[Pair]) -> list[str]:
     ]
     told = [*_aligned([head, *rows]), ""]
     if both:
-        pairs_rows = [[f"{p.one.name} − {p.other.name}", difference(p), _SHOWN[p.tone]] for p in both]
+        pairs_rows = [[f"{p.one.name} − {p.other.name}", difference(p), shown(p)] for p in both]
         told += [*_aligned([["", "difference (95 % interval)", "first is"], *pairs_rows]), ""]
     return [*told, *verdict(found, both)]
 

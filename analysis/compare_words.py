@@ -19,6 +19,7 @@ from trainables.spending import rule
 
 # Shares of the devices that differ by more are worth a word.
 _UNEQUAL = 1.25
+_SHOWN = {"ahead": "ahead", "behind": "behind", "even": "not told apart", "open": "open"}
 # So many pairs can be read in a sentence.
 _MANY = 6
 
@@ -77,14 +78,31 @@ def _shown(both: Sequence[Pair]) -> list[str]:
         if mine:
             lines.append(f"Shown, outside the noise of {noise}: {listed([_ahead(pair) for pair in mine])}.")
     even = [pair for pair in both if pair.tone == "even" and pair.found is not None]
-    if even and not claims and len(even) == len(both) > 1:
-        lines.append("Of no two is it shown that one is ahead of the other: every difference may be noise.")
-    elif even:
-        lines.append(f"Not told apart: {_alike(even)}.")
+    alone = [pair for pair in even if _alone(pair)]
+    if even and not alone and not claims and len(even) == len(both) > 1:
+        return [*lines, "Of no two is it shown that one is ahead of the other: every difference may be noise."]
+    if alone:
+        looks = f"{plural(len(both), 'pair')} and " if len(both) > 1 else ""
+        lines.append(
+            f"Not told apart once intervals are widened for {looks}the choice of the best, though their own exclude 0: "
+            f"{_alike(alone)}."
+        )
+    if rest := [pair for pair in even if not _alone(pair)]:
+        lines.append(f"Not told apart: {_alike(rest)}.")
     lines += [f"{p.one.name} and {p.other.name} are not compared: {p.why}." for p in both if p.why and p.tone == "even"]
     if any(pair.tone == "open" for pair in both):
         lines.append("Which is ahead is open before the sweeps have ended.")
     return lines
+
+
+def _alone(pair: Pair) -> bool:
+    """Whether the 95 % interval of a pair by itself excludes 0."""
+    return pair.found is not None and (pair.found.low > 0 or pair.found.high < 0)
+
+
+def shown(pair: Pair) -> str:
+    """What its first one is, in a word or two."""
+    return f"{_SHOWN[pair.tone]}{' once widened' if pair.tone == 'even' and _alone(pair) else ''}"
 
 
 def _alike(even: Sequence[Pair]) -> str:

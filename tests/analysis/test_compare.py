@@ -16,7 +16,7 @@ import pytest
 from scipy import stats
 
 from analysis import compare, family, report
-from analysis.compare_words import caveats, verdict
+from analysis.compare_words import caveats, shown, verdict
 from analysis.contenders import Contender, gather
 from analysis.pairs import Pair, pair, pairs
 from analysis.style import ROLES
@@ -24,6 +24,7 @@ from distill.errors import UserError
 from tests.fake_family import build_family, build_methods
 from trainables.record import read
 from trainables.spending import used
+from trainables.statistics import Difference
 
 ROWS = 300
 
@@ -279,9 +280,20 @@ def test_of_many_pairs_that_are_not_told_apart_those_with_the_undistilled_are_na
     plain, *others = gather([parent])
     names = ["kd", "emd", "pkd", "tinybert"]
     many = [plain, *(replace(others[i % 2], name=name) for i, name in enumerate(names))]
-    even = [replace(p, tone="even") for p in pairs(many)]
-    assert "Not told apart: kd, emd, pkd and tinybert from ft; 6 pairs of distilled students." in verdict(
-        many, [*even, replace(even[0], tone="ahead")]
+    nought = Difference(0.0, -0.1, 0.1, 0.5, ROWS)
+    even = [replace(p, tone="even", found=nought) for p in pairs(many)]
+    claim = replace(even[0], tone="ahead")
+    wanted = "Not told apart: kd, emd, pkd and tinybert from ft; 6 pairs of distilled students."
+    assert verdict(many, [*even, claim])[-1] == wanted
+
+
+def test_an_interval_that_holds_only_by_itself_is_said_to(parent: Path) -> None:
+    found = gather([parent])
+    one = pair(found[2], found[0], 10**9)
+    assert shown(one) == "not told apart once widened"
+    assert verdict(found, [one, one])[-1] == (
+        "Not told apart once intervals are widened for 2 pairs and the choice of the best, though their own exclude 0: "
+        "emd from ft and emd from ft."
     )
 
 
