@@ -15,7 +15,7 @@ from trainables.statistics import teacher_interval
 
 # Green is the teacher's.
 _COLORS = (BLUE, ORANGE, PINK, *(color for color in SEQUENCE if color not in (BLUE, ORANGE, PINK, GREEN)))
-# Ends nearer than this share of the axis have their names in one column, where they are pushed apart.
+# Names meet within this share of the axis; in one column they are pushed apart.
 _NEAR = 0.14
 # Up to so many undistilled lines are told apart by their dashes.
 _DASHES = ("dash", "dot", "dashdot", "longdash")
@@ -51,12 +51,17 @@ def by_cost(contenders: Sequence[Contender]) -> go.Figure | None:
     return _curves(contenders, "device-seconds", spent, "after %{x:.0f} device-seconds")
 
 
-def _in_columns(ends: Sequence[End], near: float) -> list[End]:
-    """Ends with the places of their names: where one has another close to its right, beside that one's."""
+def _in_columns(ends: Sequence[End], near: float, high: float) -> list[End]:
+    """Ends with the places of their names: one whose name would meet another's to its right stands beside that.
+
+    Args:
+        near: Horizontal distance at which names meet.
+        high: Vertical distance at which they do.
+    """
     found: list[End] = []
     for end in sorted(ends, key=lambda end: -end.x):
-        x = found[-1].x if found and found[-1].x - end.x < near else end.x
-        found.append(replace(end, x=x))
+        met = [other.x for other in found if other.x - end.x < near and abs(other.y - end.y) < high]
+        found.append(replace(end, x=max(met, default=end.x)))
     return found
 
 
@@ -92,7 +97,8 @@ def _curves(
         )
         ends.append(End(spots[-1], curve[-1], f"{one.name} {number(curve[-1])}", color))
     last = max(end.x for end in ends)
-    ends = _in_columns(ends, _NEAR * last)
+    heights = [y for trace in figure.data for y in trace.y]
+    ends = _in_columns(ends, _NEAR * last, 0.1 * (max(heights) - min(heights)))
     first = min(min(trace.x) for trace in figure.data)
     span = (last - first) or max(last, 1.0)
     # Names stand at the ends of the lines, the shorter ones inside the plot.
