@@ -11,7 +11,7 @@ import torch
 
 from distill import methods
 from distill.methods.base import Shape
-from distill.methods.minilm import _relation_heads
+from distill.methods.minilm import _VERSIONS, _relation_heads
 from distill.models.parameters import named
 from distill.training.settings import Training, of_stage
 from tests.distill.methods.bench import bench
@@ -69,6 +69,20 @@ def test_relations_are_the_literal_ones(
     assert {name: term.value.item() for name, term in terms.items()} == pytest.approx(expected, rel=1e-9)
     assert {name: term.weight for name, term in terms.items()} == {p: 2.5 if p == "vv" else 1.0 for p in pairs}
     assert min(expected.values()) > 1e-4
+
+
+@pytest.mark.parametrize(("version", "pair"), [(v, p) for v, pairs in _VERSIONS.items() for p in pairs])
+def test_the_gradient_follows_the_weight_and_is_gone_at_0(version: str, pair: str) -> None:
+    """Beside the other relations, whose own gradient is what is left at weight 0."""
+    gradients = []
+    for weight in (0.0, 1.0, 3.0):
+        made = bench("minilm", 0, params={"version": version, pair: weight})
+        batch = made.batch()
+        gradients.append(made.gradient(batch))
+        assert set(made.terms(batch)) == set(_VERSIONS[version]) - ({pair} if weight == 0 else set())
+    once, thrice = gradients[1] - gradients[0], gradients[2] - gradients[0]
+    assert once.abs().max() > 1e-7
+    torch.testing.assert_close(thrice, 3 * once, rtol=1e-6, atol=1e-10)
 
 
 @pytest.mark.parametrize(
