@@ -20,8 +20,9 @@ MINI = methods.get("minilm")
 PARTS = {"q": "query", "k": "key", "v": "value"}
 
 
-def _rows(x: torch.Tensor, y: torch.Tensor, heads: int, length: int) -> list[list[float]]:
+def _rows(projections: list[torch.Tensor], heads: int, length: int) -> list[list[float]]:
     """Distributions of one sentence, head after head and query after query."""
+    x, y = projections
     size, found = x.shape[-1] // heads, []
     for head in range(heads):
         own = slice(head * size, (head + 1) * size)
@@ -37,7 +38,7 @@ def _literal(pair: str, ours: Any, theirs: Any, layer: int, heads: int, lengths:
     sentences = []
     for row, length in enumerate(lengths):
         student, teacher = (
-            _rows(*(outputs.at(PARTS[letter], (at,))[0][row] for letter in pair), heads=heads, length=length)
+            _rows([outputs.at(PARTS[letter], (at,))[0][row] for letter in pair], heads, length)
             for outputs, at in ((ours, 2), (theirs, layer))
         )
         rows = [
