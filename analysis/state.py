@@ -54,8 +54,8 @@ def progress(record: Record, running: bool | None = None) -> Progress:
     split = f" ({', '.join(counts)})" if counts else ""
     total = len(trials) + record.to_suggest
     if len(done) == total:
-        words = f"Complete: all {plural(len(trials), 'trial')} are finished{split}{left_out(record)}."
-        return Progress("complete", words, None)
+        told = f"Complete: all {plural(len(trials), 'trial')} are finished{split}{left_out(record)}."
+        return Progress("complete", told, None)
     finished = f"{len(done)} of {plural(total, 'trial')} finished{split}"
     command = f"python -m trainables.sweep --resume {shlex.quote(str(record.path.resolve()))}"
     if locked(record.path) if running is None else running:

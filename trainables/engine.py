@@ -42,7 +42,7 @@ def start_ray(plan: dict[str, Any], dashboard: bool = True, address: str | None 
         address: Of a running cluster, which is joined instead.
 
     Raises:
-        UserError: The cluster cannot be joined.
+        UserError: The cluster cannot be joined, or Ray does not start here.
     """
     import ray
 
@@ -51,21 +51,41 @@ def start_ray(plan: dict[str, Any], dashboard: bool = True, address: str | None 
         return cluster.connect(address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    context = ray.init(
-        # A cluster that RAY_ADDRESS names, or that somebody left running, has other resources than the plan.
-        address="local",
-        num_cpus=plan["cpus"],
-        num_gpus=min(plan["resources"]["gpus"], detect().gpus),
-        # Another sweep on this machine that is told `--address auto` finds it and must not join it.
-        resources={cluster.PRIVATE: 1},
-        include_dashboard=dashboard,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        configure_logging=True,
-        object_store_memory=200 * 1024 * 1024,
-    )
+    try:
+        context = ray.init(
+            # A cluster that RAY_ADDRESS names, or that somebody left running, has other resources than the plan.
+            address="local",
+            num_cpus=plan["cpus"],
+            num_gpus=min(plan["resources"]["gpus"], detect().gpus),
+            # Another sweep on this machine that is told `--address auto` finds it and must not join it.
+            resources={cluster.PRIVATE: 1},
+            include_dashboard=dashboard,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            configure_logging=True,
+            object_store_memory=200 * 1024 * 1024,
+        )
+    except (RuntimeError, TimeoutError) as error:
+        raise _not_started(error) from error
+    except Exception as error:
+        # Ray has no type of its own for a part of it that did not come up in time.
+        if type(error) is not Exception:
+            raise
+        raise _not_started(error) from error
     url = context.dashboard_url
     return f"http://{url}" if url else None
+
+
+def _not_started(error: Exception) -> UserError:
+    """The one sentence for it; ends what of Ray did come up."""
+    import ray
+
+    ray.shutdown()
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    return UserError(
+        f"Ray could not be started on this machine ({reason}); wait until other programs leave it processor time and "
+        "memory and give the same command again, or join a running cluster with --address."
+    )
 
 
 def _await_orphans(waiting: list[Trial], patience: float = 60.0) -> None:

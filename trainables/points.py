@@ -229,6 +229,9 @@ def make_points(
         names = next(iter(merged.values()))["params"]
         varied = [n for n in names if len({repr(p["params"].get(n)) for p in merged.values()}) > 1]
     points = list(merged.values())[:wanted]
+    if len(points) == 1:
+        # Alone it is told whole, whatever the grid would vary.
+        varied = []
     # Undistilled students have none beside them: they are it.
     beside = config.baseline and method.needs_teacher
     if beside:

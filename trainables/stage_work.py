@@ -173,10 +173,10 @@ class _Sharing:
                     self._count(number, key, 1)
                     if trial.id in begins:
                         self._certain.add(key)
-        for number, key in enumerate(stages.to_come(record.plan, common)) if record.to_suggest else ():
-            if key in self._first:
-                self._count(number, str(key), record.to_suggest)
-                self._certain.add(str(key))
+        for number, coming in enumerate(stages.to_come(record.plan, common)) if record.to_suggest else ():
+            if coming is not None and coming in self._first:
+                self._count(number, coming, record.to_suggest)
+                self._certain.add(coming)
 
     def _count(self, number: int, key: str, points: int) -> None:
         while len(self._users) <= number:

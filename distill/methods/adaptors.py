@@ -149,11 +149,13 @@ def objective(setting: Setting, names: Sequence[str], *, labels: bool) -> Object
         raise ValueError("adaptors compare a student with a teacher")
     ours, theirs = setting.student, setting.teacher
     on = weights(params, [name for name in names if name != "LogitCE" or not setting.regression])
-    if problem := misfit({**params, **dict.fromkeys(INTERMEDIATE, 0.0), **on}, ours, theirs):
+    shown = {name: params[name] for name in ("layers", "pkd_layers") if name in params}
+    if problem := misfit({**shown, **dict.fromkeys(INTERMEDIATE, 0.0), **on}, ours, theirs):
         raise UserError(problem)
     pairs = {name: compared(name, params, ours, theirs) for name in on if name in INTERMEDIATE}
     projecting = form == "published" or ours.hidden_size != theirs.hidden_size
-    tau: float = params.get("tau", 1.0)
+    # Step 1 of two has none of these, and must not depend on it.
+    tau: float = params.get("tau", 1.0) if {"LogitMSE", "LogitCE"} & set(on) else 1.0
 
     class Adaptors(Objective):
         uses_teacher = bool(on)

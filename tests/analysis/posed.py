@@ -28,6 +28,7 @@ class Pose:
         plan = {
             "metric": "accuracy",
             "metric_title": "accuracy",
+            "method": "emd",
             "method_title": "BERT-EMD",
             "evaluations": evaluations,
             "evaluations_per_epoch": 1,
@@ -36,7 +37,9 @@ class Pose:
             "task": "cola",
             "layers": 4,
         }
-        self.record = Record(folder, {"schema": 1, "plan": plan}, {"teacher": {}, "student": {}, "data": {}}, {})
+        self.record = Record(
+            folder, {"schema": 1, "config": {}, "plan": plan}, {"teacher": {}, "student": {}, "data": {}}, {}
+        )
 
     def trial(
         self,

@@ -23,6 +23,7 @@ def test_the_page_of_several_methods(tmp_path: Path) -> None:
     assert (found.requests, found.console) == ([], [])
     (tmp_path / "again").mkdir()
     narrow = measured(page, 400, tmp_path / "again")
-    assert narrow["plots"] == 2
+    # Two figures, each drawn in three layers.
+    assert narrow["plots"] == 2 * 3
     assert narrow["wide"] <= narrow["room"]
     assert narrow["meet"] == []

@@ -89,8 +89,9 @@ def test_tinybert_as_published_asks_for_a_multiple(make: Any, tmp_path: Path) ->
 
 
 def test_minilm_has_no_published_setting(make: Any, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"MiniLM has no published rows; .*--space"):
-        make("minilm", "--layers", "2", "--recipe", "published")
+    assert make("minilm", "--layers", "2", "--recipe", "published")["published"] is None
+    with pytest.raises(UserError, match="--search published: MiniLM has no published rows"):
+        make("minilm", "--layers", "2", "--search", "published")
     planned = make("minilm", "--layers", "2")
     assert planned["teacher_source"]["layers"] == [4]
     assert planned["teacher_source"]["needs_on_dev"] == ["key", "query", "value"]

@@ -107,9 +107,9 @@ def test_the_loss_on_dev_literally(padding: str) -> None:
         assert mine.value is not None
         assert theirs.value is not None
         weight = objective.projection.weight
-        # The teacher's three layers for the student's two: 0 for 0, 1 for 1.
-        states = (mine.hidden[:2] @ weight.T - theirs.hidden[[0, 1]])[:, real].square().mean().item()
-        values = (mine.value[:1] @ weight.T - theirs.value[[0]])[:, real].square().mean().item()
+        # The teacher's four layers for the student's two: 0 for 0, 2 for 1.
+        states = (mine.hidden[:2] @ weight.T - theirs.hidden[[0, 2]])[:, real].square().mean().item()
+        values = (mine.value[:1] @ weight.T - theirs.value[[1]])[:, real].square().mean().item()
         for name, value in (("states", states), ("values", values), ("loss", states + 0.5 * values)):
             sums[name] += value * len(rows) / 16
         logits[rows] = mine.logits.detach().numpy()
@@ -218,8 +218,8 @@ def test_the_teacher_gives_the_layers_that_are_read_and_no_others() -> None:
     list(run)
     both = frozenset({"hidden", "value"})
     assert asked == {
-        ("train", both, (0, 1), (0, 1)),
-        ("dev", both, (0, 1), (0, 1)),
+        ("train", both, (0, 2), (0, 2)),
+        ("dev", both, (0, 2), (0, 2)),
         ("train", frozenset({"logits"}), None, None),
     }
 
