@@ -19,6 +19,7 @@ from distill.errors import UserError
 from distill.inputs import Encoder, Model, find_data, find_model, find_student
 from distill.methods.base import Method, Shape, nearest
 from distill.models.folder import check_head
+from distill.models.parameters import in_words, pooled, told, untrained
 from distill.models.student import parameter_count
 from distill.tasks import tokens
 from distill.tasks.base import Task, TaskData
@@ -175,6 +176,8 @@ def run(
         origin, kept = find_student(student, taught, stack, say, tokenizer, known.student_layers)
         head = known.head(recipe)
         _check_fit(known, values, training, recipe, origin, kept, taught)
+        if left := _untrained(known, values, recipe, origin, kept):
+            say(told(left))
         own, taught_rows = rows.of_student(), rows.of_teacher()
         for stage in known.stages:
             # Before hours go into a teacher of a student that would not be trained.
@@ -304,15 +307,26 @@ def _check_fit(
         if encoder is not None:
             check_head(method.head(recipe), encoder.folder.model_type, whose)
     if method.needs_teacher and teacher is not None:
-        own, other = origin.folder, teacher.folder
-        shapes = (
-            Shape(len(kept) if kept else own.layers, own.hidden_size, own.heads),
-            Shape(other.layers, other.hidden_size, other.heads),
-        )
+        shapes = _shape(origin, kept), _shape(teacher)
         if problem := method.misfit(values, *shapes):
             raise UserError(problem)
         # A recipe may ask more of the layers than the method does.
         method.layers_read(values, recipe, *shapes)
+
+
+def _shape(encoder: Encoder, kept: tuple[int, ...] | None = None) -> Shape:
+    """Of an encoder of which some layers are kept; all when None."""
+    found = encoder.folder
+    return Shape(len(kept) if kept else found.layers, found.hidden_size, found.heads)
+
+
+def _untrained(
+    method: Method, values: dict[str, Any], recipe: str, origin: Encoder, kept: tuple[int, ...] | None
+) -> str:
+    """The student's parameters that no stage trains, in words."""
+    shape = _shape(origin, kept)
+    trained = [stage.trained(values, recipe, shape) for stage in method.stages]
+    return in_words(untrained(trained, shape.layers, pooled(origin.folder.model_type)))
 
 
 def _train(made: Run, say: Callable[[str], None]) -> tuple[list[Evaluation], Evaluation]:

@@ -7,12 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from distill.methods.base import Method, Shape
-from distill.models.folder import RELU_HEAD
-from distill.models.parameters import in_words, untrained
+from distill.models.parameters import in_words, pooled, told, untrained
 from distill.training.settings import Training, split
-
-# The others' classifiers read the last layer themselves.
-_POOLED = ("bert", RELU_HEAD)
 
 
 def notices(method: Method, points: Sequence[dict[str, Any]], student: dict[str, Any], training: Training) -> list[str]:
@@ -28,10 +24,10 @@ def notices(method: Method, points: Sequence[dict[str, Any]], student: dict[str,
     for point in own:
         params, _ = split(point["params"], training)
         trained = [stage.trained(params, point["recipe"], shape) for stage in method.stages]
-        counts[in_words(untrained(trained, shape.layers, student["model_type"] in _POOLED))] += 1
+        counts[in_words(untrained(trained, shape.layers, pooled(student["model_type"])))] += 1
     found = []
     for words, count in counts.items():
         where = "" if count == len(own) else f" in {count} of {len(own)} points"
         if words:
-            found.append(f"No step trains these parameters of the student{where}, which stay as they come: {words}.")
+            found.append(told(words, where))
     return found

@@ -14,7 +14,7 @@ _LEAST_NORM = 1e-12
 def patience(student: Tensor, teacher: Tensor, *, normalize: bool) -> Tensor:
     """Mean over layers, rows and features of (P_t − P_s)² (Sun et al., EMNLP 2019, as in its code).
 
-    The paper's own loss sums over layers and features; the code's mean asks for weights in the hundreds.
+    As a mean over features it asks for weights in the hundreds.
 
     Args:
         student: [CLS] vectors [M, B, d] of the compared layers.

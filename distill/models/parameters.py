@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from distill.models.folder import RELU_HEAD
+
 ALL = ("all",)
 HEAD = "head"
 
@@ -56,6 +58,21 @@ def untrained(trained: Iterable[tuple[str, ...]], layers: int, pooler: bool) -> 
         return part.startswith(tuple(prefixes)) or (HEAD in prefixes and part in head)
 
     return tuple(part for part in parts if not is_trained(part))
+
+
+def pooled(kind: str) -> bool:
+    """Whether a classifier of this `model_type` has a pooler; the others' heads read the last layer themselves."""
+    return kind in ("bert", RELU_HEAD)
+
+
+def told(words: str, where: str = "") -> str:
+    """One sentence on what no stage trains.
+
+    Args:
+        words: As `in_words` gives them.
+        where: What goes behind "of the student", such as in how many points that is so.
+    """
+    return f"No step trains these parameters of the student{where}, which stay as they come: {words}."
 
 
 def in_words(parts: Iterable[str]) -> str:

@@ -107,6 +107,18 @@ def test_progress_is_told_and_the_teacher_kept(encoder: Path, tmp_path: Path) ->
     assert [line for line in second if "Teacher: epoch" in line] == []
 
 
+def test_parameters_that_no_step_trains_are_named(encoder: Path, place: Path) -> None:
+    for params, left in (
+        ({}, []),
+        ({"prediction_trains": "classifier"}, ["layer 2 (attention.output, intermediate, output), pooler."]),
+    ):
+        lines: list[str] = []
+        params = {"intermediate_epochs": 1, **params}
+        run(encoder, place, method="twostep", params=params, epochs=1, progress=lines.append)
+        found = [line.partition(": ") for line in lines if line.startswith("No step trains")]
+        assert [words for _, _, words in found] == left
+
+
 def test_training_numbers_from_all_sides(encoder: Path, place: Path, result: distill.Distilled) -> None:
     """Keywords, a `Training`, and a point of a sweep, whose parameters hold training numbers, mean the same."""
     numbers = distill.Training(epochs=2, batch_size=16, max_length=32)

@@ -11,7 +11,7 @@ import torch
 
 from distill import methods
 from distill.methods.base import Shape
-from distill.methods.minilm import _relation_heads
+from distill.methods.minilm import _VERSIONS, _relation_heads
 from distill.models.parameters import named
 from distill.training.settings import Training, of_stage
 from tests.distill.methods.bench import bench
@@ -20,8 +20,9 @@ MINI = methods.get("minilm")
 PARTS = {"q": "query", "k": "key", "v": "value"}
 
 
-def _rows(x: torch.Tensor, y: torch.Tensor, heads: int, length: int) -> list[list[float]]:
+def _rows(projections: list[torch.Tensor], heads: int, length: int) -> list[list[float]]:
     """Distributions of one sentence, head after head and query after query."""
+    x, y = projections
     size, found = x.shape[-1] // heads, []
     for head in range(heads):
         own = slice(head * size, (head + 1) * size)
@@ -37,7 +38,7 @@ def _literal(pair: str, ours: Any, theirs: Any, layer: int, heads: int, lengths:
     sentences = []
     for row, length in enumerate(lengths):
         student, teacher = (
-            _rows(*(outputs.at(PARTS[letter], (at,))[0][row] for letter in pair), heads=heads, length=length)
+            _rows([outputs.at(PARTS[letter], (at,))[0][row] for letter in pair], heads, length)
             for outputs, at in ((ours, 2), (theirs, layer))
         )
         rows = [
@@ -69,6 +70,20 @@ def test_relations_are_the_literal_ones(
     assert {name: term.value.item() for name, term in terms.items()} == pytest.approx(expected, rel=1e-9)
     assert {name: term.weight for name, term in terms.items()} == {p: 2.5 if p == "vv" else 1.0 for p in pairs}
     assert min(expected.values()) > 1e-4
+
+
+@pytest.mark.parametrize(("version", "pair"), [(v, p) for v, pairs in _VERSIONS.items() for p in pairs])
+def test_the_gradient_follows_the_weight_and_is_gone_at_0(version: str, pair: str) -> None:
+    """Beside the other relations, whose own gradient is what is left at weight 0."""
+    gradients = []
+    for weight in (0.0, 1.0, 3.0):
+        made = bench("minilm", 0, params={"version": version, pair: weight})
+        batch = made.batch()
+        gradients.append(made.gradient(batch))
+        assert set(made.terms(batch)) == set(_VERSIONS[version]) - ({pair} if weight == 0 else set())
+    once, thrice = gradients[1] - gradients[0], gradients[2] - gradients[0]
+    assert once.abs().max() > 1e-7
+    torch.testing.assert_close(thrice, 3 * once, rtol=1e-6, atol=1e-10)
 
 
 @pytest.mark.parametrize(
