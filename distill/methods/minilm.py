@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # Which projections make a relation, and which relations each version has.
 _PARTS = {"qq": ("query", "query"), "kk": ("key", "key"), "vv": ("value", "value"), "qk": ("query", "key")}
-_VERSIONS = {"v1": ("qk", "vv"), "v2": ("qq", "kk", "vv")}
+_VERSIONS = {"v1": ("qk", "vv"), "v2": ("qq", "kk", "vv"), "all": ("qq", "kk", "vv", "qk")}
 # Width of a relation head where nobody says how many there are: 48 of them for 768, 64 for 1024.
 _WIDTH = 16
 
@@ -24,7 +24,8 @@ def relations(setting: Setting) -> Objective:
 
     A relation is the softmax of the scaled products of two projections, head by head. The second version (Wang et al.,
     2021) takes query and query, key and key, value and value, each split anew into `relation_heads`; the first (Wang et
-    al., 2020) query and key (the attention itself) and value and value, in the networks' own heads.
+    al., 2020) query and key (the attention itself) and value and value, in the networks' own heads. "all" is the second
+    with query and key beside its three.
 
     Raises:
         UserError: Heads, widths or layers do not fit, or every relation has weight 0.
@@ -103,7 +104,7 @@ def _misfit(params: dict[str, Any], student: Shape, teacher: Shape) -> str | Non
     version = params["version"]
     if not _weights(params):
         known = ", ".join(_VERSIONS[version])
-        return f"Every relation of MiniLM {version} has weight 0: give one of {known} a weight with --set."
+        return f"Every relation of MiniLM (version {version}) has weight 0: give one of {known} a weight with --set."
     if params["teacher_layer"] > teacher.layers:
         return (
             f"teacher_layer={params['teacher_layer']} is not there: the teacher has {teacher.layers} layers, and "
@@ -114,7 +115,7 @@ def _misfit(params: dict[str, Any], student: Shape, teacher: Shape) -> str | Non
             f"The student has {student.heads} attention heads and the teacher {teacher.heads}, but MiniLM v1 compares "
             "them head by head: choose a --student with as many heads, or --set version=v2."
         )
-    if version == "v2":
+    if version != "v1":
         heads = _relation_heads(params, student, teacher)
         for who, width in (("student", student.hidden_size), ("teacher", teacher.hidden_size)):
             if width % heads:
@@ -143,7 +144,8 @@ _RELATIONS = (
         "version",
         "choice",
         "v2",
-        "v1 compares attention and values head by head; v2 queries, keys and values in heads of their own",
+        "v1 compares attention and values head by head; v2 queries, keys and values in heads of their own; all is v2 "
+        "with attention beside them",
         choices=tuple(_VERSIONS),
     ),
     *(_relation(pair) for pair in _PARTS),
@@ -154,7 +156,7 @@ _RELATIONS = (
         "heads that projections are split into; 0 for the most of at least 16 features that divide both widths",
         low=0,
         high=65_536,
-        active=lambda values: values["version"] == "v2",
+        active=lambda values: values["version"] != "v1",
     ),
     Hyperparameter("teacher_layer", "int", 0, "the teacher's layer, from 1; 0 for the last", low=0, high=1_000),
     Hyperparameter("relation_epochs", "int", 10, "epochs of the first stage", low=1, high=10_000),

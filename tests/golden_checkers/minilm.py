@@ -47,7 +47,7 @@ class _Case:
     def params(self) -> dict[str, Any]:
         """The method's hyper-parameters; a relation that the case does not name has weight 0."""
         none = dict.fromkeys(("qq", "kk", "vv", "qk"), 0.0)
-        version = "v1" if "qk" in self.weights else "v2"
+        version = "v1" if self.name.startswith("v1") else "all" if "qk" in self.weights else "v2"
         heads = {} if version == "v1" else {"relation_heads": self.heads}
         return {**none, **self.weights, "version": version, "teacher_layer": self.teacher_layer, **heads}
 

@@ -54,6 +54,7 @@ def _literal(pair: str, ours: Any, theirs: Any, layer: int, heads: int, lengths:
         ({}, ("qq", "kk", "vv"), 4, 2),
         ({"relation_heads": 4, "teacher_layer": 3}, ("qq", "kk", "vv"), 3, 4),
         ({"version": "v1"}, ("qk", "vv"), 4, 2),
+        ({"version": "all", "relation_heads": 4, "kk": 0}, ("qq", "vv", "qk"), 4, 4),
         ({"version": "v1", "qk": 0, "teacher_layer": 1}, ("vv",), 1, 2),
     ],
 )
@@ -146,7 +147,7 @@ def test_versions_have_relations_of_their_own() -> None:
         ({"relation_heads": 8}, Shape(2, 12, 2), "do not divide the student's width 12: choose a divisor of 4"),
         ({"relation_heads": 6}, Shape(2, 12, 2), "do not divide the teacher's width 16"),
         ({"teacher_layer": 5}, Shape(2, 16, 2), "the teacher has 4 layers"),
-        ({"qq": 0, "kk": 0, "vv": 0}, Shape(2, 16, 2), "Every relation of MiniLM v2 has weight 0"),
+        ({"qq": 0, "kk": 0, "vv": 0}, Shape(2, 16, 2), r"Every relation of MiniLM \(version v2\) has weight 0"),
         ({"version": "v1", "qk": 0, "vv": 0}, Shape(2, 16, 2), "give one of qk, vv a weight"),
     ],
 )
