@@ -134,11 +134,14 @@ class Store:
                 "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             }
             (staging / SEAL).write_text(json.dumps(seal, indent=1, default=str))
+            if found := self.get(kind, key):
+                # Somebody else finished it in between and may be reading it; equal keys mean equal content.
+                return found
             shutil.rmtree(target, ignore_errors=True)
             try:
                 os.rename(staging, target)
             except OSError:
-                # Somebody else finished the same artifact in between; equal keys mean equal content.
+                # Or just now.
                 if self.get(kind, key) is None:
                     raise
         finally:

@@ -112,7 +112,7 @@ def _remotely(
                 number = works.pop(work)
                 try:
                     found[number] = work.result()
-                except (UserError, ray.exceptions.RayTaskError) as error:
+                except (UserError, ray.exceptions.RayError) as error:
                     if failed is None:
                         raise
                     failed(jobs[number].order, error)

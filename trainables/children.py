@@ -171,26 +171,29 @@ def _least(plan: dict[str, Any]) -> int:
 
 
 def device_estimates(plans: Sequence[dict[str, Any]]) -> list[dict[str, float]]:
-    """By arithmetic, of each plan: `each`, device-seconds of a trial; `trials`, how many it will run; `seconds` of all.
+    """By arithmetic, of each plan: device-seconds of a trial (`each`) and of the stages that are made before them
+    (`shared`); `trials`, how many it will run; `seconds` of all.
 
     It is as rough as the plan's estimate of time, and better at which method is dearer than at how long anything takes.
     """
     found = []
     for plan in plans:
         estimate, resources = plan["estimate"], plan["resources"]
-        own = (estimate["seconds"] - estimate["teacher_seconds"]) / max(1, estimate["trials"])
-        share = resources["gpus_per_trial"] or resources["cpus_per_trial"]
+        before = estimate["stage_seconds"]
+        own = (estimate["seconds"] - estimate["teacher_seconds"] - before) / max(1, estimate["trials"])
+        devices = resources["max_concurrent"] * (resources["gpus_per_trial"] or resources["cpus_per_trial"])
         trials = float(estimate["trials"] - baselines(plan))
-        found.append({"each": own * resources["max_concurrent"] * share, "trials": trials})
+        found.append({"each": own * devices, "shared": before * devices, "trials": trials})
     for plan, one in zip(plans, found, strict=True):
         if (limit := plan["device_seconds"]) is None:
             continue
         rivals = [
-            other["each"] * _least(rival)
+            other["shared"] + other["each"] * _least(rival)
             for rival, other in zip(plans, found, strict=True)
             if rival["layers"] == plan["layers"]
         ]
         most = limit["seconds"] if limit["rule"] == "seconds" else max(rivals)
-        bought = max(limit.get("trials", 1), round(most / one["each"])) if one["each"] else one["trials"]
+        further = round((most - one["shared"]) / one["each"]) if one["each"] else one["trials"]
+        bought = max(limit.get("trials", 1), further)
         one["trials"] = min(one["trials"], bought)
-    return [one | {"seconds": one["each"] * one["trials"]} for one in found]
+    return [one | {"seconds": one["shared"] + one["each"] * one["trials"]} for one in found]

@@ -92,7 +92,8 @@ def describe(header: dict[str, Any]) -> list[str]:
     part, points = 1.0, ""
     if len(sure) < len(distilled):
         part, points = (len(sure) + len(plan["points"]) - len(distilled)) / len(plan["points"]), " for these points"
-    seconds = estimate["teacher_seconds"] + part * (estimate["seconds"] - estimate["teacher_seconds"])
+    before = estimate["teacher_seconds"] + estimate["stage_seconds"]
+    seconds = before + part * (estimate["seconds"] - before)
     minutes = max(1, round(seconds / 60))
     lines.append(f"Time: about {minutes} min by arithmetic{points} if nothing is stopped early, the teacher included.")
     lines.append(f"Disk: about {estimate['disk_bytes'] / 1e9:.1f} GB at most. Artifacts: {plan['artifacts']}.")

@@ -136,14 +136,24 @@ def _total(plans: Sequence[dict[str, Any]]) -> dict[str, float]:
     parts = []
     for plan, one, share in zip(plans, estimates, budgets, strict=True):
         run = min(1.0, (share["trials"] + children.baselines(plan)) / one["trials"])
-        parts.append((one["seconds"] - one["teacher_seconds"]) * run)
+        before = one["stage_seconds"]
+        parts.append(before + (one["seconds"] - one["teacher_seconds"] - before) * run)
     return {
         "seconds": estimates[0]["teacher_seconds"] + sum(parts),
         "disk_bytes": sum(one["disk_bytes"] for one in estimates),
-        # Teacher and answers serve all; a stage leaves students of one size.
-        "artifact_bytes": max(one["artifact_bytes"] - one["stage_bytes"] for one in estimates)
+        # The teacher serves all, its answers those that read the same of it; a stage leaves students of one size.
+        "artifact_bytes": max(
+            one["artifact_bytes"] - one["stage_bytes"] - plan["teacher_source"]["disk"]
+            for plan, one in zip(plans, estimates, strict=True)
+        )
+        + sum({_read(plan): plan["teacher_source"]["disk"] for plan in plans}.values())
         + sum(one["stage_bytes"] for one in estimates),
     }
+
+
+def _read(plan: dict[str, Any]) -> str:
+    """What a plan reads of the teacher's answers on disk."""
+    return repr([plan["teacher_source"][name] for name in ("needs", "needs_on_dev", "layers")])
 
 
 def check_disk(planned: Planned) -> None:

@@ -275,10 +275,12 @@ def _estimate(plan: dict[str, Any], models: Models, student: dict[str, Any]) -> 
     # A student that is cut shares what a stage leaves with all points that need the same.
     shared = stages.groups(plan)
     taught, trained = taught - stages.saved_epochs(plan), trained - stages.saved_epochs(plan)
-    operations = tokens * trained * 6 * student["layers"] * layer
+    alone = sum(group.epochs for group in shared)
+    student_pass = tokens * 6 * student["layers"] * layer
+    teacher_pass = tokens * 2 * models.teacher.layers * teacher_layer
     passes = {"cached": 1, "none": 0}.get(plan["teacher_source"]["kind"], taught)
-    operations += tokens * passes * 2 * models.teacher.layers * teacher_layer
-    operations /= running
+    operations = (trained * student_pass + passes * teacher_pass) / running
+    sharing = alone * (student_pass + (teacher_pass if plan["teacher_source"]["kind"] == "online" else 0)) / running
     rates = _RATES[plan["numerics"]["device"]]
     rate = rates[plan["numerics"]["autocast"] is not None] * (
         plan["resources"]["threads"] if not plan["resources"]["gpus_per_trial"] else 1
@@ -289,6 +291,7 @@ def _estimate(plan: dict[str, Any], models: Models, student: dict[str, Any]) -> 
         "steps_per_trial": longest,
         "seconds": operations / rate + making / (rate * running),
         "teacher_seconds": making / (rate * running),
+        "stage_seconds": sharing / rate,
         "teacher_bytes": teacher,
         "artifact_bytes": 2 * teacher + plan["teacher_source"]["disk"] + len(shared) * weights,
         "stage_bytes": len(shared) * weights,

@@ -308,7 +308,8 @@ def make_room(plan: dict[str, Any], data: TaskData, head: Head, limit: float | N
     sizes["train"] = outputs - sizes["dev"]
     teacher, rows = store.path(*own.key()), store.path(*wanted[0][0].names()[0])
     if not (teacher / SEAL).is_file():
-        return room_for(wanted, outputs, store.place, limit, say)
+        # Nor are there stages that were made with it. Where it is there, what they take is asked before they are made.
+        return room_for(wanted, outputs + estimate.get("stage_bytes", 0), store.place, limit, say)
     for order in _reading_orders(plan, rows, teacher, head, kept_outputs(plan)):
         wanted.append((order, sizes[order.kept.split] if isinstance(order, OutputsOrder) else 0))
     return room_for(wanted, 0, store.place, limit, say)

@@ -80,5 +80,10 @@ def begun(trial: Trial) -> bool:
 
 def charged(record: Record) -> list[Trial]:
     """Trials that a budget may keep from starting: not begun, and asked for by the plan, not by a person later."""
-    later = {point["id"] for row in record.rows if row["kind"] == "extend" for point in row["points"]}
-    return [t for t in record.unfinished() if not (begun(t) or t.is_baseline or t.confirms or t.id in later)]
+    added = later(record)
+    return [t for t in record.unfinished() if not (begun(t) or t.is_baseline or t.confirms or t.id in added)]
+
+
+def later(record: Record) -> set[str]:
+    """Ids of points that a person added to the plan."""
+    return {point["id"] for row in record.rows if row["kind"] == "extend" for point in row["points"]}

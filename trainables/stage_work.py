@@ -17,6 +17,7 @@ from trainables import stages
 from trainables.building import Job, build_what_can_be, room_for
 from trainables.progress import plural
 from trainables.record import FINISHED, Record, Trial
+from trainables.spending import later
 from trainables.steps import stages_of
 from trainables.teacher_work import SILENCE, Computed, Order, Say
 
@@ -102,7 +103,8 @@ def share(recorders: Sequence[Recorder], say: Say, stopped: Callable[[], bool] |
     """Find or make what unfinished points of one or several sweeps need of early stages, and write it down for them.
 
     Made is what two points or more of a sweep need. What one alone needs is taken where the store has it; else its
-    trial trains it. A stage that cannot be made, as for want of memory, is left to the trials, which know how to go on
+    trial trains it. Where device-seconds are limited, points that may never be run count only beside one that is run in
+    any case. A stage that cannot be made, as for want of memory, is left to the trials, which know how to go on
     with less.
 
     Args:
@@ -122,10 +124,9 @@ def share(recorders: Sequence[Recorder], say: Say, stopped: Callable[[], bool] |
         for one in sharing:
             for key, job in one.missing(number).items():
                 wanted.setdefault(key, (job, one))
-        for one in sharing:
-            one.make_room([job.order for job, owner in wanted.values() if owner is one], say)
         jobs = [job for job, _ in wanted.values()]
         if jobs:
+            _make_room([(job.order, owner.bytes) for job, owner in wanted.values()], sharing[0].recorder.record, say)
             at_once = max(int(one.recorder.record.resources["max_concurrent"]) for one in sharing)
             build_what_can_be(jobs, at_once, say, stopped)
         for one in sharing:
@@ -136,10 +137,13 @@ def share(recorders: Sequence[Recorder], say: Say, stopped: Callable[[], bool] |
 
 def _certain(record: Record) -> set[str]:
     """Ids of trials that are run whatever the others use of the devices, where that is limited; else of all."""
-    limit = record.plan.get("device_seconds")
-    own = [trial.id for trial in record.trials.values() if not trial.is_baseline]
-    count = len(own) if limit is None else limit.get("trials", record.resources["max_concurrent"])
-    return {*own[:count], *record.confirming}
+    planned = stages.certain(record.plan, int(record.resources["max_concurrent"]))
+    return {*planned, *record.confirming, *later(record)}
+
+
+def _make_room(orders: Sequence[tuple[Order, int]], record: Record, say: Say) -> None:
+    """As `room_for`, of what is to be made for all sweeps together, each with its bytes; they have one store."""
+    room_for(orders, 0, Path(record.plan["artifacts"]), record.header["config"].get("artifacts_gb"), say)
 
 
 class _Sharing:
@@ -168,11 +172,12 @@ class _Sharing:
             for number, inputs in enumerate(self._identities[trial.id]):
                 key = key_of(inputs)
                 self._first.setdefault(key, trial)
+                # Also of those that have ended: what was made for them serves the others on.
+                if trial.id in begins:
+                    self._certain.add(key)
                 # One that has reported is behind its stages.
                 if trial.state not in FINISHED and not trial.evaluations:
                     self._count(number, key, 1)
-                    if trial.id in begins:
-                        self._certain.add(key)
         for number, coming in enumerate(stages.to_come(record.plan, common)) if record.to_suggest else ():
             if coming is not None and coming in self._first:
                 self._count(number, coming, record.to_suggest)
@@ -225,17 +230,17 @@ class _Sharing:
         whose = f"{self.recorder.path.name}, {first.id}" if self._several else first.id
         return f"Stage {name} ({whose}{f' and {more} more' if more else ''})"
 
-    def make_room(self, orders: Sequence[Order], say: Say) -> None:
-        """As `room_for`, of what is to be made."""
-        if orders:
-            size = 4 * int(self._prepared["student"]["parameters"])
-            limit = self.recorder.record.header["config"].get("artifacts_gb")
-            room_for([(order, size) for order in orders], 0, self._store.place, limit, say)
+    @property
+    def bytes(self) -> int:
+        """Of what a stage leaves, in float32."""
+        return 4 * int(self._prepared["student"]["parameters"])
 
     def take(self, number: int, say: Say) -> None:
         """Note what the store now has of stage `number`."""
         for key, points in self._users[number].items() if self.reaches(number) else ():
-            folder = self._store.get(artifacts.KIND, key)
+            # What this sweep does not need in any case is as if another had not made it: what it is charged must not
+            # depend on what the store happens to have.
+            folder = self._store.get(artifacts.KIND, key) if key in self._certain else None
             if folder is None:
                 continue
             facts = self._store.facts(folder)

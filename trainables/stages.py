@@ -87,6 +87,19 @@ def to_come(plan: Mapping[str, Any], common: Mapping[str, Any]) -> list[str | No
     return [each[0] if len(set(each)) == 1 else None for each in zip(*found, strict=True)]
 
 
+def certain(plan: Mapping[str, Any], at_once: int) -> set[str]:
+    """Ids of the distilled points that are run whatever other sweeps use of the devices; of all without such a limit.
+
+    Stages are made for these alone, so that what a sweep is charged for its stages is what it needs in any case.
+
+    Args:
+        at_once: How many trials run at a time, which all begin before anything is used.
+    """
+    limit = plan.get("device_seconds")
+    own = [str(point["id"]) for point in plan["points"] if point["origin"] != "baseline"]
+    return set(own if limit is None else own[: limit.get("trials", at_once)])
+
+
 class Group(NamedTuple):
     """Points of a plan that share what a stage leaves.
 
@@ -100,19 +113,28 @@ class Group(NamedTuple):
     points: int
 
 
-def groups(plan: Mapping[str, Any]) -> list[Group]:
-    """What is made once for several points of a plan, by stage."""
+def groups(plan: Mapping[str, Any], every: bool = False) -> list[Group]:
+    """What is made once for several points of a plan, by stage.
+
+    Args:
+        every: Also what none needs of the points that are run in any case.
+    """
     counts: Counter[tuple[int, str]] = Counter()
     epochs: dict[tuple[int, str], tuple[str, int]] = {}
+    needed: set[tuple[int, str]] = set()
+    sure = certain(plan, plan["resources"]["max_concurrent"])
     for point in plan["points"]:
         for number, found in enumerate(identities(plan, point, _UNKNOWN)):
             known = number, key_of(found)
             counts[known] += 1
+            if point["id"] in sure:
+                needed.add(known)
             epochs[known] = found["stages"][-1]["stage"], found["stages"][-1]["training"]["epochs"]
     for number, key in enumerate(to_come(plan, _UNKNOWN)):
         if key is not None and (number, key) in counts:
             counts[number, key] += _left_to_suggest(plan)
-    return [Group(*epochs[known], count) for known, count in counts.items() if count > 1]
+            needed.add((number, key))
+    return [Group(*epochs[known], count) for known, count in counts.items() if count > 1 and (every or known in needed)]
 
 
 def _left_to_suggest(plan: Mapping[str, Any]) -> int:
@@ -120,8 +142,11 @@ def _left_to_suggest(plan: Mapping[str, Any]) -> int:
 
 
 def saved_epochs(plan: Mapping[str, Any]) -> int:
-    """Passes over the training rows that points do not make because they share a stage."""
-    return sum(group.epochs * (group.points - 1) for group in groups(plan))
+    """Passes over the training rows that points do not make because they share a stage.
+
+    Of points that may never be run it is not known which do, so here all share that need the same.
+    """
+    return sum(group.epochs * (group.points - 1) for group in groups(plan, every=True))
 
 
 def words(plan: Mapping[str, Any]) -> list[str]:

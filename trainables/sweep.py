@@ -240,7 +240,8 @@ def drive(
                 # What is interrupted here stands before its first trial, and the session ends as always.
                 with contextlib.suppress(Interrupted):
                     if begun and not engine.stop_requested():
-                        stage_work.share(recorders, view.say, engine.stop_requested)
+                        waiting = [recorder for recorder in recorders if recorder.record.left]
+                        stage_work.share(waiting, view.say, engine.stop_requested)
                         place.renew()
                         engine.run(recorders, function)
                 for recorder in recorders:

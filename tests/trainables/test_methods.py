@@ -152,9 +152,12 @@ def test_the_plan_prints_the_share_of_each(ask: Ask) -> None:
 
 
 def test_arithmetic_gives_the_cheaper_method_more_trials() -> None:
-    def posed(seconds: float, points: int, least: int) -> dict[str, Any]:
+    def posed(seconds: float, points: int, least: int, stages: float = 0.0) -> dict[str, Any]:
         return {
-            "estimate": {"seconds": 10 + seconds * points, "teacher_seconds": 10, "trials": points},
+            "estimate": {
+                **{"seconds": 10 + stages + seconds * points, "teacher_seconds": 10, "trials": points},
+                "stage_seconds": stages,
+            },
             "resources": {"gpus_per_trial": 0.5, "cpus_per_trial": 1.0, "max_concurrent": 4},
             "device_seconds": {"rule": "dearest", "trials": least},
             "points": [],
@@ -165,6 +168,9 @@ def test_arithmetic_gives_the_cheaper_method_more_trials() -> None:
     assert [one["each"] for one in found] == [200, 40, 40]
     assert [one["trials"] for one in found] == [8, 30, 40]
     assert [one["seconds"] for one in found] == [1600, 1200, 1600]
+    # What is made before the trials is paid in any case, however few of them there are.
+    found = children.device_estimates([posed(20, 50, 8, stages=300), posed(20, 50, 8)])
+    assert [(one["shared"], one["trials"], one["seconds"]) for one in found] == [(600, 8, 920), (0, 23, 920)]
 
 
 def test_the_parent_is_read_back_and_a_lost_child_planned_again(ask: Ask) -> None:

@@ -16,7 +16,7 @@ from distill.artifacts import SEAL, Store
 from distill.errors import UserError
 from tests.distill.methods import two_stage
 from tests.trainables.test_staged_trial import SPACE, timeless
-from trainables import plan, prepare, stage_rows, stage_work, stages, teacher_source, trial
+from trainables import plan, prepare, spending, stage_rows, stage_work, stages, teacher_source, trial
 from trainables.config import from_namespace
 from trainables.describe import describe
 from trainables.record import TRIALS
@@ -253,6 +253,35 @@ def test_points_that_may_not_be_run_get_no_stage_made_for_them(sweep: Any) -> No
     assert list(recorder.record.prepared["stages"]) == stages.keys(
         recorder.record.header, recorder.record.prepared, first
     )
+    assert "Stage intermediate: made once for 2 of 4 points, before the first trial." in stages.words(plan_)
+    assert [group.points for group in stages.groups(plan_)] == [2]
+
+
+def test_what_a_sweep_is_charged_does_not_depend_on_what_others_left_in_the_store(sweep: Any) -> None:
+    whole, limited = sweep(("gain=1,2",), trials=4), sweep(("gain=1,2",), trials=4)
+    stage_work.share([whole], lambda line: None)
+    assert len(made(whole)) == 2
+    limited.record.header["plan"]["device_seconds"] = {"rule": "dearest", "trials": 1}
+    stage_work.share([limited], lambda line: None)
+    (found,) = made(limited)
+    assert spending.of_artifacts(limited.record) == found["seconds"]
+    # It serves the others of its points also when the one that it was made for has ended.
+    limited.stopped("p00")
+    limited.prepared({**limited.record.prepared, **stage_work.known(limited.record)})
+    stage_work.share([limited], lambda line: None)
+    assert made(limited)[0]["path"] == found["path"]
+
+
+def test_points_that_a_person_added_share_a_stage_whatever_was_used(sweep: Any) -> None:
+    recorder = sweep()
+    recorder.record.header["plan"]["device_seconds"] = {"rule": "dearest", "trials": 1}
+    again = [
+        {**recorder.record.trials[id].point, "id": f"{id}-s1", "number": 9, "seed": 1, "label": "again"}
+        for id in ("p00", "p02")
+    ]
+    recorder.extend(again, ["--seeds", "1"])
+    stage_work.share([recorder], lambda line: None)
+    assert [(found["seed"], found["points"]) for found in made(recorder)] == [(0, 2), (1, 2)]
 
 
 def test_what_is_yet_to_be_suggested_needs_it_when_all_others_are_finished(sweep: Any) -> None:
@@ -277,6 +306,30 @@ def test_no_room_in_the_store(sweep: Any) -> None:
     recorder.record.header["config"]["artifacts_gb"] = 1e-6
     with pytest.raises(UserError, match="--artifacts-gb"):
         stage_work.share([recorder], lambda line: None)
+
+
+def test_no_room_for_the_stages_of_all_sweeps_together(sweep: Any) -> None:
+    """Each alone would fit: the store is empty, and a stage is of 4,000 bytes by arithmetic."""
+    both = [sweep(), sweep(("weight=0",))]
+    for recorder in both:
+        recorder.record.header["config"]["artifacts_gb"] = 6e-6
+    with pytest.raises(UserError, match="--artifacts-gb"):
+        stage_work.share(both, lambda line: None)
+    assert not list(Path(both[0].record.plan["artifacts"]).glob("stage-*"))
+
+
+def test_a_store_without_room_for_the_stages_is_refused_before_the_teacher_is_made(make: Any, tmp_path: Path) -> None:
+    header = make()
+    data = prepare.load_data(header["config"], header["plan"])
+    header["plan"]["artifacts"] = str(tmp_path / "store")
+    estimate, source = header["plan"]["estimate"], header["plan"]["teacher_source"]
+    rows = 5 * 10 * (len(data.train) + len(data.dev))
+    enough = 2 * rows + estimate["teacher_bytes"] + source["disk"] + estimate["stage_bytes"]
+    header["config"]["artifacts_gb"] = enough / 1e9
+    prepare.check_room(header, data, lambda line: None)
+    header["config"]["artifacts_gb"] = (enough - 2 * rows - 1) / 1e9
+    with pytest.raises(UserError, match="--artifacts-gb"):
+        prepare.check_room(header, data, lambda line: None)
 
 
 def test_its_seal_says_what_it_is(sweep: Any) -> None:
