@@ -149,7 +149,7 @@ def objective(setting: Setting, names: Sequence[str], *, labels: bool) -> Object
         raise ValueError("adaptors compare a student with a teacher")
     ours, theirs = setting.student, setting.teacher
     on = weights(params, [name for name in names if name != "LogitCE" or not setting.regression])
-    shown = {name: params[name] for name in ("layers", "pkd_layers") if name in params}
+    shown: dict[str, Any] = {name: params[name] for name in ("layers", "pkd_layers") if name in params}
     if problem := misfit({**shown, **dict.fromkeys(INTERMEDIATE, 0.0), **on}, ours, theirs):
         raise UserError(problem)
     pairs = {name: compared(name, params, ours, theirs) for name in on if name in INTERMEDIATE}
