@@ -19,6 +19,7 @@ from distill.training.settings import TRAINING_FIELDS
 from trainables.config import SweepConfig
 from trainables.families import listed, without
 from trainables.models import Models
+from trainables.spelled import spelled
 
 BASELINE = "ft"
 
@@ -112,6 +113,9 @@ def command_of(typed: Sequence[str], own: SweepConfig, asked: SweepConfig, names
         asked: That of all.
         names: Options that the child has of its own.
     """
+    if any(word == "--config" or word.startswith("--config=") for word in typed):
+        # What the file says is for all of them, and refused by one that lacks some of it.
+        return spelled(own)
     found = list(typed)
     for name in names:
         found = without(found, f"--{name.replace('_', '-')}")

@@ -94,6 +94,29 @@ def test_a_childs_command_asks_for_the_same_student_and_settings(ask: Ask, tmp_p
         assert told == meant
 
 
+def test_a_file_for_all_is_written_out_for_each(ask: Ask, tmp_path: Path) -> None:
+    """One that lacks a setting of the file would be refused with it."""
+    file = tmp_path / "c.yaml"
+    file.write_text(
+        "method: [kd, mixstep]\nlayers: 2\ndevice_seconds: 1h\nallow_weak_teacher: true\nbaseline: false\nepochs: 3\n"
+        "set: {hard: 0.5, lr: [1e-4, 3e-5]}\nadaptors: [LogitMSE]\nteacher_set: {batch_size: 16}\ncache_gb: 2.5\n"
+    )
+    headers = family.plan_family(ask("--config", str(file), "--out", str(tmp_path / "p"))).headers
+    for name, header in headers.items():
+        own = list(header["command"])
+        assert "--config" not in own
+        assert ("hard=0.5" in own) == (name == "mixstep")
+        again = plan.make(from_namespace(_parsed(own), own))
+        assert [point["hash"] for point in again["plan"]["points"]] == [
+            point["hash"] for point in header["plan"]["points"]
+        ]
+        told, meant = without_time(again)["config"], without_time(header)["config"]
+        for one in (told, meant):
+            one["beside"], one["settings"] = (), {n: sorted(map(float, v)) for n, v in one["settings"].items()}
+            one["teacher_settings"] = {n: float(v) for n, v in one["teacher_settings"].items()}
+        assert told == meant, name
+
+
 def _parsed(typed: list[str]) -> dict[str, Any]:
     from trainables.options import parser
 
