@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from ray import tune
@@ -35,6 +38,18 @@ class _Stopper(tune.Stopper):
         return stop_requested()
 
 
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Ray, as it starts, takes SIGTERM for itself and would end the process with a trace of its threads."""
+    numbers = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+    before = {number: signal.getsignal(number) for number in numbers}
+    yield
+    for number, handler in before.items():
+        if callable(handler):
+            signal.signal(number, handler)
+
+
+@_signals_kept()
 def start_ray(plan: dict[str, Any], dashboard: bool = True, address: str | None = None) -> str | None:
     """Start Ray on this machine with the plan's cores and GPUs; the dashboard's address, if it runs.
 
