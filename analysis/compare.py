@@ -52,6 +52,10 @@ def _write(folders: Sequence[Path], out: Path | str | None) -> tuple[Path, list[
     both = pairs(found)
     alone = len(folders) == 1
     target = Path(out) if out is not None else folders[0] if alone else Path.cwd()
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out {target} can't be made: {error.strerror}; name another folder.") from error
     page = _page(folders, found, both)
     figures = {"trials": report.div("trials", by_trials(found)), "cost": report.div("cost", by_cost(found))}
     environment = report.environment()

@@ -260,7 +260,11 @@ def test_what_cannot_be_compared_is_refused_in_one_sentence(
     change(other / "kd", "plan", "task", "rte")
     assert "kd is on rte and ft on cola-made-up; compare sweeps of one task" in refused(parent, other / "kd")
     assert "holds no sweep" in refused(tmp_path / "nowhere")
-    assert compare.main([str(parent), "--out", str(tmp_path / "nowhere")]) == 2
+    (tmp_path / "file").write_text("")
+    assert compare.main([str(parent), "--out", str(tmp_path / "file" / "in")]) == 2
+    assert "name another folder" in capsys.readouterr().err
+    assert compare.main([str(parent), "--out", str(tmp_path / "made" / "for it")]) == 0
+    assert (tmp_path / "made" / "for it" / "compare.html").is_file()
 
 
 def change(folder: Path, part: str, name: str, value: str) -> None:
