@@ -38,7 +38,7 @@ def verdict(found: Sequence[Contender], both: Sequence[Pair]) -> list[str]:
 
 
 def _lead(scored: Sequence[Contender], done: bool) -> str:
-    top = max(scored, key=lambda one: one.score or -math.inf)
+    top = max(scored, key=lambda one: -math.inf if one.score is None else one.score)
     tops = [one for one in scored if one.score == top.score]
     plain = [one for one in scored if one.undistilled and one not in tops]
     metric = top.record.plan["metric_title"]
@@ -46,7 +46,7 @@ def _lead(scored: Sequence[Contender], done: bool) -> str:
     names = listed([one.name for one in tops])
     words = f"{'Highest' if done else 'Highest so far'}: {names} with {metric} {number(top.score)} ({over})"
     if plain:
-        words += f"; undistilled {number(max(one.score or -math.inf for one in plain))}"
+        words += f"; undistilled {number(max(-math.inf if one.score is None else one.score for one in plain))}"
     made_up = ", on made-up data" if top.record.plan["data"].get("origin") == "embedded" else ""
     return f"{words}{made_up}."
 

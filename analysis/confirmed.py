@@ -135,7 +135,9 @@ def confirmed(record: Record) -> Confirmed | None:
     seeds = record.settled_seeds()
     groups = [_group(record, id, trials, seeds) for id, trials in record.confirmed().items()]
     best, last = record.confirmed_best(), {KD: 1, BASELINE: 2}
-    groups.sort(key=lambda group: (last.get(group.id, 0), group.id != best, -(group.mean or -math.inf)))
+    groups.sort(
+        key=lambda group: (last.get(group.id, 0), group.id != best, math.inf if group.mean is None else -group.mean)
+    )
     found = []
     for other in (BASELINE, KD):
         opponent = next((group for group in groups if group.id == other), None)

@@ -58,7 +58,7 @@ class Contender:
     @property
     def single(self) -> float | None:
         """What the best trial of its search scores on dev, whichever point a confirmation prefers to it."""
-        found = max(self.scored, key=lambda trial: trial.score or -math.inf, default=None)
+        found = max(self.scored, key=lambda trial: -math.inf if trial.score is None else trial.score, default=None)
         return None if found is None else found.reported
 
     @cached_property

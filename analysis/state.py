@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analysis.style import STATE_WORDS, plural, state_words
-from trainables.families import without
+from trainables.families import few, without
 from trainables.record import BY_HAND, COMPLETE, FAIL, FINISHED, LOCK, PRUNED, RUNNING, Record
 
 try:
@@ -56,7 +56,9 @@ def progress(record: Record, running: bool | None = None) -> Progress:
     if len(done) == total:
         told = f"Complete: all {plural(len(trials), 'trial')} are finished{split}{left_out(record)}."
         return Progress("complete", told, None)
-    finished = f"{len(done)} of {plural(total, 'trial')} finished{split}"
+    # Where device-seconds are shared out, nobody knows beforehand how many points they will buy.
+    most = "at most " if record.plan.get("device_seconds") else ""
+    finished = f"{len(done)} of {most}{plural(total, 'trial')} finished{split}"
     command = f"python -m trainables.sweep --resume {shlex.quote(str(record.path.resolve()))}"
     if locked(record.path) if running is None else running:
         now = sum(trial.state == RUNNING for trial in trials)
@@ -87,7 +89,7 @@ def _left(record: Record) -> tuple[str, ...]:
         for trial in record.unfinished()
         if trial.id not in waiting
     ]
-    named = {"Not run": ", ".join(waiting), "Not finished": ", ".join(begun)}
+    named = {"Not run": few(waiting), "Not finished": ", ".join(begun)}
     if record.to_suggest:
         named["Not suggested yet"] = plural(record.to_suggest, "point")
     return tuple(f"{what}: {which}." for what, which in named.items() if which)

@@ -69,9 +69,15 @@ def explicit(text: str, count: int, teacher: int) -> tuple[int, ...]:
         raise UserError(f"{text!r} is no list of layers; write the teacher's layers like 2-4-6.")
     named = tuple(map(int, text.split("-")))
     if len(named) != count:
-        raise UserError(f"The layers {text} are {len(named)}, but the student has {count} to compare; name {count}.")
+        raise UserError(
+            f"layers={text} has {len(named)} of the teacher's layers, but {count} of the student's "
+            f"{'learns' if count == 1 else 'learn'} from them: write {count} with --set layers."
+        )
     if beyond := [layer for layer in named if not 1 <= layer <= teacher]:
-        raise UserError(f"The layers {text} name layer {beyond[0]}; the teacher has layers 1 to {teacher}.")
+        raise UserError(
+            f"layers={text} names layer {beyond[0]}, but the teacher has layers 1 to {teacher}: write some of these "
+            "with --set layers."
+        )
     return named
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from distill.errors import UserError
 from trainables import interrupt
+from trainables.families import few
 from trainables.record import DIVERGED, FAIL, FINISHED, Record, Trial
 
 if TYPE_CHECKING:
@@ -202,7 +203,7 @@ def left(record: Record) -> list[str]:
         for trial in open_ones
         if trial.id not in waiting
     ]
-    lines = [f"Not run: {', '.join(waiting)}."] if waiting else []
+    lines = [f"Not run: {few(waiting)}."] if waiting else []
     lines += [f"Not suggested yet: {_points(record.to_suggest)}."] if record.to_suggest else []
     return [*lines, f"Not finished: {', '.join(begun)}."] if begun else lines
 

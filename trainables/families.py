@@ -108,6 +108,11 @@ def without(words: Sequence[str], flag: str, start: str = "") -> list[str]:
     return found
 
 
+def few(ids: Sequence[str]) -> str:
+    """Ids of points, the first three of them where there are more than six: a grid may have hundreds."""
+    return ", ".join(ids) if len(ids) <= 6 else f"{', '.join(ids[:3])} and {len(ids) - 3} more"
+
+
 def listed(words: Sequence[str], last: str = "and") -> str:
     """ "a", "a and b", "a, b and c"."""
     return f" {last} ".join(filter(None, (", ".join(words[:-1]), words[-1])))

@@ -234,7 +234,7 @@ class Record:
     def best_trial(self, baseline: bool = False) -> Trial | None:
         """Highest score among the distilled (or the baseline) trials, the earliest in the plan among equals."""
         scored = [t for t in self.trials.values() if t.score is not None and t.is_baseline == baseline]
-        return max(scored, key=lambda trial: trial.score or -math.inf, default=None)
+        return max(scored, key=lambda trial: -math.inf if trial.score is None else trial.score, default=None)
 
     def confirmed(self) -> dict[str, list[Trial]]:
         """Confirming trials by what they try again: "ft", "kd", or the id of a searched point."""
@@ -285,7 +285,7 @@ class Record:
         for id, group in self.confirmed().items():
             done = [trial for trial in group if trial.state == COMPLETE and trial.score is not None]
             if done and id in self.trials and not self.trials[id].is_baseline:
-                found[id] = max(done, key=lambda trial: trial.score or -math.inf)
+                found[id] = max(done, key=lambda trial: -math.inf if trial.score is None else trial.score)
         return found
 
     def like(self, id: str) -> str:

@@ -159,6 +159,7 @@ class _Sharing:
         self._users: list[Counter[str]] = []
         self._first: dict[str, Trial] = {}
         self._certain: set[str] = set()
+        self._wanted: set[str] = set()
         self._identities: dict[str, list[dict[str, Any]]] = {}
         names = {trial.point["method"] for trial in record.everything()}
         if any(artifacts.before_report(methods.get(name)) for name in names):
@@ -202,6 +203,7 @@ class _Sharing:
             if number and (before is None or before["path"] is None or before["failure"]):
                 continue
             if points > 1 and key in self._certain and self._store.get(artifacts.KIND, key) is None:
+                self._wanted.add(key)
                 found[key] = self._job(trial, number, before and before["path"])
         return found
 
@@ -250,7 +252,8 @@ class _Sharing:
             state = f"{facts['seconds']:.0f} s"
             if facts["failure"]:
                 state = f"{facts['failure']}; {plural(points, 'point')} cannot be trained"
-            say(f"{self._label(key, number)}: {folder.name}, {state}.")
+            told_of = folder.name if key in self._wanted else f"found in the store ({folder.name})"
+            say(f"{self._label(key, number)}: {told_of}, {state}.")
 
     def write(self) -> None:
         """Let the trials know."""

@@ -56,7 +56,8 @@ def plan_source(method: Method, plan: dict[str, Any], data: TaskData, limit: int
         kind = "online"
         reason = f"{words} would take about {size_words(most)}, and --cache-gb allows {size_words(limit)}"
     elif large:
-        of = "" if taken.layers is None else f" of layers {', '.join(map(str, taken.layers))}"
+        numbers = [] if taken.layers is None else list(map(str, taken.layers))
+        of = f" of layer{'s' if len(numbers) > 1 else ''} {', '.join(numbers)}" if numbers else ""
         held = ", ".join(parts.WORDS[part] for part in large)
         reason = f"about {size_words(most)} of {size_words(limit)} ({held}{of}, float16)"
     return {

@@ -80,7 +80,7 @@ class Hyperparameter:
         low = -float("inf") if self.low is None else self.low
         high = float("inf") if self.high is None else self.high
         if not low <= number <= high:
-            raise UserError(f"{self.name}={value} is outside {self.low} … {self.high}.")
+            raise UserError(f"{self.name}={value} is outside {self.low} … {self.high}; choose a value within.")
         if not math.isfinite(number):
             raise UserError(f"{self.name}={value} is not finite.")
         if self.type == "int" and number != int(number):

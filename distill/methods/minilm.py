@@ -120,7 +120,7 @@ def _misfit(params: dict[str, Any], student: Shape, teacher: Shape) -> str | Non
         for who, width in (("student", student.hidden_size), ("teacher", teacher.hidden_size)):
             if width % heads:
                 return (
-                    f"relation_heads={heads} do not divide the {who}'s width {width}: choose a divisor of "
+                    f"relation_heads={heads} does not divide the {who}'s width {width}: choose a divisor of "
                     f"{math.gcd(student.hidden_size, teacher.hidden_size)}, or --set relation_heads=0."
                 )
     return None

@@ -30,7 +30,11 @@ def with_augmented(data: TaskData, file: str | os.PathLike[str], flag: str = "--
     if not path.is_file():
         raise UserError(f"{flag} {file} is no file; python -m distill.augment makes one.")
     # What a program wrote has no reason to be torn.
-    rows, _ = glue.read_split(replace(data.task, torn_share=0.0), path)
+    try:
+        rows, _ = glue.read_split(replace(data.task, torn_share=0.0), path)
+    except UserError as error:
+        told = str(error).rstrip(".")
+        raise UserError(f"{flag} {told}; make it anew with python -m distill.augment, or name another file.") from None
     found = set(texts(rows))
     if not any(row in found for row in texts(data.train)):
         raise UserError(

@@ -106,7 +106,7 @@ def _lines(path: Path) -> list[str]:
     while lines and not lines[-1].strip():
         lines.pop()
     if not lines:
-        raise UserError(f"{path} is empty; expected the lines of a split")
+        raise UserError(f"{path} is empty; rows of the task are expected")
     return lines
 
 

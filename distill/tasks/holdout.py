@@ -83,7 +83,7 @@ def refuse_augmented(text: str, flag: str = "--select-on", augmented: str = "aug
         augmented: What the augmented rows are called.
     """
     raise UserError(
-        f"{flag} {text} does not go with {augmented}, which hold copies of the rows that would be held out; leave one "
+        f"{flag} {text} does not go with {augmented}, which holds copies of the rows that would be held out; leave one "
         "of the two out."
     )
 

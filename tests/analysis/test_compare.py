@@ -9,13 +9,14 @@ import shutil
 import statistics
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from analysis import compare, family, report
+from analysis import compare, compare_words, family, report
 from analysis.compare_words import caveats, shown, verdict
 from analysis.contenders import Contender, gather
 from analysis.pairs import Pair, pair, pairs
@@ -104,6 +105,16 @@ def test_a_difference_inside_the_noise_is_no_finding(tmp_path: Path) -> None:
     equal = gather([build_methods(tmp_path / "q", own={n: {"gain": 0.2} for n in ("ft", "kd", "emd")}, dev_rows=120)])
     told = verdict(equal, pairs(equal))
     assert told[1] == "Of no two is it shown that one is ahead of the other: every difference may be noise."
+
+
+@pytest.mark.parametrize(("other", "lead"), [(-0.03, "Highest: ft with MCC 0.000"), (0.08, "; undistilled 0.000.")])
+def test_a_score_of_zero_is_a_score(other: float, lead: str) -> None:
+    def one(name: str, score: float) -> Any:
+        plan = {"metric_title": "MCC", "data": {}}
+        own = {"undistilled": name == "ft", "over": "one seed", "runs": {0: None}, "record": SimpleNamespace(plan=plan)}
+        return SimpleNamespace(name=name, score=score, **own)
+
+    assert lead in compare_words._lead([one("ft", 0.0), one("kd", other)], True)
 
 
 def test_a_difference_that_only_the_choice_explains_is_not_claimed(parent: Path) -> None:

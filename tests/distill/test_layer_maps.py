@@ -102,10 +102,10 @@ def test_whole_steps_where_they_are_asked_for() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("2-4", "The layers 2-4 are 2, but the student has 3 to compare; name 3"),
-        ("2-4-6-8", "are 4, but the student has 3"),
-        ("2-4-13", "name layer 13; the teacher has layers 1 to 12"),
-        ("0-4-6", "name layer 0; the teacher has layers 1 to 12"),
+        ("2-4", "layers=2-4 has 2 of the teacher's layers, but 3 of the student's learn from them: write 3 with"),
+        ("2-4-6-8", "has 4 of the teacher's layers, but 3 of the student's"),
+        ("2-4-13", "names layer 13, but the teacher has layers 1 to 12: write"),
+        ("0-4-6", "names layer 0, but the teacher has layers 1 to 12: write"),
         ("2-4-", "'2-4-' is no list of layers; write the teacher's layers like 2-4-6"),
         ("2,4,6", "is no list of layers"),
     ],

@@ -54,7 +54,10 @@ def test_patience_chooses_among_the_layers(make: Any) -> None:
     ("arguments", "why"),
     [
         (("--layers", "1"), "a student of 1 has none; choose --layers 2"),
-        (("--layers", "3", "--set", "layers=2"), "The layers 2 are 1, but the student has 2"),
+        (
+            ("--layers", "3", "--set", "layers=2"),
+            "layers=2 has 1 of the teacher's layers, but 2 of the student's learn from them",
+        ),
         (("--layers", "3", "--set", "layers=2-5"), "the teacher has layers 1 to 4"),
         (("--layers", "3", "--set", "layers=first"), "give one of skip, last, or the layers themselves"),
     ],
@@ -101,5 +104,5 @@ def test_minilm_has_no_published_setting(make: Any, tmp_path: Path) -> None:
 
 
 def test_minilm_refuses_heads_that_do_not_divide(make: Any) -> None:
-    with pytest.raises(UserError, match=r"relation_heads=5 do not divide"):
+    with pytest.raises(UserError, match=r"relation_heads=5 does not divide"):
         make("minilm", "--layers", "2", "--set", "relation_heads=5")

@@ -156,6 +156,16 @@ def test_score_is_the_earliest_best_and_best_trial_the_first_in_the_plan(tmp_pat
     assert sweep.record.best_trial(baseline=True).id == "ft"  # type: ignore[union-attr]
 
 
+def test_a_score_of_zero_is_above_one_below_it(tmp_path: Path) -> None:
+    sweep = create(tmp_path / "s", scheduler="none", epochs=1)
+    for point, value in (("p00", -0.03), ("p01", 0.0), ("p02", -0.2)):
+        sweep.started(point, attempt=1)
+        sweep.evaluation(point, result(point, 1, value=value))
+    best = sweep.record.best_trial()
+    assert best is not None
+    assert (best.id, best.score) == ("p01", 0.0)
+
+
 def test_rows_are_numbered_and_listeners_hear_each_of_a_trial(tmp_path: Path) -> None:
     sweep = create(tmp_path / "s", epochs=4)
     heard: list[str] = []

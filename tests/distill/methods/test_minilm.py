@@ -144,8 +144,8 @@ def test_versions_have_relations_of_their_own() -> None:
     ("params", "student", "why"),
     [
         ({"version": "v1"}, Shape(2, 16, 4), "4 attention heads and the teacher 2.*--set version=v2"),
-        ({"relation_heads": 8}, Shape(2, 12, 2), "do not divide the student's width 12: choose a divisor of 4"),
-        ({"relation_heads": 6}, Shape(2, 12, 2), "do not divide the teacher's width 16"),
+        ({"relation_heads": 8}, Shape(2, 12, 2), "does not divide the student's width 12: choose a divisor of 4"),
+        ({"relation_heads": 6}, Shape(2, 12, 2), "does not divide the teacher's width 16"),
         ({"teacher_layer": 5}, Shape(2, 16, 2), "the teacher has 4 layers"),
         ({"qq": 0, "kk": 0, "vv": 0}, Shape(2, 16, 2), r"Every relation of MiniLM \(version v2\) has weight 0"),
         ({"version": "v1", "qk": 0, "vv": 0}, Shape(2, 16, 2), "give one of qk, vv a weight"),

@@ -73,7 +73,12 @@ def test_without_a_share_of_the_predictions_the_vectors_are_learned_still() -> N
     [
         ({}, Shape(1, 16, 2), Shape(4, 16, 2), "a student of 1 has none; choose --layers 2"),
         ({}, Shape(6, 16, 2), Shape(4, 16, 2), "cannot be laid onto a teacher of 4"),
-        ({"layers": "2-4-6"}, Shape(3, 16, 2), Shape(6, 16, 2), "are 3, but the student has 2 to compare; name 2"),
+        (
+            {"layers": "2-4-6"},
+            Shape(3, 16, 2),
+            Shape(6, 16, 2),
+            "has 3 of the teacher's layers, but 2 of the student's learn from them: write 2",
+        ),
         ({"layers": "2-7"}, Shape(3, 16, 2), Shape(6, 16, 2), "the teacher has layers 1 to 6"),
         ({}, Shape(2, 12, 2), Shape(4, 16, 2), "choose a --student as wide, or --set beta=0"),
     ],

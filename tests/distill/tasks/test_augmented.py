@@ -94,7 +94,9 @@ def test_malformed_files_name_the_line(tmp_path: Path, lines: str, sentence: str
     with pytest.raises(UserError) as error:
         with_augmented(tiny.data(), file(tmp_path, lines))
     assert sentence in str(error.value)
+    assert str(error.value).startswith("--augmented ")
     assert "aug.tsv" in str(error.value)
+    assert str(error.value).endswith("; make it anew with python -m distill.augment, or name another file.")
 
 
 def test_no_line_of_it_may_be_torn(tmp_path: Path) -> None:
