@@ -174,7 +174,7 @@ def test_other_heads_are_refused_by_name(name: str) -> None:
     [
         ({HARD: 0.0, "AttnMiniLM": 0, "ValMiniLM": 0, "LogitMSE": 0}, 2, "Every loss of mixstep is switched off"),
         ({"HidnPKD": 1.0}, 1, "a student of 1 has none: --set pkd_layers=all"),
-        ({"layers": "1-2-3"}, 2, "The layers 1-2-3 are 3"),
+        ({"layers": "1-2-3"}, 2, "layers=1-2-3 has 3 of the teacher's layers"),
         ({}, 5, "A student of 5 layers cannot be laid onto a teacher of 4"),
     ],
 )

@@ -166,7 +166,7 @@ def test_numbers_of_the_first_stage() -> None:
         ({"attention": 0, "hidden": 0, "embedding": 0}, SMALL, "give attention, hidden or embedding a weight"),
         ({}, Shape(2, 16, 4), "4 attention heads and the teacher 2.*--set attention=0"),
         ({}, Shape(5, 16, 2), "cannot be laid onto a teacher of 4"),
-        ({"layers": "1-2-3"}, SMALL, "are 3, but the student has 2"),
+        ({"layers": "1-2-3"}, SMALL, "has 3 of the teacher's layers, but 2 of the student's"),
     ],
 )
 def test_what_does_not_fit_is_told_before(params: dict[str, Any], student: Shape, why: str) -> None:
