@@ -9,11 +9,11 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from distill import artifact_inventory as inventory
 from distill.artifact_inventory import Entry, Leftover
 from distill.artifacts import PLACE, Store
+from distill.command_line import Parser
 from distill.errors import UserError
 from distill.output import say, show
 
@@ -27,20 +27,13 @@ process holds a lock on STORE/.marks/NAME until it ends (`fuser` on that file na
 store it can build again, so removing costs time, not results."""
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one sentence."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message}; --help lists the options.\n")
-
-
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    root = _Parser(
+    root = Parser(
         prog="python -m distill.artifacts",
         description="The store of what sweeps share: teachers, their outputs, tokenised data.",
     )
-    commands = root.add_subparsers(dest="command", required=True, metavar="ls | gc", parser_class=_Parser)
+    commands = root.add_subparsers(dest="command", required=True, metavar="ls | gc", parser_class=Parser)
     ls = commands.add_parser("ls", help="list what the store holds", description="List what the store holds.")
     ls.add_argument("--artifacts", metavar="DIR", help=STORE_HELP)
     ls.add_argument("--check", action="store_true", help="verify every checksum; exit code 1 when one is wrong")

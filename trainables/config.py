@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import difflib
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from distill.command_line import refuse_empty
 from distill.errors import UserError
 from distill.methods.base import nearest
 from distill.models.folder import hub_id
@@ -188,16 +188,6 @@ def from_namespace(values: dict[str, Any], command: list[str]) -> SweepConfig:
     )
     check(config)
     return config
-
-
-def refuse_empty(values: Mapping[str, Any]) -> None:
-    """Raise UserError where an option has an empty text."""
-    for name, value in values.items():
-        if isinstance(value, str) and not value.strip():
-            raise UserError(
-                f"--{name.replace('_', '-')} is empty, as from a shell variable that is not set; give it a value, or "
-                "leave it out."
-            )
 
 
 def _assignments(flag: str, texts: list[str]) -> dict[str, list[Any]]:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any, NoReturn
+from typing import Any
 
+from distill import command_line
 from distill.artifact_command import STORE_HELP
 from distill.output import show
 from trainables.config import DATA, FINETUNING, RECIPES, SCHEDULERS, SEARCHES, SOURCES, STUDENT_INITS, TEACHER
 
 
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one sentence, as all bad input is answered, instead of printing the usage first."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message}; --help lists the options.\n")
+class Parser(command_line.Parser):
+    """Answers bad input as all commands do; a reader that closes the pipe early does not break its help."""
 
     def print_help(self, file: Any = None) -> None:
         if file is None:

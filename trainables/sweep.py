@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from distill.command_line import refuse_empty
 from distill.errors import UserError
 from distill.output import say
 from trainables.budget import Limits, Watch, exit_code, left, tell_halt
-from trainables.config import SweepConfig, from_namespace, refuse_empty
+from trainables.config import SweepConfig, from_namespace
 from trainables.families import is_family
 from trainables.options import parser
 from trainables.record import FINISHED, read

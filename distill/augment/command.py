@@ -8,9 +8,10 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from distill.augment.partial import Partial, check_out
+from distill.command_line import Parser, refuse_empty
 from distill.errors import UserError
 from distill.output import say
 
@@ -28,16 +29,9 @@ USUAL, SHARE, CANDIDATES = 20, 0.4, 15
 BATCH = {"cpu": 32, "cuda": 256}
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one sentence."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message}; --help lists the options.\n")
-
-
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    root = _Parser(
+    root = Parser(
         prog="python -m distill.augment",
         description="TinyBERT's data augmentation: copies of a task's training rows, in which some words are replaced "
         "by what a masked language model takes for likely. The sweep trains students on them with --augmented FILE.",
@@ -106,12 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _check(asked: argparse.Namespace) -> None:
     """Raise UserError where an option is wrong whatever model and data are."""
-    for name in ("task", "model", "out", "data_dir", "vectors"):
-        if (text := getattr(asked, name)) is not None and not text.strip():
-            raise UserError(
-                f"--{name.replace('_', '-')} is empty, as from a shell variable that is not set; give it a value, or "
-                "leave it out."
-            )
+    refuse_empty(vars(asked))
     for name, low, high in (
         ("copies", 1, math.inf),
         ("candidates", 1, math.inf),
@@ -189,11 +178,9 @@ def _run(asked: argparse.Namespace) -> int:
 def _data(asked: argparse.Namespace, task: str) -> TaskData:
     from distill.inputs import find_data
 
-    found = find_data(task, asked.data_dir, None, asked.seed)
+    found = find_data(task, asked.data_dir, asked.max_train_rows, asked.seed)
     for note in found.notes:
         say(f"Note: {note}")
-    if asked.max_train_rows and asked.max_train_rows < len(found.train):
-        return found.limit_train(asked.max_train_rows, asked.seed)
     return found
 
 
