@@ -1,14 +1,15 @@
-"""The real command as a process that can be listened to and killed."""
+"""The real command: as a process that can be listened to and killed, or in this one where it starts nothing."""
 
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,6 +91,14 @@ def command(
             os.killpg(process.pid, signal.SIGKILL)
         process.stdout.close()  # type: ignore[union-attr]
     return Done(code, lines)
+
+
+def here(main: Callable[[Sequence[str]], int], *arguments: str) -> Done:
+    """Run a command's `main` in this process: for what starts no Ray, where most of a process of its own is imports."""
+    told = io.StringIO()
+    with as_before(), contextlib.redirect_stdout(told), contextlib.redirect_stderr(told):
+        code = main(arguments)
+    return Done(code, told.getvalue().splitlines(keepends=True))
 
 
 def evaluations(count: int) -> Callable[[list[str]], bool]:
