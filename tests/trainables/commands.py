@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 300
+PATIENCE = 600
+# For commands whose test is not about it: its processes take longer to start than the rest of Ray.
+NO_DASHBOARD = ("--dashboard", "none")
 
 
 @contextlib.contextmanager

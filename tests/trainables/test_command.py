@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from analysis import verify
-from tests.trainables.commands import Done, command, evaluations, here
+from tests.trainables.commands import NO_DASHBOARD, Done, command, evaluations, here
 from trainables import sweep
 from trainables.record import COMPLETE, FAIL, PRUNED, Record, read
 
@@ -35,7 +35,8 @@ def arguments(tiny_encoder: Path, tiny_data: Path, tmp_path_factory: pytest.Temp
         return [
             *("--layers", "2", "--teacher", str(tiny_encoder), "--data-dir", str(tiny_data), "--out", str(out)),
             *("--artifacts", str(store), "--teacher-lr", "1e-3", "--teacher-epochs", "3", "--allow-weak-teacher"),
-            *("--set", "lr=1e-3,3e-4", "--set", "batch_size=8", "--epochs", "4", "--trials", "4", *more),
+            *("--set", "lr=1e-3,3e-4", "--set", "batch_size=8", "--epochs", "4", "--trials", "4"),
+            *(*NO_DASHBOARD, *more),
         ]
 
     return make
@@ -45,7 +46,7 @@ def arguments(tiny_encoder: Path, tiny_data: Path, tmp_path_factory: pytest.Temp
 def whole(arguments: Arguments, tmp_path_factory: pytest.TempPathFactory) -> tuple[Done, Path]:
     """An unbroken sweep with early stopping."""
     folder = tmp_path_factory.mktemp("whole") / "sweep"
-    return command(SWEEP, *arguments(folder)), folder
+    return command(SWEEP, *arguments(folder, "--dashboard", "ray")), folder
 
 
 @pytest.fixture(scope="module")

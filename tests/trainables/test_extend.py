@@ -11,7 +11,7 @@ import pytest
 from analysis import verify as verification
 from analysis.verify import verify
 from distill.errors import UserError
-from tests.trainables.commands import command, evaluations, here
+from tests.trainables.commands import NO_DASHBOARD, command, evaluations, here
 from tests.trainables.sweeps import create, run_to_end, value
 from tests.trainables.test_engine import CPUS, proven, run, starts, values
 from trainables import extend
@@ -141,7 +141,7 @@ def test_the_real_command(tiny_encoder: Path, tiny_data: Path, tmp_path: Path) -
     given += ["--teacher-lr", "1e-3", "--teacher-epochs", "3", "--allow-weak-teacher", "--set", "lr=1e-3,3e-4"]
     given += ["--set", "batch_size=8", "--epochs", "2", "--scheduler", "none"]
     # One worker: starting another takes longer than all of its work.
-    given += ["--max-concurrent", "1"]
+    given += ["--max-concurrent", "1", *NO_DASHBOARD]
     first = command("trainables.sweep", *given, "--trials", "2", "--out", str(folder))
     assert first.code == 0, first.text
     rows = (folder / ROWS).read_bytes()

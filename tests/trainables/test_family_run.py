@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from analysis import verify
-from tests.trainables.commands import command, evaluations, here
+from tests.trainables.commands import NO_DASHBOARD, command, evaluations, here
 from trainables import status
 from trainables.families import read_family
 from trainables.record import FINISHED
@@ -25,6 +25,7 @@ def test_two_sizes_killed_and_resumed(tiny_encoder: Path, tiny_data: Path, tmp_p
         *("--layers", "1,2", "--teacher", str(tiny_encoder), "--data-dir", str(tiny_data), "--out", str(parent)),
         *("--artifacts", str(tmp_path / "store"), "--teacher-lr", "1e-3", "--teacher-epochs", "2"),
         *("--allow-weak-teacher", "--set", "lr=1e-3", "--set", "batch_size=8", "--epochs", "2", "--trials", "2"),
+        *NO_DASHBOARD,
     ]
     killed = command(SWEEP, *typed, when=evaluations(3))
     assert killed.code < 0
@@ -70,6 +71,7 @@ def test_three_methods_killed_and_resumed(tiny_encoder: Path, tiny_data: Path, t
         *("--method", "ft,kd,emd", "--layers", "1", "--teacher", str(tiny_encoder), "--data-dir", str(tiny_data)),
         *("--artifacts", str(tmp_path / "store"), "--teacher-lr", "1e-3", "--teacher-epochs", "2", "--epochs", "1"),
         *("--allow-weak-teacher", "--set", "batch_size=8", "--trials", "1", "--out", str(parent)),
+        *NO_DASHBOARD,
     ]
     killed = command(SWEEP, *typed, when=evaluations(2))
     assert killed.code < 0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.trainables.commands import command, here
+from tests.trainables.commands import NO_DASHBOARD, command, here
 from trainables import status, sweep
 from trainables.record import COMPLETE, WAITING, read
 
@@ -25,7 +25,7 @@ def test_a_budget_that_is_used_up_at_once_and_one_that_suffices(
         *("--artifacts", str(tmp_path / "store"), "--teacher-lr", "1e-3", "--teacher-epochs", "1"),
         *("--allow-weak-teacher", "--set", "batch_size=8", "--epochs", "1", "--trials", "1", "--scheduler", "none"),
         # One worker: starting another takes longer than all of its work.
-        *("--max-concurrent", "1"),
+        *("--max-concurrent", "1", *NO_DASHBOARD),
         *("--time-budget", "1s", "--max-failures", "2", "--gpus-per-trial", "auto"),
     )
     assert done.code == 3, done.text
