@@ -208,7 +208,7 @@ class Run:
             # What a stage before left would lie about to the end where this one trains less.
             parameter.requires_grad_(name in trained).grad = None
         per_epoch = training.steps_per_epoch(len(self.train))
-        optimizer, schedule = build(self.student, objective, lr, training, per_epoch * training.epochs)
+        optimizer, schedule = build(self.student, objective, lr, training, training.scheduled_steps(len(self.train)))
         layers = None
         if teacher_shape is not None:
             layers = stage.layers_read(self.params, self.recipe, student_shape, teacher_shape)
