@@ -46,7 +46,8 @@ class Bench:
     def outputs(self, batch: dict[str, Tensor]) -> tuple[Outputs, Outputs | None]:
         if not self._captures:
             needs = self.objective.needs
-            self._captures = [Capture(self.student, needs), Capture(self.teacher, needs, self.layers)]
+            own = needs | self.objective.own_needs
+            self._captures = [Capture(self.student, own), Capture(self.teacher, needs, self.layers)]
         ours, theirs = self._captures
         inputs = tiny.inputs_of(batch)
         with torch.no_grad():
@@ -130,6 +131,8 @@ def read_by_the_loop(method: Method) -> set[str]:
         for h in (h for h in method.hyperparameters if h.name in usual):
             for value in alternatives(h, usual[h.name]):
                 other = method.resolve({h.name: value}, recipe)
+                if method.sharing(usual) != method.sharing(other):
+                    found.add(h.name)
                 if any(stage.training(usual, recipe) != stage.training(other, recipe) for stage in method.stages):
                     found.add(h.name)
                 shape = Shape(2, 16, 2)
