@@ -7,6 +7,7 @@ takes over, and a run that begins behind a stored stage gives the values of one 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import cache
 from importlib import metadata
 from itertools import takewhile
@@ -63,7 +64,10 @@ def identity(
                 "keep": stage.keep(recipe),
             }
         )
-    return {"method": method.name, "recipe": recipe, "stages": chain, **ground, "code": code()}
+    # Whatever a stage depends on, it trains the student that the point asks for.
+    sharing = method.sharing(params)
+    shared = {} if sharing is None else {"sharing": asdict(sharing)}
+    return {"method": method.name, "recipe": recipe, "stages": chain, **shared, **ground, "code": code()}
 
 
 @cache
