@@ -12,9 +12,11 @@ from torch import Tensor, nn
 
 from distill.errors import UserError
 from distill.losses.precision import at_least_float32
+from distill.methods.base import POOLED
 from distill.methods.objective import Outputs, Shape
 from distill.models.folder import SUPPORTED, shared, unsupported
 from distill.models.masks import for_attention
+from distill.models.parameters import output_layer
 
 PROJECTIONS = ("query", "key", "value")
 _WORDS = {"cls": "[CLS]", "hidden": "hidden states", "query": "queries", "key": "keys", "value": "values"}
@@ -56,15 +58,15 @@ def shape_of(model: nn.Module) -> Shape:
 class Capture:
     """Forward hooks that collect what an objective needs, in call order.
 
-    A layer that runs twice is taken twice, each time under the number of the pass; where its second pass exchanges
-    queries and keys, "query" is what acts as query.
+    A layer that runs twice is taken twice, the second time under the number of a further layer; where that pass
+    exchanges queries and keys, "query" is what acts as query.
 
     With the default `sdpa` attention, `output_attentions=True` yields an empty tuple, so scores are recomputed
     from the outputs of the query and key projections, in float32 with autocast off.
 
     Args:
         model: A sequence classifier on a BERT-like encoder.
-        needs: Subset of `distill.methods.base.PARTS`.
+        needs: Subset of `distill.methods.base.PARTS`, and "pooled".
         layers: Which layers are taken, as `Outputs.layers` has them; of [CLS] all are. All when None.
     """
 
@@ -94,6 +96,8 @@ class Capture:
             block: Any = layer
             for name in self._projections:
                 self._watch(getattr(block.attention.self, name), name, [number in taken for number in numbers])
+        if POOLED in needs:
+            self._handles.append(output_layer(model)[1].register_forward_pre_hook(self._pooled))
         inner = sum(number > 0 for number in taken)
         self._expected = {"cls": len(order) + 1, "hidden": len(taken), **dict.fromkeys(PROJECTIONS, inner)}
 
@@ -103,6 +107,10 @@ class Capture:
             self._watch(module, "hidden", [number in taken for number in numbers])
         if "cls" in self.needs:
             self._watch(module, "cls", [True for _ in numbers])
+
+    def _pooled(self, module: nn.Module, inputs: Any) -> None:
+        if self._watching:
+            self._taken[POOLED].append(inputs[0])
 
     def _watch(self, module: nn.Module, name: str, wanted: list[bool]) -> None:
         """Take a module's output at those of its calls within a forward pass that are wanted."""
@@ -131,7 +139,7 @@ class Capture:
         Raises:
             RuntimeError: Fewer or more tensors were seen than the model has layers.
         """
-        self._taken = {name: [] for name in self._expected}
+        self._taken = {name: [] for name in (*self._expected, POOLED)}
         self._calls.clear()
         self._watching = True
         try:
@@ -147,6 +155,8 @@ class Capture:
                 query, key = (self._heads(projected[name]) for name in ("query", "key"))
                 stacked["scores"] = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
         stacked.update((name, states) for name, states in projected.items() if name in self.needs)
+        if POOLED in self.needs:
+            (stacked[POOLED],) = taken[POOLED]
         return Outputs(logits, layers=self.layers, **stacked)
 
     def _stacked(self, name: str, taken: dict[str, list[Tensor]]) -> Tensor:
