@@ -12,13 +12,14 @@ import math
 import pkgutil
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from distill.errors import UserError
 from distill.models.folder import Head
 from distill.models.layers import Rule
+from distill.models.repeats import Sharing
 
 if TYPE_CHECKING:
     from distill.methods.objective import Objective, Setting
@@ -104,11 +105,33 @@ class Hyperparameter:
 
 @dataclass(frozen=True)
 class Shape:
-    """Layer count, width, heads of an encoder."""
+    """Layer count, width, heads of an encoder.
+
+    Attributes:
+        layers: Through which the hidden states go: logical ones, where some run twice.
+        repeated: How many of the top layers run twice.
+    """
 
     layers: int
     hidden_size: int
     heads: int
+    repeated: int = 0
+
+    @property
+    def physical(self) -> int:
+        """Layers with weights of their own."""
+        return self.layers - self.repeated
+
+    def shared(self, sharing: Sharing | None) -> Shape:
+        """The encoder with its layers run as asked; as it is, where nothing is.
+
+        Raises:
+            UserError: As `Sharing.repeated`.
+        """
+        if sharing is None:
+            return self
+        repeated = sharing.repeated(self.physical)
+        return replace(self, layers=self.physical + repeated, repeated=repeated)
 
 
 Trainable = Callable[[dict[str, Any], str, Shape], tuple[str, ...]]
@@ -211,6 +234,8 @@ class Method:
         needs_teacher: False for undistilled training.
         student_inits: Student initialisations it accepts, its default first.
         student_layers: Which layers a student that is cut from an encoder keeps where nothing else is said.
+        sharing: Given a point's resolved values: how its student's layers run twice; None leaves them as they come.
+            Shapes that a method is given count the layers of such a student twice.
         regression: Whether its losses are defined for regression tasks.
         misfit: Given a point's resolved values, the student's and the teacher's shape: why the method cannot run, as
             one sentence with the remedy, or None. The plan asks before anything starts.
@@ -225,6 +250,7 @@ class Method:
     needs_teacher: bool = True
     student_inits: tuple[str, ...] = ("pretrained", "teacher")
     student_layers: Rule = "evenly"
+    sharing: Callable[[dict[str, Any]], Sharing | None] = lambda values: None
     regression: bool = True
     misfit: Callable[[dict[str, Any], Shape, Shape], str | None] = lambda values, student, teacher: None
     published: Published | None = None

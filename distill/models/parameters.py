@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from distill.models.folder import RELU_HEAD
+from distill.models.folder import RELU_HEAD, plain
 
 ALL = ("all",)
 HEAD, OUTPUT, BODY = "head", "output", "body"
@@ -85,7 +85,7 @@ def untrained(trained: Iterable[tuple[str, ...]], layers: int, pooler: bool) -> 
 
     Args:
         trained: What each stage trains, as `named` takes it.
-        layers: Of the encoder.
+        layers: Of the encoder, those with weights of their own.
         pooler: Whether there is one.
     """
     prefixes = {prefix for stage in trained for prefix in stage}
@@ -104,7 +104,7 @@ def untrained(trained: Iterable[tuple[str, ...]], layers: int, pooler: bool) -> 
 
 def pooled(kind: str) -> bool:
     """Whether a classifier of this `model_type` has a pooler; the others' heads read the last layer themselves."""
-    return kind in ("bert", RELU_HEAD)
+    return plain(kind) in ("bert", RELU_HEAD)
 
 
 def told(words: str, where: str = "") -> str:

@@ -8,6 +8,7 @@ the values of one that trained it. Imports without torch.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import cache
 from importlib import metadata
 from itertools import takewhile
@@ -64,7 +65,10 @@ def identity(
                 "keep": stage.keep(recipe),
             }
         )
-    return {"method": method.name, "recipe": recipe, "stages": chain, **ground, "code": code()}
+    # Whatever a stage depends on, it trains the student that the point asks for.
+    sharing = method.sharing(params)
+    shared = {} if sharing is None else {"sharing": asdict(sharing)}
+    return {"method": method.name, "recipe": recipe, "stages": chain, **shared, **ground, "code": code()}
 
 
 @cache
