@@ -50,20 +50,21 @@ def label_counts(found: Seen) -> dict[str, go.Figure]:
     marks(figure, found.record, shown, [words[_thresholds(trial)] for trial in shown], scores)
     _baseline(figure, found, scores)
     for row, (side, places) in enumerate(_PANELS.items(), start=2):
-        for place, color, sure in zip(places, _COLORS[side], ("confidently", "unconfidently"), strict=True):
+        for place, color in zip(places, _COLORS[side], strict=True):
             _bars(figure, row, [words[pair] for pair in order], [groups[pair] for pair in order], place, color)
-            # Named where the bars stand, in place of a legend.
-            figure.add_annotation(
-                text=f"<b>■</b> {sure} {side}",
-                font={"color": color, "size": 12},
-                x=0 if place % 2 == 0 else 0.24,
-                xref="paper",
-                y=1,
-                yref=f"y{row} domain",
-                xanchor="left",
-                yanchor="bottom",
-                showarrow=False,
-            )
+        # Named where the bars stand, in place of a legend; in one line, which a narrow screen holds too.
+        sure, unsure = (f"<span style='color:{color}'>■</span>" for color in _COLORS[side])
+        figure.add_annotation(
+            text=f"teacher {side}: {sure} confident {unsure} unconfident",
+            font={"color": INK, "size": 12},
+            x=0,
+            xref="paper",
+            y=1,
+            yref=f"y{row} domain",
+            xanchor="left",
+            yanchor="bottom",
+            showarrow=False,
+        )
         top = max(counted.train[place] for counted in groups.values() for place in places)
         figure.update_yaxes(title={"text": "training rows"}, range=[0, 1.22 * max(top, 1)], nticks=4, row=row, col=1)
     figure.update_yaxes(title={"text": str(found.record.plan["metric_title"])}, nticks=6, row=1, col=1)

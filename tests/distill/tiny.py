@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from distill.models.folder import RELU_HEAD
+from distill.models.repeats import Sharing
 from distill.tasks import registry
 from distill.tasks.base import Examples, Task, TaskData
 from distill.training.batching import Tokens
@@ -31,9 +32,14 @@ def classifier(
     seed: int = 0,
     dropout: float = 0.1,
     regression: bool = False,
+    sharing: Sharing | None = None,
     **config: Any,
 ) -> Any:
-    """A random sequence classifier whose weights are large enough for layers and rows to differ visibly."""
+    """A random sequence classifier whose weights are large enough for layers and rows to differ visibly.
+
+    Args:
+        sharing: How its layers run twice, of BERT alone; the weights are those of the plain one.
+    """
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
     from distill.models.relu_head import BertReluHeadConfig, BertReluHeadForSequenceClassification
@@ -53,7 +59,13 @@ def classifier(
         **config,
     }
     torch.manual_seed(seed)
-    if kind == RELU_HEAD:
+    if sharing is not None:
+        from distill.models.sharing import SharedBertConfig, SharedBertForSequenceClassification
+
+        assert kind == "bert"
+        twice = {"sharing": sharing.mode, "repeated_layers": sharing.repeated(layers)}
+        model: Any = SharedBertForSequenceClassification(SharedBertConfig(**settings, **twice))
+    elif kind == RELU_HEAD:
         model = BertReluHeadForSequenceClassification(BertReluHeadConfig(**settings))
     else:
         model = AutoModelForSequenceClassification.from_config(AutoConfig.for_model(kind, **settings))

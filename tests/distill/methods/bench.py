@@ -79,21 +79,26 @@ def bench(
     regression: bool = False,
     labels: int = 2,
 ) -> Bench:
-    """Build a stage's objective in float64.
+    """Build a stage's objective in float64, of a student whose layers run twice where the point asks for that.
 
     Args:
         params: Overlaid on the method's defaults.
         student, teacher: Keywords of `tiny.classifier`; a student of 2 and a teacher of 4 layers where not said.
-        same: Student and teacher are equal networks.
+        same: Student and teacher are equal networks, whose layers run once.
+
+    Raises:
+        UserError: The method refuses the values, or they do not fit the student.
     """
     method = methods.get(name)
+    resolved = method.resolve(params or {}, recipe)
     heads = {"labels": 1 if regression else labels, "regression": regression, "dropout": 0.0}
     theirs = tiny.classifier(**{"layers": 4, "seed": 1, **heads, **(teacher or {})}).double().eval()
-    ours = tiny.classifier(**{"layers": 2, "seed": 2, **heads, **(student or {})}).double().eval()
+    own = {"layers": 2, "seed": 2, "sharing": method.sharing(resolved), **heads, **(student or {})}
+    ours = tiny.classifier(**own).double().eval()
     if same:
         ours = tiny.classifier(**{"layers": 4, "seed": 1, **heads, **(teacher or {})}).double().eval()
     setting = Setting(
-        params=method.resolve(params or {}, recipe),
+        params=resolved,
         recipe=recipe,
         student=shape_of(ours),
         teacher=shape_of(theirs) if method.needs_teacher else None,
