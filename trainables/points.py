@@ -23,7 +23,7 @@ from trainables.draws import ADAPTIVE, candidate_ranges, draw_points, plan_searc
 _NARROW = 512
 # The undistilled baseline is trained as one would train it today, whatever the recipe of the method: its reference
 # has no such run, and an optimizer made for another loss would make a weak opponent.
-_BASELINE = ("optimizer", "schedule", "warmup", "padding")
+_BASELINE = ("optimizer", "schedule", "schedule_epochs", "warmup", "padding")
 
 
 def find_space(config: SweepConfig, method: Method) -> SearchSpace:
