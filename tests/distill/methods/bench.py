@@ -82,17 +82,20 @@ def bench(
 
     Args:
         params: Overlaid on the method's defaults.
-        student, teacher: Keywords of `tiny.classifier`; a student of 2 and a teacher of 4 layers where not said.
+        student, teacher: Keywords of `tiny.classifier`; a student of 2 layers, which run twice where the method asks
+            for it, and a teacher of 4 where not said.
         same: Student and teacher are equal networks.
     """
     method = methods.get(name)
     heads = {"labels": 1 if regression else labels, "regression": regression, "dropout": 0.0}
     theirs = tiny.classifier(**{"layers": 4, "seed": 1, **heads, **(teacher or {})}).double().eval()
-    ours = tiny.classifier(**{"layers": 2, "seed": 2, **heads, **(student or {})}).double().eval()
+    resolved = method.resolve(params or {}, recipe)
+    own = {"layers": 2, "seed": 2, "sharing": method.sharing(resolved)}
+    ours = tiny.classifier(**{**own, **heads, **(student or {})}).double().eval()
     if same:
         ours = tiny.classifier(**{"layers": 4, "seed": 1, **heads, **(teacher or {})}).double().eval()
     setting = Setting(
-        params=method.resolve(params or {}, recipe),
+        params=resolved,
         recipe=recipe,
         student=shape_of(ours),
         teacher=shape_of(theirs) if method.needs_teacher else None,
@@ -130,6 +133,8 @@ def read_by_the_loop(method: Method) -> set[str]:
         for h in (h for h in method.hyperparameters if h.name in usual):
             for value in alternatives(h, usual[h.name]):
                 other = method.resolve({h.name: value}, recipe)
+                if method.sharing(usual) != method.sharing(other):
+                    found.add(h.name)
                 if any(stage.training(usual, recipe) != stage.training(other, recipe) for stage in method.stages):
                     found.add(h.name)
                 shape = Shape(2, 16, 2)
