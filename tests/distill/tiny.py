@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from distill.models.folder import RELU_HEAD
+from distill.models.folder import RELU_HEAD, SHARED, plain, shared
 from distill.models.repeats import Sharing
 from distill.tasks import registry
 from distill.tasks.base import Examples, Task, TaskData
@@ -38,11 +38,12 @@ def classifier(
     """A random sequence classifier whose weights are large enough for layers and rows to differ visibly.
 
     Args:
-        sharing: How its layers run twice, of BERT alone; the weights are those of the plain one.
+        sharing: How layers run twice; of kinds that share by themselves, as is usual where nothing is said.
     """
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
     from distill.models.relu_head import BertReluHeadConfig, BertReluHeadForSequenceClassification
+    from distill.models.sharing import CLASSIFIERS
 
     settings: dict[str, Any] = {
         "vocab_size": len(VOCABULARY),
@@ -59,12 +60,10 @@ def classifier(
         **config,
     }
     torch.manual_seed(seed)
-    if sharing is not None:
-        from distill.models.sharing import SharedBertConfig, SharedBertForSequenceClassification
-
-        assert kind == "bert"
-        twice = {"sharing": sharing.mode, "repeated_layers": sharing.repeated(layers)}
-        model: Any = SharedBertForSequenceClassification(SharedBertConfig(**settings, **twice))
+    if sharing is not None or shared(kind):
+        settings |= {"sharing": (sharing or Sharing()).mode, "repeated_layers": (sharing or Sharing()).repeated(layers)}
+        build = next(c for c in CLASSIFIERS if c.config_class.model_type == SHARED[plain(kind)])
+        model = build(build.config_class(**settings))
     elif kind == RELU_HEAD:
         model = BertReluHeadForSequenceClassification(BertReluHeadConfig(**settings))
     else:

@@ -83,18 +83,19 @@ def bench(
 
     Args:
         params: Overlaid on the method's defaults.
-        student, teacher: Keywords of `tiny.classifier`; a student of 2 and a teacher of 4 layers where not said.
+        student, teacher: Keywords of `tiny.classifier`; a student of 2 layers, which run twice where the method asks
+            for it, and a teacher of 4 where not said.
         same: Student and teacher are equal networks, whose layers run once.
 
     Raises:
         UserError: The method refuses the values, or they do not fit the student.
     """
     method = methods.get(name)
-    resolved = method.resolve(params or {}, recipe)
     heads = {"labels": 1 if regression else labels, "regression": regression, "dropout": 0.0}
     theirs = tiny.classifier(**{"layers": 4, "seed": 1, **heads, **(teacher or {})}).double().eval()
-    own = {"layers": 2, "seed": 2, "sharing": method.sharing(resolved), **heads, **(student or {})}
-    ours = tiny.classifier(**own).double().eval()
+    resolved = method.resolve(params or {}, recipe)
+    own = {"layers": 2, "seed": 2, "sharing": method.sharing(resolved)}
+    ours = tiny.classifier(**{**own, **heads, **(student or {})}).double().eval()
     if same:
         ours = tiny.classifier(**{"layers": 4, "seed": 1, **heads, **(teacher or {})}).double().eval()
     setting = Setting(

@@ -52,10 +52,10 @@ def make(
         source = OnlineTeacher(teacher or tiny.classifier(layers=4, seed=1, **head), "cpu", autocast)
     train, dev = splits or tiny.tokens(task, rows, 16)
     resolved = found.resolve({"lr": 1e-3, **own, **(params or {})}, recipe)
-    sharing = found.sharing(resolved)
+    shape = {"layers": 2, "seed": seed, "sharing": found.sharing(resolved)}
     run = Run(
         method=found,
-        student=tiny.classifier(**{"layers": 2, "seed": seed, "sharing": sharing, **head, **(student or {})}),
+        student=tiny.classifier(**{**shape, **head, **(student or {})}),
         params=resolved,
         recipe=recipe,
         task=asked,
