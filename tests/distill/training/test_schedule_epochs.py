@@ -22,14 +22,13 @@ def test_steps_of_the_schedule() -> None:
 def test_a_run_has_the_first_epochs_of_its_schedule(optimizer: str) -> None:
     """Its rates are those of a longer run, of which it is the beginning to the last bit."""
     short = runs.make("ft", epochs=2, schedule_epochs=4, optimizer=optimizer)
-    long = runs.make("ft", epochs=4, optimizer=optimizer)
-    factor = multiplier(Training(optimizer=optimizer), 4 * 5)
-    rates = []
-    for one, two in zip(short, long, strict=False):
+    beginning = list(short)
+    whole = list(runs.make("ft", epochs=4, optimizer=optimizer))
+    for one, two in zip(beginning, whole, strict=False):
         assert (one.value, one.lr, one.terms) == (two.value, two.lr, two.terms)
-        rates.append(one.lr)
-    assert rates == pytest.approx([1e-3 * factor(step) for step in (5, 10)])
-    assert rates[-1] > 5e-4
+    factor = multiplier(Training(optimizer=optimizer), 4 * 5)
+    assert [one.lr for one in beginning] == pytest.approx([1e-3 * factor(step) for step in (5, 10)])
+    assert beginning[-1].lr > 5e-4
     plain = runs.make("ft", epochs=2, optimizer=optimizer)
     assert [evaluation.lr for evaluation in plain][-1] == 0
     assert not torch.equal(short.student.classifier.weight, plain.student.classifier.weight)
