@@ -109,7 +109,7 @@ def test_what_a_method_refuses_goes_by_logical_layers(make: Any) -> None:
 
 
 def test_more_layers_than_there_are_are_refused_before_anything_starts(make: Any) -> None:
-    with pytest.raises(UserError, match="^sps_repeat=3 does not fit a student of 2 layers: --set sps_repeat=N"):
+    with pytest.raises(UserError, match=r"^sps_repeat=3 does not fit a student of 2 layers: --set sps_repeat=N"):
         make("sps=swap", "sps_repeat=3")
 
 
@@ -122,7 +122,7 @@ def test_an_encoder_that_cannot_share_is_refused_by_name(make: Any, monkeypatch:
 
     monkeypatch.setattr(plan, "resolve_student", other)
     assert make("sps=none")
-    with pytest.raises(UserError, match="^--teacher bert: layers of encoders of type bert-relu-head cannot run twice"):
+    with pytest.raises(UserError, match=r"^--teacher bert: layers of encoders of type bert-relu-head cannot run twice"):
         make()
 
 
