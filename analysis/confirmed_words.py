@@ -11,6 +11,7 @@ from analysis.chance import group_remark
 from analysis.choice import teacher_on_dev
 from analysis.claims import rivals_on_dev
 from analysis.confirmed import BASELINE, KD, Confirmed, Contrast, Group, confirmed
+from analysis.logical import logical
 from analysis.style import NOTHING, interval, number, plural
 from analysis.verdict import Network, Verdict, no_baseline, size_words
 from analysis.verdict import networks as search_networks
@@ -99,7 +100,8 @@ def networks(record: Record) -> list[Network] | None:
         share = group.mean / teacher.value if teacher is not None and teacher.value > 0 and not weak else None
         shape = (sizes.get("layers"), sizes.get("hidden_size"), sizes.get("parameters"))
         words = f"{name}, mean of {plural(len(group.scores), 'seed')}"
-        lines.append(Network(words, role, *shape, group.mean, spread, share))
+        twice = logical(record, record.trials.get(id))
+        lines.append(Network(words, role, *shape, group.mean, spread, share, twice))
     return lines
 
 

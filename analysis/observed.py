@@ -16,6 +16,8 @@ import plotly.graph_objects as go
 
 from analysis.drawing import layout
 from analysis.flows import flows, weights
+from analysis.label_counts import KEY as PTP_LABELS
+from analysis.label_counts import label_counts
 from analysis.seen import Picture, Seen, seen
 from analysis.style import BLUE, GREY, SHADES
 from trainables.record import Record
@@ -28,6 +30,11 @@ PICTURES: dict[str, Picture] = {
         "weights of the layers, which add up to 100 on each side.",
     ),
     "layer_weights": Picture(weights, "Lines are the weights of the layers, the first light and the last dark."),
+    PTP_LABELS: Picture(
+        label_counts,
+        "Each place is a threshold t of the sweep: above the scores of its trials, below the training rows that the "
+        "teacher answers right or wrong, with a confidence above the threshold or not.",
+    ),
 }
 
 

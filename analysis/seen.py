@@ -9,6 +9,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from analysis.logical import logical
 from trainables.record import Record, Trial
 
 
@@ -33,7 +34,9 @@ class Seen:
         return float(row["evaluation"]) / float(self.record.plan["evaluations_per_epoch"])
 
     def layers(self, side: str) -> int | None:
-        """Layers of "student" or "teacher"."""
+        """Layers of "student" or "teacher", those of the student counted twice that run twice."""
+        if side == "student" and (twice := logical(self.record, self.trial)):
+            return twice
         found: int | None = ((self.record.prepared or {}).get(side) or {}).get("layers")
         return found
 

@@ -10,6 +10,7 @@ from typing import Any
 from analysis import confirmed_words, tables
 from analysis.facts import facts
 from analysis.failures import Failure, failures
+from analysis.logical import Passes, passes
 from analysis.seeds import repeated, seeds_differ
 from analysis.state import Progress, again, progress
 from analysis.style import (
@@ -64,6 +65,7 @@ class Summary:
         recipe: Which recipe trained the points, as a sentence.
         names: Hyper-parameters that vary, and the seed where it does: the columns of `Line.values`.
         grades: Where the values of each come from, such as "published: 1, 3 · ours: 7".
+        passes: How layers of students run twice, where some do.
         recipes: Points that another recipe trained than the plan's, as a sentence; or empty.
         seeds: Rows (point, values, seeds that ran all epochs, mean ± deviation, scores) of points with two at least.
         terms: Rows (loss term, best trial, undistilled student), each as first → last value.
@@ -88,6 +90,7 @@ class Summary:
     names: list[str]
     grades: dict[str, str]
     fixed: str
+    passes: list[Passes]
     recipes: str
     lines: list[Line]
     seeds: list[tuple[str, str, str, str, str]]
@@ -131,6 +134,7 @@ def summarise(record: Record, running: bool | None = None) -> Summary:
         names=names,
         grades=_grades(record),
         fixed=fixed,
+        passes=passes(record),
         recipes=_recipes(record),
         lines=sorted(lines, key=lambda line: (line.rank is None, -(line.rank or 0.0))),
         seeds=_seeds(record, varying),
@@ -313,4 +317,7 @@ def _grades(record: Record) -> dict[str, str]:
 
 def sizes(network: Network) -> tuple[str, str, str]:
     """Layers, width and parameters of a network in words."""
-    return str(network.layers or NOTHING), str(network.hidden_size or NOTHING), count(network.parameters)
+    layers = str(network.layers or NOTHING)
+    if network.logical:
+        layers = f"{layers}, run as {network.logical}"
+    return layers, str(network.hidden_size or NOTHING), count(network.parameters)

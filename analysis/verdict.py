@@ -9,6 +9,7 @@ from typing import Any
 from analysis.chance import trial_remark
 from analysis.choice import chosen_by, sentences, teacher_on_dev
 from analysis.claims import Claim, against_teacher, chosen_among, compare, ended, tied
+from analysis.logical import logical
 from analysis.seeds import seeds_differ
 from analysis.style import count, epochs, interval, number, own_score, plural
 from trainables.record import BY_HAND, COMPLETE, FAIL, PRUNED, Record, Trial
@@ -44,7 +45,11 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Network:
-    """One line of the comparison: teacher, undistilled student or best distilled student."""
+    """One line of the comparison: teacher, undistilled student or best distilled student.
+
+    Attributes:
+        logical: Layers that the hidden states go through, where some run twice; else None.
+    """
 
     name: str
     role: str
@@ -54,6 +59,7 @@ class Network:
     score: float | None
     interval: Interval | None
     share: float | None
+    logical: int | None = None
 
 
 def judge(record: Record, finished: bool) -> Verdict:
@@ -98,7 +104,11 @@ def networks(record: Record) -> list[Network]:
             share = share_of_teacher(record, trial)
             sizes = prepared.get("student", {})
             score = trial_interval(record, trial)
-            found.append(Network(f"{name} ({trial.id})", role, *_sizes(sizes), trial.reported, score, share))
+            found.append(
+                Network(
+                    f"{name} ({trial.id})", role, *_sizes(sizes), trial.reported, score, share, logical(record, trial)
+                )
+            )
     return found
 
 

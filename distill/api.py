@@ -20,6 +20,7 @@ from distill.inputs import Encoder, Model, find_data, find_model, find_student
 from distill.methods.base import Method, Shape, nearest
 from distill.models.folder import check_head
 from distill.models.parameters import in_words, pooled, told, untrained
+from distill.models.repeats import check as check_sharing
 from distill.models.student import parameter_count
 from distill.tasks import tokens
 from distill.tasks.base import Task, TaskData
@@ -297,7 +298,8 @@ def _check_fit(
     kept: tuple[int, ...] | None,
     teacher: Encoder | None,
 ) -> None:
-    """Raise UserError where rows are too long for an encoder, or it has no such head, or the networks do not fit."""
+    """Raise UserError where rows are too long for an encoder, or it cannot be read or share layers as asked, or the
+    networks do not fit."""
     for whose, encoder in (("student", origin), ("teacher", teacher)):
         if encoder is not None and training.max_length > encoder.folder.positions:
             raise UserError(
@@ -306,8 +308,10 @@ def _check_fit(
             )
         if encoder is not None:
             check_head(method.head(recipe), encoder.folder.model_type, whose)
+    sharing, own = method.sharing(values), origin.folder
+    check_sharing(sharing, f"student {origin.name}", own.model_type, len(kept or range(own.layers)), own.sharing)
     if method.needs_teacher and teacher is not None:
-        shapes = _shape(origin, kept), _shape(teacher)
+        shapes = _shape(origin, kept).shared(sharing), _shape(teacher)
         if problem := method.misfit(values, *shapes):
             raise UserError(problem)
         # A recipe may ask more of the layers than the method does.
@@ -317,16 +321,16 @@ def _check_fit(
 def _shape(encoder: Encoder, kept: tuple[int, ...] | None = None) -> Shape:
     """Of an encoder of which some layers are kept; all when None."""
     found = encoder.folder
-    return Shape(len(kept) if kept else found.layers, found.hidden_size, found.heads)
+    return Shape(len(kept or range(found.layers)) + found.repeated, found.hidden_size, found.heads, found.repeated)
 
 
 def _untrained(
     method: Method, values: dict[str, Any], recipe: str, origin: Encoder, kept: tuple[int, ...] | None
 ) -> str:
     """The student's parameters that no stage trains, in words."""
-    shape = _shape(origin, kept)
+    shape = _shape(origin, kept).shared(method.sharing(values))
     trained = [stage.trained(values, recipe, shape) for stage in method.stages]
-    return in_words(untrained(trained, shape.layers, pooled(origin.folder.model_type)))
+    return in_words(untrained(trained, shape.physical, pooled(origin.folder.model_type)))
 
 
 def _train(made: Run, say: Callable[[str], None]) -> tuple[list[Evaluation], Evaluation]:

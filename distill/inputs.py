@@ -17,6 +17,7 @@ from distill.errors import UserError
 from distill.models import embedded
 from distill.models.folder import EncoderFolder, hub_id, inspect
 from distill.models.layers import Rule, chosen
+from distill.models.repeats import uncut
 from distill.tasks import registry
 from distill.tasks.augmented import with_augmented
 from distill.tasks.base import TaskData
@@ -118,6 +119,7 @@ def find_student(
     if isinstance(given, int) or (isinstance(given, Sequence) and not isinstance(given, str)):
         if teacher is None:
             raise UserError("student names layers, but there is no teacher to take them from; name an encoder.")
+        uncut(teacher.folder.sharing, f"teacher {teacher.name}")
         if isinstance(given, int):
             if not 1 <= given <= teacher.folder.layers or isinstance(given, bool):
                 raise UserError(f"student={given!r} does not fit a teacher of {teacher.folder.layers} layers.")

@@ -56,6 +56,18 @@ def bottom(student: int, teacher: int) -> tuple[int, ...]:
     return chosen("first", student, teacher)
 
 
+def nearest(student: int, teacher: int) -> tuple[int, ...]:
+    """Student layer i learns from the teacher's layer nearest to i · N / M, of two the upper.
+
+    Where N is a multiple of M these are the layers of `uniform`.
+
+    Raises:
+        UserError: The student has no layer, or more than the teacher.
+    """
+    _check_depths(student, teacher)
+    return tuple((2 * layer * teacher + student) // (2 * student) for layer in range(1, student + 1))
+
+
 def explicit(text: str, count: int, teacher: int) -> tuple[int, ...]:
     """Layers that stand one by one in a text such as "2-4-6-8-10", in their order.
 

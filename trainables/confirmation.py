@@ -16,7 +16,6 @@ from typing import Any
 import search_spaces
 from distill import methods
 from distill.errors import UserError
-from distill.methods.base import Shape
 from distill.tasks import registry
 from distill.training.settings import SWEPT_FIELDS, Training
 from search_spaces import format_params
@@ -28,6 +27,7 @@ from trainables.points import distributions, find_space, make_points, split_sett
 from trainables.progress import plural
 from trainables.record import FINISHED, Record, Trial
 from trainables.recorder import Recorder
+from trainables.shapes import shape_of, student_of
 
 Point = dict[str, Any]
 BASELINE, KD = "ft", "kd"
@@ -249,10 +249,7 @@ def _distillation(record: Record, best: Point, notes: list[str]) -> Point | None
     if "lr" in best["params"]:
         values["lr"], grades["lr"] = best["params"]["lr"], best["grades"].get("lr", "ours")
     params = method.resolve(values, best["recipe"], regression=task.kind == "regression")
-    shapes = (
-        Shape(plan[who]["layers"], plan[who]["hidden_size"], plan[who]["heads"]) for who in ("student", "teacher")
-    )
-    if problem := method.misfit(params, *shapes):
+    if problem := method.misfit(params, student_of(plan, method, params), shape_of(plan["teacher"])):
         notes.append(f"No student by {method.title.lower()} stands beside the others: {problem}")
         return None
     return {
@@ -263,6 +260,7 @@ def _distillation(record: Record, best: Point, notes: list[str]) -> Point | None
         # The teacher is read as the best point reads it, so that both students learn from the same answers.
         "recipe": best["recipe"],
         "head": best["head"],
+        "sharing": None,
         "training": best["training"],
         "label": format_params(params),
     }

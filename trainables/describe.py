@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from distill.models import repeats
 from search_spaces import format_params
 from trainables import select, stages, teacher_source
 from trainables.draws import describe_search
 from trainables.early import describe_scheduler
 from trainables.option_values import parse_confirm
 from trainables.progress import plural
+from trainables.shapes import shape_of
 from trainables.steps import stages_of, words
 
 _OTHERS = {"ft": "the undistilled student", "kd": "knowledge distillation"}
@@ -47,6 +49,7 @@ def describe(header: dict[str, Any]) -> list[str]:
         f"{_making(teacher)}.",
         f"Student: {student['name']}{'' if student['kept'] else _place(student)}, {plan['layers']} layers × "
         f"{student['hidden_size']}.",
+        *_sharing(plan),
         f"Data: {plan['data']['source']}, {select.words(plan)}, metric {plan['metric_title']}.",
     ]
     if plan["published"]:
@@ -97,6 +100,22 @@ def describe(header: dict[str, Any]) -> list[str]:
     minutes = max(1, round(seconds / 60))
     lines.append(f"Time: about {minutes} min by arithmetic{points} if nothing is stopped early, the teacher included.")
     lines.append(f"Disk: about {estimate['disk_bytes'] / 1e9:.1f} GB at most. Artifacts: {plan['artifacts']}.")
+    return lines
+
+
+def _sharing(plan: dict[str, Any]) -> list[str]:
+    """Which layers run twice, one line for each way in which points differ."""
+    own = shape_of(plan["student"])
+    if own.repeated:
+        return [f"Layers: {repeats.described(own.physical, plan['student']['sharing']['mode'], own.layers)}."]
+    distilled = [point for point in plan["points"] if point["origin"] != "baseline"]
+    found = [point.get("sharing") for point in distilled]
+    lines = []
+    for index, sharing in enumerate(found):
+        if sharing is None or sharing in found[:index]:
+            continue
+        where = "" if found.count(sharing) == len(found) else f", in {found.count(sharing)} of {len(found)} points"
+        lines.append(f"Layers: {repeats.described(plan['layers'], sharing['mode'], len(sharing['layers']))}{where}.")
     return lines
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from distill.training.settings import TRAINING_FIELDS
 from trainables import plan as planning
 from trainables.config import SweepConfig
 from trainables.prepare import make_teacher
+from trainables.shapes import shape_of
 
 
 def plan_trials(config: SweepConfig, say: Callable[[str], None]) -> dict[str, Any]:
@@ -48,9 +50,9 @@ def plan_trials(config: SweepConfig, say: Callable[[str], None]) -> dict[str, An
         "gpus": plan["resources"]["gpus_per_trial"],
         "data": str(made.rows),
         "teacher": str(made.folder / "model"),
-        "teacher_shape": [teacher[name] for name in ("layers", "hidden_size", "heads")],
+        "teacher_shape": astuple(shape_of(teacher)),
         "student": student["path"] or str(made.folder / "model"),
-        "student_shape": [student[name] for name in ("layers", "hidden_size", "heads")],
+        "student_shape": astuple(shape_of(student)),
         "kept": student["kept"],
     }
     # Where things lie does not decide values, so a moved store may go on with old checkpoints.

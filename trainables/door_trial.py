@@ -68,7 +68,8 @@ def settle(spec: dict[str, Any], config: dict[str, Any]) -> Point:
         )
     seed = whole_number("seed", config.get("seed", spec["seed"]), 0)
     params = method.resolve(values, spec["recipe"], regression=task.kind == "regression")
-    if problem := method.misfit(params, Shape(*spec["student_shape"]), Shape(*spec["teacher_shape"])):
+    student = Shape(*spec["student_shape"]).shared(method.sharing(params))
+    if problem := method.misfit(params, student, Shape(*spec["teacher_shape"])):
         raise UserError(problem)
     return Point(method, params, training, seed)
 

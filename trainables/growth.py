@@ -10,7 +10,7 @@ from typing import Any
 import search_spaces
 from distill import artifacts, methods
 from distill.errors import UserError
-from distill.methods.base import Shape, nearest
+from distill.methods.base import nearest
 from distill.tasks import registry
 from distill.training.settings import SWEPT_FIELDS, TRAINING_FIELDS, Training, split
 from search_spaces import format_params
@@ -20,6 +20,7 @@ from trainables.draws import ADAPTIVE, next_number
 from trainables.plan import point_hash
 from trainables.points import Maker, find_space, make_points, parse_value, split_settings
 from trainables.record import Record, suggests
+from trainables.shapes import shape_of, student_of
 
 Point = dict[str, Any]
 _LARGEST_SEED = 2**32 - 1
@@ -145,10 +146,9 @@ class _Growing:
 
     def _check(self, point: Point) -> None:
         plan = self.plan
-        own, teacher = (
-            Shape(plan[who]["layers"], plan[who]["hidden_size"], plan[who]["heads"]) for who in ("student", "teacher")
-        )
-        if problem := self.method.misfit(split(point["params"], self.training)[0], own, teacher):
+        params, _ = split(point["params"], self.training)
+        own = student_of(plan, self.method, params)
+        if problem := self.method.misfit(params, own, shape_of(plan["teacher"])):
             raise UserError(problem)
         _, training = split(point["params"], replace(self.training, **point["training"]))
         count = len(training.evaluations(plan["data"]["train_rows"]))
@@ -204,7 +204,7 @@ class _Growing:
     def _changed(self, base: Point, name: str, value: Any) -> Point:
         """`base` with another value for `name`."""
         regression = registry.get(self.plan["task"]).kind == "regression"
-        maker = Maker(self.method, self.plan["recipe"], self.training, regression)
+        maker = Maker(self.method, self.plan["recipe"], self.training, regression, self.plan["layers"])
         chosen, grades = {**base["params"], name: value}, {**base["grades"], name: GIVEN}
         return {**maker.point(chosen, grades, GIVEN), "seed": self.plan["seed"]}
 

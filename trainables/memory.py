@@ -74,14 +74,14 @@ def packed(
 
 
 def representatives(points: list[dict[str, Any]], plan: dict[str, Any]) -> list[dict[str, Any]]:
-    """One point for each kind of need: of a method in a recipe, with the outputs it takes of the networks, the first
-    with the largest batch."""
+    """One point for each kind of need: of a method in a recipe, with the outputs it takes of the networks and the
+    layers that run twice, the first with the largest batch."""
     found: dict[tuple[Any, ...], dict[str, Any]] = {}
     for point in points:
         recipe = point.get("recipe", plan["recipe"])
         stages = methods.get(point["method"]).stages
         needs = tuple(tuple(sorted(stage.needs(point["params"], recipe))) for stage in stages)
-        key = (point["method"], recipe, needs)
+        key = (point["method"], recipe, needs, str(point.get("sharing")))
         if key not in found or batch_rows(plan, point) > batch_rows(plan, found[key]):
             found[key] = point
     return list(found.values())

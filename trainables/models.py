@@ -282,10 +282,16 @@ def shared_part(
             "layers": models.teacher.layers,
             "hidden_size": models.teacher.hidden_size,
             "heads": models.teacher.heads,
+            "sharing": own_sharing(models.teacher),
             "allow_weak": config.allow_weak_teacher,
             **teacher_recipe(config, models, training, method),
         },
     }
+
+
+def own_sharing(encoder: EncoderFolder) -> dict[str, Any] | None:
+    """How an encoder runs layers twice by itself: `mode`, and how many of the top are `repeated`; None where not."""
+    return None if encoder.sharing is None else dict(zip(("mode", "repeated"), encoder.sharing, strict=True))
 
 
 def check_length(training: Training, positions: int, whose: str, flag: str = "--set") -> None:

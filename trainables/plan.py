@@ -13,6 +13,7 @@ import search_spaces
 from distill import artifacts, methods
 from distill.errors import UserError
 from distill.methods.base import Method, Shape
+from distill.models import repeats
 from distill.models.folder import check_head
 from distill.tasks.base import Examples, Task, TaskData
 from distill.training.settings import Training, split
@@ -22,6 +23,7 @@ from trainables.early import plan_scheduler
 from trainables.models import Models, check_length, resolve_models, shared_part
 from trainables.points import Maker, distributions, find_space, make_points, split_settings, suggestible
 from trainables.record import SCHEMA
+from trainables.shapes import shape_of, student_of
 from trainables.student import resolve_student
 from trainables.teacher_source import plan_source, source_of
 
@@ -76,7 +78,7 @@ def make_with_rows(
         notices += _about_baseline(points)
     if small and config.epochs is None and "epochs" not in config.settings:
         notices.append(f"On embedded data a full trial has {EMBEDDED_EPOCHS} epochs; --epochs changes that.")
-    maker = Maker(method, config.recipe, training, task.kind == "regression")
+    maker = Maker(method, config.recipe, training, task.kind == "regression", layers)
     possible = [*points, *suggestible(maker, points[0], search)]
     evaluations = _evaluations(possible, training, len(rows.train))
     _check_fit(method, possible, student, models)
@@ -184,10 +186,16 @@ def point_hash(point: dict[str, Any], plan: dict[str, Any], fingerprint: dict[st
 
 def _check_fit(method: Method, points: list[dict[str, Any]], student: dict[str, Any], models: Models) -> None:
     """Raise UserError where the method cannot run a point on these two networks."""
-    own = Shape(student["layers"], student["hidden_size"], student["heads"])
-    teacher = Shape(models.teacher.layers, models.teacher.hidden_size, models.teacher.heads)
+    named = f"--student {student['name']}" if student["kept"] is None else f"--teacher {models.teacher_name}"
+    alone = student["sharing"] and (student["sharing"]["mode"], student["sharing"]["repeated"])
+    found = models.teacher
+    teacher = Shape(found.layers + found.repeated, found.hidden_size, found.heads, found.repeated)
     for point in points:
-        if point["method"] == method.name and (problem := method.misfit(point["params"], own, teacher)):
+        if point["method"] != method.name:
+            continue
+        sharing = method.sharing(point["params"])
+        repeats.check(sharing, named, student["model_type"], student["layers"], alone)
+        if problem := method.misfit(point["params"], shape_of(student).shared(sharing), teacher):
             raise UserError(problem)
 
 
@@ -276,8 +284,11 @@ def _estimate(plan: dict[str, Any], models: Models, student: dict[str, Any]) -> 
     shared = stages.groups(plan)
     taught, trained = taught - stages.saved_epochs(plan), trained - stages.saved_epochs(plan)
     alone = sum(group.epochs for group in shared)
-    student_pass = tokens * 6 * student["layers"] * layer
-    teacher_pass = tokens * 2 * models.teacher.layers * teacher_layer
+    # Points may run layers twice.
+    depths = {p["id"]: student_of(plan, methods.get(p["method"]), p["params"]).layers for p in plan["points"]}
+    depth = sum(depths[id] * count for id, count in epochs.items()) / sum(epochs.values())
+    student_pass = tokens * 6 * depth * layer
+    teacher_pass = tokens * 2 * shape_of(plan["teacher"]).layers * teacher_layer
     passes = {"cached": 1, "none": 0}.get(plan["teacher_source"]["kind"], taught)
     operations = (trained * student_pass + passes * teacher_pass) / running
     sharing = alone * (student_pass + (teacher_pass if plan["teacher_source"]["kind"] == "online" else 0)) / running

@@ -11,6 +11,7 @@ import search_spaces
 from distill import methods
 from distill.errors import UserError
 from distill.methods.base import Method, nearest
+from distill.models import repeats
 from distill.tasks.base import Task
 from distill.training.settings import SWEPT_FIELDS, TRAINING_FIELDS, Training, distribution_of, evaluated, parse, split
 from search_spaces import SearchSpace, format_params
@@ -22,7 +23,7 @@ from trainables.draws import ADAPTIVE, candidate_ranges, draw_points, plan_searc
 _NARROW = 512
 # The undistilled baseline is trained as one would train it today, whatever the recipe of the method: its reference
 # has no such run, and an optimizer made for another loss would make a weak opponent.
-_BASELINE = ("optimizer", "schedule", "warmup", "padding")
+_BASELINE = ("optimizer", "schedule", "schedule_epochs", "warmup", "padding")
 
 
 def find_space(config: SweepConfig, method: Method) -> SearchSpace:
@@ -128,12 +129,14 @@ class Maker:
         recipe: "modern" or "published".
         training: Of every point, but for what it sets itself.
         regression: Whether the task has real labels.
+        layers: Of the student, those with weights of their own.
     """
 
     method: Method
     recipe: str
     training: Training
     regression: bool
+    layers: int
 
     def point(self, chosen: dict[str, Any], grades: dict[str, str], origin: str) -> dict[str, Any]:
         """A point without id, number, seed, label and hash.
@@ -143,7 +146,7 @@ class Maker:
             grades: Name to the grade of the value.
 
         Raises:
-            UserError: A name is unknown or a value illegal.
+            UserError: A name is unknown or a value illegal, or does not fit the student's layers.
         """
         own, _ = split(chosen, self.training)
         params = self.method.resolve(own, self.recipe, regression=self.regression)
@@ -157,6 +160,7 @@ class Maker:
             "grades": {n: grades.get(n, "code default") for n in params},
             "recipe": self.recipe,
             "head": self.method.head(self.recipe),
+            "sharing": repeats.planned(self.method.sharing(params), self.layers),
             "training": {},
         }
 
@@ -196,7 +200,7 @@ def make_points(
             note = f"{note.partition(';')[0]}; the points are those of other tasks or sizes."
     else:
         note = ""
-    maker = Maker(method, recipe, training, task.kind == "regression")
+    maker = Maker(method, recipe, training, task.kind == "regression", layers)
     defaults = {hyper.name: hyper.default for hyper in method.hyperparameters} | training.as_dict()
     candidates = space.points(name or task.name, layers, recipe, config.seed)
     if config.search == "published":
@@ -326,6 +330,7 @@ def _baseline(training: Training, width: int, recipe: str, asked: Collection[str
         "grades": dict.fromkeys(params, "ours"),
         "recipe": "modern",
         "head": "own",
+        "sharing": None,
         "training": {name: value for name, value in own.items() if value != getattr(training, name)},
     }
 

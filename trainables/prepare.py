@@ -373,7 +373,7 @@ def _student(plan: dict[str, Any], teacher: Path, task: Task) -> dict[str, Any]:
         "kept": spec["kept"],
         "init": spec["init"],
         "parameters": parameter_count(model),
-        "layers": shape.layers,
+        "layers": shape.physical,
         "hidden_size": shape.hidden_size,
     }
 

@@ -78,7 +78,7 @@ def to_come(plan: Mapping[str, Any], common: Mapping[str, Any]) -> list[str | No
     if search["name"] != "tpe" or not stages.before_report(method):
         return []
     regression = registry.get(plan["task"]).kind == "regression"
-    maker = Maker(method, plan["recipe"], Training(**plan["training"]), regression)
+    maker = Maker(method, plan["recipe"], Training(**plan["training"]), regression, plan["layers"])
     first = {found["name"]: (found.get("values") or [found["low"]])[0] for found in search["ranges"]}
     found = [
         [key_of(one) for one in identities(plan, {**point, "seed": plan["seed"]}, common)]

@@ -7,8 +7,9 @@ from typing import Any
 from distill.errors import UserError
 from distill.methods.base import Method
 from distill.models.layers import chosen
+from distill.models.repeats import uncut
 from trainables.config import SweepConfig
-from trainables.models import Models, find_encoder
+from trainables.models import Models, find_encoder, own_sharing
 
 
 def resolve_student(config: SweepConfig, method: Method, models: Models) -> tuple[dict[str, Any], list[str]]:
@@ -86,6 +87,7 @@ def _whole(named: str, config: SweepConfig, models: Models, notices: list[str]) 
             "kept": None,
             "hidden_size": folder.hidden_size,
             "heads": folder.heads,
+            "sharing": own_sharing(folder),
             "layers": folder.layers,
             "positions": folder.positions,
             "model_type": folder.model_type,
@@ -99,6 +101,7 @@ def _truncated(
 ) -> tuple[dict[str, Any], list[str]]:
     """Some layers of the teacher, before or after its fine-tuning."""
     teacher = models.teacher
+    uncut(teacher.sharing, f"--teacher {models.teacher_name}")
     kept = config.student_layers
     if kept is None:
         if config.layers is None:
@@ -131,6 +134,7 @@ def _truncated(
             "kept": list(kept),
             "hidden_size": teacher.hidden_size,
             "heads": teacher.heads,
+            "sharing": None,
             "layers": len(kept),
             "positions": teacher.positions,
             "model_type": teacher.model_type,

@@ -31,7 +31,7 @@ def suggest(record: Record) -> tuple[list[dict[str, Any]], int]:
     search, fixed = plan["search"], Training(**plan["training"])
     ranges = [Range.from_dict(found) for found in search["ranges"]]
     kind = registry.get(plan["task"]).kind
-    maker = Maker(methods.get(plan["method"]), plan["recipe"], fixed, kind == "regression")
+    maker = Maker(methods.get(plan["method"]), plan["recipe"], fixed, kind == "regression", plan["layers"])
     known = {search_spaces.point_id(t.params) for t in _of_the_method(record) if t.point["seed"] == plan["seed"]}
     k = last = max((row["k"] for row in record.rows if row["kind"] == "suggest"), default=0)
     while k - last < PATIENCE:

@@ -9,9 +9,10 @@ import numpy as np
 
 from distill import methods
 from distill.artifact_command import size_words
-from distill.methods.base import Method, Shape
+from distill.methods.base import Method
 from distill.tasks.base import Examples, TaskData
 from distill.teacher import parts
+from trainables.shapes import shape_of, student_of
 
 # A word is about 1.3 word pieces; special tokens come to a row, one more to a pair.
 _PIECES, _SPECIAL = 1.3, 2
@@ -73,11 +74,6 @@ def plan_source(method: Method, plan: dict[str, Any], data: TaskData, limit: int
     }
 
 
-def shape_of(network: dict[str, Any]) -> Shape:
-    """Of the plan's teacher or student."""
-    return Shape(*(network[name] for name in ("layers", "hidden_size", "heads")))
-
-
 def estimated_lengths(split: Examples, max_length: int) -> np.ndarray:
     """About how many tokens each row has, int64 [n]."""
     words = np.array([len(text.split()) for text in split.first], dtype=np.int64)
@@ -106,7 +102,7 @@ def source_of(plan: dict[str, Any], point: dict[str, Any]) -> str | None:
         return "online"
     if source.get("layers") is None or not needs & set(parts.LARGE):
         return "cached"
-    layers = method.layers_read(own, recipe, shape_of(plan["student"]), shape_of(plan["teacher"]))
+    layers = method.layers_read(own, recipe, student_of(plan, method, own), shape_of(plan["teacher"]))
     return "cached" if layers is not None and set(layers) <= set(source["layers"]) else "online"
 
 
@@ -155,8 +151,8 @@ def _taken(method: Method, plan: dict[str, Any], regression: bool) -> _Taken:
     needs = frozenset().union(*(method.needs(params, recipe) for params in every))
     on_dev = frozenset().union(*(method.needs_on_dev(params, recipe) for params in every))
     layered = [params for params in every if method.needs(params, recipe) & set(parts.LARGE)]
-    shapes = shape_of(plan["student"]), shape_of(plan["teacher"])
-    read = [method.layers_read(params, recipe, *shapes) for params in layered]
+    teacher = shape_of(plan["teacher"])
+    read = [method.layers_read(params, recipe, student_of(plan, method, params), teacher) for params in layered]
     if not read or None in read:
         return _Taken(needs, on_dev, None)
     return _Taken(needs, on_dev, tuple(sorted({layer for layers in read for layer in layers or ()})))

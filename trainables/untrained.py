@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from distill.methods.base import Method, Shape
+from distill.methods.base import Method
 from distill.models.parameters import in_words, pooled, told, untrained
 from distill.training.settings import Training, split
+from trainables.shapes import shape_of
 
 
 def notices(method: Method, points: Sequence[dict[str, Any]], student: dict[str, Any], training: Training) -> list[str]:
@@ -18,13 +19,13 @@ def notices(method: Method, points: Sequence[dict[str, Any]], student: dict[str,
         points: Of a plan; those of another method are passed over.
         student: The plan's.
     """
-    shape = Shape(student["layers"], student["hidden_size"], student["heads"])
     own = [point for point in points if point["method"] == method.name]
     counts: Counter[str] = Counter()
     for point in own:
         params, _ = split(point["params"], training)
+        shape = shape_of(student).shared(method.sharing(params))
         trained = [stage.trained(params, point["recipe"], shape) for stage in method.stages]
-        counts[in_words(untrained(trained, shape.layers, pooled(student["model_type"])))] += 1
+        counts[in_words(untrained(trained, shape.physical, pooled(student["model_type"])))] += 1
     found = []
     for words, count in counts.items():
         where = "" if count == len(own) else f" in {count} of {len(own)} points"

@@ -78,18 +78,22 @@ def teacher_layers(params: dict[str, Any], recipe: str, student: Shape, teacher:
     return tuple({layer for name in read for layer in compared(name, params, student, teacher)[1]})
 
 
-def whole_layers(params: dict[str, Any], layers: int) -> int:
+def whole_layers(params: dict[str, Any], student: Shape) -> int:
     """How many of the student's layers, from below, have all their parameters reached by an intermediate adaptor."""
-    on = weights(params, INTERMEDIATE)
+    on, layers = weights(params, INTERMEDIATE), student.physical
     if "HidnTinyBERT" in on or ("HidnPKD" in on and params["pkd_layers"] == "all"):
+        return layers
+    if student.repeated and set(on) - {"EmbdTinyBERT"}:
+        # The last one ran before, as a layer below what is compared.
         return layers
     # Attention and values stand in the midst of a layer, and HidnPKD may leave out the last: of that no output is read.
     return layers - 1 if set(on) - {"EmbdTinyBERT"} else 0
 
 
-def reached(params: dict[str, Any], layers: int) -> tuple[str, ...]:
+def reached(params: dict[str, Any], student: Shape) -> tuple[str, ...]:
     """Beginnings of the names of the student's parameters that intermediate adaptors have gradients for."""
-    on, whole = weights(params, INTERMEDIATE), whole_layers(params, layers)
+    on, layers = weights(params, INTERMEDIATE), student.physical
+    whole = whole_layers(params, student)
     found = [f"encoder.layer.{number}." for number in range(whole)]
     if whole < layers:
         last = f"encoder.layer.{layers - 1}.attention.self."

@@ -88,6 +88,9 @@ def _needs(params: dict[str, Any], recipe: str) -> frozenset[str]:
 
 def _trainable(params: dict[str, Any], recipe: str, student: Shape) -> tuple[str, ...]:
     """Everything below the last layer, and the projections of it that are compared."""
+    if student.repeated:
+        # A last layer that runs twice stands below its own second pass.
+        return ("embeddings", "encoder.")
     last = student.layers - 1
     below = (f"encoder.layer.{layer}." for layer in range(last))
     compared = sorted(_needs(params, recipe))

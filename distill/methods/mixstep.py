@@ -37,7 +37,7 @@ def _needs(params: dict[str, Any], recipe: str) -> frozenset[str]:
 def _trainable(params: dict[str, Any], recipe: str, student: Shape) -> tuple[str, ...]:
     if params[adaptors.HARD] or adaptors.weights(params, adaptors.LOGITS):
         return ("all",)
-    return adaptors.reached(params, student.layers)
+    return adaptors.reached(params, student)
 
 
 _HYPERPARAMETERS = (

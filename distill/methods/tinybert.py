@@ -127,10 +127,11 @@ def _needs(params: dict[str, Any], recipe: str) -> frozenset[str]:
 
 def _trainable(params: dict[str, Any], recipe: str, student: Shape) -> tuple[str, ...]:
     """What the first stage reaches: of the last layer queries and keys alone, if only scores are compared."""
-    if params["hidden"] > 0:
-        return ("embeddings", "encoder.")
-    if not params["attention"] > 0:
+    if not (params["hidden"] > 0 or params["attention"] > 0):
         return ("embeddings",)
+    if params["hidden"] > 0 or student.repeated:
+        # A last layer that runs twice stands below its own second pass.
+        return ("embeddings", "encoder.")
     last = student.layers - 1
     below = (f"encoder.layer.{layer}." for layer in range(last))
     return ("embeddings", *below, *(f"encoder.layer.{last}.attention.self.{part}." for part in ("query", "key")))

@@ -58,7 +58,7 @@ def _first_training(params: dict[str, Any], recipe: str) -> dict[str, Any]:
 
 
 def _first_trainable(params: dict[str, Any], recipe: str, student: Shape) -> tuple[str, ...]:
-    return adaptors.reached(params, student.layers)
+    return adaptors.reached(params, student)
 
 
 def _keep(recipe: str) -> Literal["last", "best"]:
@@ -67,12 +67,12 @@ def _keep(recipe: str) -> Literal["last", "best"]:
 
 def _second_trainable(params: dict[str, Any], recipe: str, student: Shape) -> tuple[str, ...]:
     """What `prediction_trains` says; "auto" is the head and every layer that step 1 did not reach as a whole."""
-    parts, layers = params["prediction_trains"], student.layers
+    parts, layers = params["prediction_trains"], student.physical
     if parts == "all":
         return ("all",)
     if parts == "classifier":
         return ("classifier.",)
-    first = {"head": layers, "last-layer": layers - 1, "auto": adaptors.whole_layers(params, layers)}[parts]
+    first = {"head": layers, "last-layer": layers - 1, "auto": adaptors.whole_layers(params, student)}[parts]
     return (*(f"encoder.layer.{number}." for number in range(first, layers)), "head")
 
 

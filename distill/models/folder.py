@@ -13,7 +13,10 @@ from distill.errors import UserError
 # Model types whose states and scores are known to be the library's own. Others share the names of the modules but
 # not what happens between them (relative positions, rotated queries).
 RELU_HEAD = "bert-relu-head"  # what distill.models.relu_head saves: BERT all but for its head
-SUPPORTED = ("bert", "roberta", "xlm-roberta", "camembert", "electra", RELU_HEAD)
+_PLAIN = ("bert", "roberta", "xlm-roberta", "camembert", "electra")
+# What distill.models.sharing saves of each: the same weights, but some layers run twice.
+SHARED = {kind: f"{kind}-shared-layers" for kind in _PLAIN}
+SUPPORTED = (*_PLAIN, RELU_HEAD, *SHARED.values())
 
 # One of these is what a fast tokenizer is read from.
 TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json")
@@ -26,6 +29,8 @@ TOKENIZER_FILES = (
     "merges.txt",
     "sentencepiece.bpe.model",
 )
+# How an encoder runs layers twice: "share" or "swap", and how many of the top; None where it does not.
+Own = tuple[str, int] | None
 _HUB_ID = re.compile(r"(?P<id>[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?)(@(?P<revision>[\w./-]+))?")
 
 
@@ -38,6 +43,16 @@ def hub_id(text: str) -> tuple[str, str | None] | None:
         return None
     found = _HUB_ID.fullmatch(text)
     return (found["id"], found["revision"]) if found else None
+
+
+def shared(kind: str) -> bool:
+    """Whether encoders of a model type run some of their layers twice."""
+    return kind in SHARED.values()
+
+
+def plain(kind: str) -> str:
+    """The model type without layers that run twice."""
+    return next((usual for usual, other in SHARED.items() if other == kind), kind)
 
 
 def unsupported(kind: str) -> str:
@@ -68,10 +83,11 @@ class EncoderFolder:
     """A checked folder in Hugging Face form.
 
     Attributes:
-        layers, hidden_size, heads: Shape, from `config.json`.
+        layers, hidden_size, heads: Shape, from `config.json`; the layers are those with weights of their own.
         vocabulary: Number of token ids.
         positions: Longest row in tokens, special ones included.
         weights: Bytes of the weight files.
+        sharing: Of an encoder that runs some of its layers twice.
     """
 
     path: Path
@@ -82,6 +98,12 @@ class EncoderFolder:
     vocabulary: int
     positions: int
     weights: int
+    sharing: Own = None
+
+    @property
+    def repeated(self) -> int:
+        """How many layers run twice."""
+        return self.sharing[1] if self.sharing else 0
 
 
 def inspect(path: str | Path, flag: str, name: str | None = None) -> EncoderFolder:
@@ -124,13 +146,14 @@ def check_configuration(folder: Path, flag: str, shown: str) -> EncoderFolder:
         layers, width = int(config["num_hidden_layers"]), int(config["hidden_size"])
         heads, vocabulary = int(config["num_attention_heads"]), int(config["vocab_size"])
         positions = int(config["max_position_embeddings"])
+        sharing = (str(config["sharing"]), int(config["repeated_layers"])) if shared(kind) else None
     except FileNotFoundError as error:
         raise UserError(f"{flag} {shown} has no config.json; name a folder written by save_pretrained.") from error
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{flag} {shown}: config.json is not the configuration of a BERT-like encoder ({error}); name another."
         ) from error
-    if config.get("pad_token_id") and kind in ("roberta", "xlm-roberta", "camembert"):
+    if config.get("pad_token_id") and plain(kind) in ("roberta", "xlm-roberta", "camembert"):
         # These count positions from the padding token's id + 1.
         positions -= int(config["pad_token_id"]) + 1
-    return EncoderFolder(folder, kind, layers, width, heads, vocabulary, positions, weights=0)
+    return EncoderFolder(folder, kind, layers, width, heads, vocabulary, positions, 0, sharing)

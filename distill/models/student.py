@@ -12,7 +12,8 @@ from torch import nn
 
 from distill.errors import UserError
 from distill.models.capture import encoder_layers
-from distill.models.folder import RELU_HEAD, Head
+from distill.models.folder import RELU_HEAD, SHARED, Head, check_configuration, plain, shared
+from distill.models.repeats import Sharing, check, uncut
 from distill.tasks.base import Task
 
 
@@ -23,6 +24,7 @@ def load_classifier(
     *,
     head: Head = "own",
     dropout: float | None = None,
+    sharing: Sharing | None = None,
 ) -> Any:
     """A sequence classifier with `task`'s labels from an encoder folder, in float32.
 
@@ -34,9 +36,12 @@ def load_classifier(
         head: "relu" reads the pooled output through a ReLU and without dropout (see `relu_head`); "own" is the head
             of the folder's architecture, which for a saved student with a ReLU is that ReLU.
         dropout: Of hidden states, attention and classifier; None keeps what the folder's configuration says.
+        sharing: How layers run twice (see `distill.models.sharing`), of those that are kept; None keeps what the
+            folder is, a plain encoder or a saved student that shares.
 
     Raises:
-        UserError: The folder cannot be loaded, has no such head, or a layer of `layers` does not exist.
+        UserError: The folder cannot be loaded, has no such head, a layer of `layers` does not exist, or layers of such
+            an encoder cannot run twice as asked.
     """
     from transformers.utils import logging
 
@@ -44,7 +49,7 @@ def load_classifier(
     logging.disable_progress_bar()
     labels = dict(enumerate(task.labels)) if task.kind == "classification" else {0: "score"}
     try:
-        config, build = _architecture(path, head)
+        config, build = _architecture(path, head, sharing, layers)
         # The folder may come from another task, whose problem type forbids this one's number of labels.
         config.problem_type = None
         config.id2label, config.label2id = labels, {name: i for i, name in labels.items()}
@@ -68,7 +73,9 @@ def load_classifier(
     return model
 
 
-def _architecture(path: str | Path, head: Head) -> tuple[Any, Any]:
+def _architecture(
+    path: str | Path, head: Head, sharing: Sharing | None, layers: tuple[int, ...] | None
+) -> tuple[Any, Any]:
     """Configuration of a folder, and the class its classifier is built with."""
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
@@ -76,15 +83,37 @@ def _architecture(path: str | Path, head: Head) -> tuple[Any, Any]:
 
     found, _ = BertReluHeadConfig.get_config_dict(path)
     kind = found.get("model_type")
+    # What names the folder's own class gives way to this program's.
+    kept = {name: value for name, value in found.items() if name not in ("model_type", "architectures", "auto_map")}
+    if head == "own" and (sharing is not None or shared(str(kind))):
+        return _in_two_passes(Path(path), kept, sharing, layers)
+    if sharing is not None:
+        raise UserError(f"The encoder in {path} cannot run its layers twice and be read through a ReLU: leave one out.")
     if kind == RELU_HEAD or (kind == "bert" and head == "relu"):
-        # What names the folder's own class gives way to this one's.
-        kept = {name: value for name, value in found.items() if name not in ("model_type", "architectures", "auto_map")}
         return BertReluHeadConfig.from_dict(kept), BertReluHeadForSequenceClassification
     if head == "relu":
         raise UserError(f"The encoder in {path} is of type {kind}, but a head with ReLU needs BERT: name another one.")
     return AutoConfig.from_pretrained(path, trust_remote_code=False), AutoModelForSequenceClassification
 
 
+def _in_two_passes(
+    path: Path, values: dict[str, Any], sharing: Sharing | None, layers: tuple[int, ...] | None
+) -> tuple[Any, Any]:
+    """The same of a classifier whose layers run twice, from the values of its configuration."""
+    from distill.models.sharing import CLASSIFIERS
+
+    found = check_configuration(path, "The encoder in", str(path))
+    count, what = len(layers or range(found.layers)), f"The encoder in {path}"
+    check(sharing, what, found.model_type, count, found.sharing)
+    if sharing is None and layers is not None:
+        uncut(found.sharing, what)
+    asked = found.sharing if sharing is None else (sharing.mode, sharing.repeated(count))
+    assert asked is not None
+    kind = SHARED[plain(found.model_type)]
+    build = next(known for known in CLASSIFIERS if known.config_class.model_type == kind)
+    return build.config_class.from_dict({**values, "sharing": asked[0], "repeated_layers": asked[1]}), build
+
+
 def parameter_count(model: nn.Module) -> int:
-    """Number of distinct parameters."""
+    """Number of distinct parameters; layers that run twice count once."""
     return sum(parameter.numel() for parameter in model.parameters())

@@ -53,12 +53,12 @@ def assemble(
         micro: Into how many parts, at most, each batch is cut (see `Run`).
 
     Raises:
-        UserError: The folder cannot be loaded, or has no such layers or head.
+        UserError: The folder cannot be loaded, has no such layers or head, or cannot share layers as the point asks.
     """
     own, training = split(params, training)
     torch.set_num_threads(numerics.threads)
     torch.manual_seed(seed)
-    model = load_classifier(student, task, kept, head=head, dropout=training.dropout)
+    model = load_classifier(student, task, kept, head=head, dropout=training.dropout, sharing=method.sharing(own))
     run = Run(
         method=method,
         student=model,

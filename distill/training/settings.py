@@ -38,6 +38,7 @@ class Training:
         accumulation: Forward passes whose gradients are averaged into one optimizer step.
         optimizer: "adamw", or "bertadam": Adam without bias correction, clipped tensor by tensor.
         schedule: How the learning rate goes on after the warm-up: linear or cosine decay to 0, or constant.
+        schedule_epochs: Epochs that warm-up and schedule are computed for, of which a run has the first; 0 for its own.
         warmup: Share of all steps in which the learning rate rises linearly from 0.
         weight_decay: Decoupled decay of weight matrices.
         clip: Largest gradient norm, global with AdamW and per tensor with BertAdam; 0 switches clipping off.
@@ -56,6 +57,9 @@ class Training:
     accumulation: int = _setting(1, "forward passes per optimizer step", low=1, high=65_536)
     optimizer: str = _setting("adamw", "optimizer", choices=OPTIMIZERS)
     schedule: str = _setting("linear", "learning-rate schedule after the warm-up", choices=SCHEDULES)
+    schedule_epochs: int = _setting(
+        0, "epochs that the schedule is computed for, 0 for those trained", low=0, high=10_000, swept=False
+    )
     warmup: float = _setting(0.1, "share of the steps in which the rate rises", low=0.0, high=1.0)
     weight_decay: float = _setting(0.01, "decoupled decay of weight matrices", low=0.0, high=10.0)
     clip: float = _setting(1.0, "largest gradient norm, 0 for none", low=0.0, high=1e6)
@@ -70,8 +74,23 @@ class Training:
     )
     evaluation_batch: int = _setting(64, "rows per forward pass in evaluation", low=1, high=65_536, swept=False)
 
+    def __post_init__(self) -> None:
+        if 0 < self.schedule_epochs < self.epochs:
+            raise UserError(
+                f"schedule_epochs={self.schedule_epochs} would end the schedule before the {self.epochs} epochs do: "
+                "--set schedule_epochs=0 for as many, or more."
+            )
+
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+    def scheduled_steps(self, rows: int) -> int:
+        """Optimizer steps that warm-up and schedule are computed for.
+
+        Raises:
+            UserError: As `steps_per_epoch`.
+        """
+        return self.steps_per_epoch(rows) * (self.schedule_epochs or self.epochs)
 
     def steps_per_epoch(self, rows: int) -> int:
         """Optimizer steps of one pass over `rows` training rows; the last may hold fewer batches.
@@ -235,6 +254,9 @@ def of_stage(stage: Stage, params: dict[str, Any], recipe: str, training: Traini
         ValueError: The stage sets a number that is not its own to set.
     """
     own = dict(stage.training(params, recipe))
+    if "epochs" in own:
+        # What the run's schedule is computed for says nothing of another number of epochs.
+        own = {"schedule_epochs": 0, **own}
     lr = float(own.pop("lr", params["lr"]))
     if wrong := [name for name in own if name not in _FIELDS or name in _WHOLE]:
         raise ValueError(f"stage {stage.name} cannot have {', '.join(wrong)} of its own")

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from distill.models.folder import RELU_HEAD
+from distill.models.folder import RELU_HEAD, SHARED, plain, shared
+from distill.models.repeats import Sharing
 from distill.tasks import registry
 from distill.tasks.base import Examples, Task, TaskData
 from distill.training.batching import Tokens
@@ -31,12 +32,18 @@ def classifier(
     seed: int = 0,
     dropout: float = 0.1,
     regression: bool = False,
+    sharing: Sharing | None = None,
     **config: Any,
 ) -> Any:
-    """A random sequence classifier whose weights are large enough for layers and rows to differ visibly."""
+    """A random sequence classifier whose weights are large enough for layers and rows to differ visibly.
+
+    Args:
+        sharing: How layers run twice; of kinds that share by themselves, as is usual where nothing is said.
+    """
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
     from distill.models.relu_head import BertReluHeadConfig, BertReluHeadForSequenceClassification
+    from distill.models.sharing import CLASSIFIERS
 
     settings: dict[str, Any] = {
         "vocab_size": len(VOCABULARY),
@@ -53,7 +60,11 @@ def classifier(
         **config,
     }
     torch.manual_seed(seed)
-    if kind == RELU_HEAD:
+    if sharing is not None or shared(kind):
+        settings |= {"sharing": (sharing or Sharing()).mode, "repeated_layers": (sharing or Sharing()).repeated(layers)}
+        build = next(c for c in CLASSIFIERS if c.config_class.model_type == SHARED[plain(kind)])
+        model = build(build.config_class(**settings))
+    elif kind == RELU_HEAD:
         model = BertReluHeadForSequenceClassification(BertReluHeadConfig(**settings))
     else:
         model = AutoModelForSequenceClassification.from_config(AutoConfig.for_model(kind, **settings))

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
-from transformers import BertConfig, BertForSequenceClassification
+from transformers import BertForSequenceClassification
 
-from distill.models.relu_head import BertReluHeadConfig, BertReluHeadForSequenceClassification
+from distill.models.relu_head import BertReluHeadForSequenceClassification
+from distill.models.sharing import SharedBertForSequenceClassification
 from tests.golden_checkers._arrays import Arrays
 
 Weights = dict[str, Tensor]
@@ -19,7 +20,14 @@ def weights(arrays: Arrays, prefix: str, under: str = "") -> Weights:
     return {under + key.removeprefix(prefix): arrays.tensor(key) for key in arrays.named(prefix)}
 
 
-def classifier(weights: Weights, heads: int, *, relu: bool = False, hidden_dropout: float = 0.0) -> Any:
+def classifier(
+    weights: Weights,
+    heads: int,
+    *,
+    relu: bool = False,
+    hidden_dropout: float = 0.0,
+    sharing: tuple[str, int] | None = None,
+) -> Any:
     """A BERT with these weights in their precision, in eval mode.
 
     Args:
@@ -27,10 +35,14 @@ def classifier(weights: Weights, heads: int, *, relu: bool = False, hidden_dropo
             stays random.
         heads: Of each layer; no weight tells it.
         relu: Whether the classifier reads the pooled output through a ReLU.
+        sharing: How layers run twice, and how many of the top.
     """
     table = "bert.embeddings."
-    kind = BertReluHeadConfig if relu else BertConfig
-    config = kind(
+    kind: Any = BertReluHeadForSequenceClassification if relu else BertForSequenceClassification
+    kind = kind if sharing is None else SharedBertForSequenceClassification
+    shared = {} if sharing is None else dict(zip(("sharing", "repeated_layers"), sharing, strict=True))
+    config = kind.config_class(
+        **shared,
         vocab_size=len(weights[table + "word_embeddings.weight"]),
         hidden_size=len(weights[table + "LayerNorm.bias"]),
         num_hidden_layers=len({name.split(".")[3] for name in weights if name.startswith("bert.encoder.layer.")}),
@@ -42,7 +54,7 @@ def classifier(weights: Weights, heads: int, *, relu: bool = False, hidden_dropo
         hidden_dropout_prob=hidden_dropout,
         attention_probs_dropout_prob=0.0,
     )
-    model: Any = (BertReluHeadForSequenceClassification if relu else BertForSequenceClassification)(config)
+    model: Any = kind(config)
     model.to(weights[table + "LayerNorm.bias"].dtype)
     missing, unknown = model.load_state_dict({name: w.clone() for name, w in weights.items()}, strict=False)
     assert not unknown, f"weights that have no place in the network: {unknown[:5]}"

@@ -46,7 +46,8 @@ class Bench:
     def outputs(self, batch: dict[str, Tensor]) -> tuple[Outputs, Outputs | None]:
         if not self._captures:
             needs = self.objective.needs
-            self._captures = [Capture(self.student, needs), Capture(self.teacher, needs, self.layers)]
+            own = needs | self.objective.own_needs
+            self._captures = [Capture(self.student, own), Capture(self.teacher, needs, self.layers)]
         ours, theirs = self._captures
         inputs = tiny.inputs_of(batch)
         with torch.no_grad():
@@ -78,21 +79,27 @@ def bench(
     regression: bool = False,
     labels: int = 2,
 ) -> Bench:
-    """Build a stage's objective in float64.
+    """Build a stage's objective in float64, of a student whose layers run twice where the point asks for that.
 
     Args:
         params: Overlaid on the method's defaults.
-        student, teacher: Keywords of `tiny.classifier`; a student of 2 and a teacher of 4 layers where not said.
-        same: Student and teacher are equal networks.
+        student, teacher: Keywords of `tiny.classifier`; a student of 2 layers, which run twice where the method asks
+            for it, and a teacher of 4 where not said.
+        same: Student and teacher are equal networks, whose layers run once.
+
+    Raises:
+        UserError: The method refuses the values, or they do not fit the student.
     """
     method = methods.get(name)
     heads = {"labels": 1 if regression else labels, "regression": regression, "dropout": 0.0}
     theirs = tiny.classifier(**{"layers": 4, "seed": 1, **heads, **(teacher or {})}).double().eval()
-    ours = tiny.classifier(**{"layers": 2, "seed": 2, **heads, **(student or {})}).double().eval()
+    resolved = method.resolve(params or {}, recipe)
+    own = {"layers": 2, "seed": 2, "sharing": method.sharing(resolved)}
+    ours = tiny.classifier(**{**own, **heads, **(student or {})}).double().eval()
     if same:
         ours = tiny.classifier(**{"layers": 4, "seed": 1, **heads, **(teacher or {})}).double().eval()
     setting = Setting(
-        params=method.resolve(params or {}, recipe),
+        params=resolved,
         recipe=recipe,
         student=shape_of(ours),
         teacher=shape_of(theirs) if method.needs_teacher else None,
@@ -130,6 +137,8 @@ def read_by_the_loop(method: Method) -> set[str]:
         for h in (h for h in method.hyperparameters if h.name in usual):
             for value in alternatives(h, usual[h.name]):
                 other = method.resolve({h.name: value}, recipe)
+                if method.sharing(usual) != method.sharing(other):
+                    found.add(h.name)
                 if any(stage.training(usual, recipe) != stage.training(other, recipe) for stage in method.stages):
                     found.add(h.name)
                 shape = Shape(2, 16, 2)

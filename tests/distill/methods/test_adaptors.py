@@ -202,7 +202,11 @@ def test_what_adaptors_reach_is_what_has_a_gradient(kind: str, pkd_layers: str) 
         one.gradient(one.batch())
         some = {n for n, p in one.student.named_parameters() if p.grad is not None and p.grad.abs().max() > 1e-12}
         # Softmax takes no notice of what a key's bias adds to all scores of a query alike.
-        made[name] = some | {n for n in named(one.student, reached(one.setting.params, 3)) if n.endswith("key.bias")}
+        made[name] = some | {
+            n for n in named(one.student, reached(one.setting.params, one.setting.student)) if n.endswith("key.bias")
+        }
     for subset in SUBSETS:
         params = {**OFF, **dict.fromkeys(subset, 1.0), "pkd_layers": pkd_layers}
-        assert named(one.student, reached(params, 3)) == set().union(*(made[name] for name in subset)), subset
+        assert named(one.student, reached(params, one.setting.student)) == set().union(
+            *(made[name] for name in subset)
+        ), subset

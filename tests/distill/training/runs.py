@@ -51,10 +51,12 @@ def make(
     if found.needs_teacher:
         source = OnlineTeacher(teacher or tiny.classifier(layers=4, seed=1, **head), "cpu", autocast)
     train, dev = splits or tiny.tokens(task, rows, 16)
+    resolved = found.resolve({"lr": 1e-3, **own, **(params or {})}, recipe)
+    shape = {"layers": 2, "seed": seed, "sharing": found.sharing(resolved)}
     run = Run(
         method=found,
-        student=tiny.classifier(**{"layers": 2, "seed": seed, **head, **(student or {})}),
-        params=found.resolve({"lr": 1e-3, **own, **(params or {})}, recipe),
+        student=tiny.classifier(**{**shape, **head, **(student or {})}),
+        params=resolved,
         recipe=recipe,
         task=asked,
         train=train,

@@ -1,0 +1,159 @@
+"""Encoders whose top layers run a second time with the same weights. Saved students carry a copy of this file.
+
+Pea-KD's students are such (Cho and Kang, 2022, arXiv 2009.14822): twice as deep with no more parameters. Only torch and
+transformers are imported: where a saved student is loaded, nothing else of this program may be there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+from torch.func import functional_call
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    CamembertConfig,
+    CamembertForSequenceClassification,
+    ElectraConfig,
+    ElectraForSequenceClassification,
+    RobertaConfig,
+    RobertaForSequenceClassification,
+    XLMRobertaConfig,
+    XLMRobertaForSequenceClassification,
+)
+from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
+
+MODES = ("share", "swap")
+
+
+class TwoPassEncoder(nn.Module):
+    """Physical layers 1 … L in their order, then the last `config.repeated_layers` of them again.
+
+    Every layer is registered once, under the name that it has in the plain encoder. Where `config.sharing` is "swap",
+    the second pass takes the weight and bias of each layer's key projection for its queries, and those of its query
+    projection for its keys.
+    """
+
+    def __init__(self, layer: nn.ModuleList, config: Any) -> None:
+        super().__init__()
+        self.config = config
+        self.layer = layer
+        self.passes()
+
+    def passes(self) -> list[tuple[int, bool]]:
+        """For each logical layer the index of its physical layer, and whether queries and keys change places.
+
+        Raises:
+            ValueError: The configuration does not say how layers are shared, or repeats more than there are.
+        """
+        mode, repeated, count = self.config.sharing, self.config.repeated_layers, len(self.layer)
+        if mode not in MODES or not isinstance(repeated, int) or not 1 <= repeated <= count:
+            raise ValueError(
+                f"sharing={mode!r} and repeated_layers={repeated!r} in config.json do not say which of {count} layers "
+                f"run twice: sharing must be {' or '.join(MODES)}, repeated_layers 1 to {count}"
+            )
+        again = range(count - repeated, count)
+        return [*((index, False) for index in range(count)), *((index, mode == "swap") for index in again)]
+
+    def forward(
+        self, hidden_states: Tensor, attention_mask: Tensor | None = None, use_cache: bool | None = None, **rest: Any
+    ) -> BaseModelOutputWithPastAndCrossAttentions:
+        """Hidden states [B, S, d] through all logical layers; nothing is cached, whatever `use_cache` says."""
+        for index, swapped in self.passes():
+            layer = self.layer[index]
+            if swapped:
+                # The modules stay what they are and take each other's parameters for this one call, so that hooks on
+                # "query" see what acts as query.
+                inputs = (hidden_states, attention_mask)
+                hidden_states = functional_call(layer, exchanged(layer), inputs, rest, tie_weights=False)
+            else:
+                hidden_states = layer(hidden_states, attention_mask, **rest)
+        return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=hidden_states)
+
+
+def exchanged(layer: Any) -> dict[str, Tensor]:
+    """The parameters of a layer's query and key projections, each under the other's name."""
+    own = layer.attention.self
+    return {
+        f"attention.self.{name}.{part}": getattr(other, part)
+        for name, other in (("query", own.key), ("key", own.query))
+        for part in ("weight", "bias")
+    }
+
+
+class _TwoPasses:
+    """Puts the encoder of a classifier, whatever its kind, into two passes. Weights are named as in the plain one."""
+
+    # Layers would be computed again in the backward pass, when queries and keys are back in their places.
+    supports_gradient_checkpointing = False
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)  # type: ignore[call-arg]
+        base: Any = self.base_model  # type: ignore[attr-defined]
+        base.encoder = TwoPassEncoder(base.encoder.layer, config)
+
+
+class SharedBertConfig(BertConfig):
+    """A configuration of a type of its own: the library must not take such a folder for the plain encoder."""
+
+    model_type = "bert-shared-layers"
+    sharing: str | None = None
+    repeated_layers: int | None = None
+
+
+class SharedRobertaConfig(RobertaConfig):
+    model_type = "roberta-shared-layers"
+    sharing: str | None = None
+    repeated_layers: int | None = None
+
+
+class SharedXLMRobertaConfig(XLMRobertaConfig):
+    model_type = "xlm-roberta-shared-layers"
+    sharing: str | None = None
+    repeated_layers: int | None = None
+
+
+class SharedCamembertConfig(CamembertConfig):
+    model_type = "camembert-shared-layers"
+    sharing: str | None = None
+    repeated_layers: int | None = None
+
+
+class SharedElectraConfig(ElectraConfig):
+    model_type = "electra-shared-layers"
+    sharing: str | None = None
+    repeated_layers: int | None = None
+
+
+class SharedBertForSequenceClassification(_TwoPasses, BertForSequenceClassification):
+    config_class = SharedBertConfig
+
+
+class SharedRobertaForSequenceClassification(_TwoPasses, RobertaForSequenceClassification):
+    config_class = SharedRobertaConfig
+
+
+class SharedXLMRobertaForSequenceClassification(_TwoPasses, XLMRobertaForSequenceClassification):
+    config_class = SharedXLMRobertaConfig
+
+
+class SharedCamembertForSequenceClassification(_TwoPasses, CamembertForSequenceClassification):
+    config_class = SharedCamembertConfig
+
+
+class SharedElectraForSequenceClassification(_TwoPasses, ElectraForSequenceClassification):
+    config_class = SharedElectraConfig
+
+
+CLASSIFIERS: tuple[Any, ...] = (
+    SharedBertForSequenceClassification,
+    SharedRobertaForSequenceClassification,
+    SharedXLMRobertaForSequenceClassification,
+    SharedCamembertForSequenceClassification,
+    SharedElectraForSequenceClassification,
+)
+# With these `save_pretrained` puts this file beside the weights and names its classes in config.json.
+for _classifier in CLASSIFIERS:
+    _classifier.config_class.register_for_auto_class("AutoConfig")
+    _classifier.register_for_auto_class("AutoModelForSequenceClassification")

@@ -1,0 +1,30 @@
+"""Shapes of a plan's networks, those of the points' students among them. Imports without torch and Ray.
+
+A plan counts layers that have weights of their own. Points may ask that theirs run twice, so a student's shape is that
+of a point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from distill.methods.base import Method, Shape
+
+
+def shape_of(network: Mapping[str, Any]) -> Shape:
+    """Of the plan's teacher, or its student as it comes."""
+    repeated = (network.get("sharing") or {}).get("repeated", 0)
+    return Shape(network["layers"] + repeated, network["hidden_size"], network["heads"], repeated)
+
+
+def student_of(plan: Mapping[str, Any], method: Method, params: dict[str, Any]) -> Shape:
+    """Of a point's student.
+
+    Args:
+        params: The point's resolved values.
+
+    Raises:
+        UserError: It asks for more layers to run twice than there are.
+    """
+    return shape_of(plan["student"]).shared(method.sharing(params))
