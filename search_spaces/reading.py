@@ -21,8 +21,8 @@ The format (`schema: 1`), by example::
     rows:                           # published settings; may be an empty list; the first of a task and size leads
       - {task: cola, layers: 4, values: {T: 1}, source: "table 2 of the paper, CoLA"}
 
-A row may also have `training` and `teacher`: numbers of the students' and of the teacher's training (`epochs`, `warmup_steps`,
-…) that the published recipe takes for its task, such as `training: {batch_size: 64, epochs: 3}`.
+A row may also have `training` and `teacher`: numbers of the students' and of the teacher's training that the published
+recipe takes for its task, such as `training: {batch_size: 64, epochs: 3}`.
 
 Every value has a grade (published, code default, ours) and a source. Numbers may be written 2e-5.
 A person's own file may leave much of it out: see `search_spaces.own`.

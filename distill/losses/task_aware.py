@@ -104,9 +104,7 @@ def span_divergence(
 def _position_loss(logits: Tensor, gold: Tensor, mask: Tensor | None) -> Tensor:
     length = logits.shape[-1]
     gold = gold.clamp(0, length).long().expand(logits.shape[:-1]).reshape(-1)
-    losses = F.cross_entropy(
-        _positions(logits, mask).reshape(-1, length), gold, ignore_index=length, reduction="sum"
-    )
+    losses = F.cross_entropy(_positions(logits, mask).reshape(-1, length), gold, ignore_index=length, reduction="sum")
     return losses / (gold < length).sum().clamp(min=1)
 
 

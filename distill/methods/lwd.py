@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from distill.methods import ted
+from distill.methods import task_aware as shared
 from distill.methods.base import Method, Stage
 
 if TYPE_CHECKING:
@@ -21,31 +21,31 @@ def distill(setting: Setting) -> Objective:
     Raises:
         UserError: The intervals do not fit, or nothing is compared.
     """
-    return ted.task_aware(setting, teacher_filters=False)
+    return shared.task_aware(setting, teacher_filters=False)
 
 
 # The reference starts its baselines from the raw pre-trained student, TED from the fine-tuned one.
-_FINETUNE = ted.finetuning(published_epochs=0)
+_FINETUNE = shared.finetuning(published_epochs=0)
 # Without distances no layer is looked at.
-_INTERVALS = tuple(replace(h, active=lambda values: values["mse_alpha"] > 0) for h in ted.INTERVALS)
-_DISTILLING = (*_INTERVALS, *ted.DISTILLING)
+_INTERVALS = tuple(replace(h, active=lambda values: values["mse_alpha"] > 0) for h in shared.INTERVALS)
+_DISTILLING = (*_INTERVALS, *shared.DISTILLING)
 
 METHOD = Method(
     name="lwd",
     title="LWD (TED without filters)",
-    reference=ted.METHOD.reference,
+    reference=shared.REFERENCE,
     hyperparameters=(*_FINETUNE, *_DISTILLING),
     stages=(
-        ted.finetune_stage(_FINETUNE),
+        shared.finetune_stage(_FINETUNE),
         Stage(
             "distill",
             distill,
             depends_on=tuple(h.name for h in _DISTILLING),
-            needs=ted.needs,
-            teacher_layers=ted.teacher_layers,
+            needs=shared.needs,
+            teacher_layers=shared.teacher_layers,
             reads_padding=lambda recipe: recipe == "published",
         ),
     ),
-    misfit=ted.misfit,
-    published=ted.PUBLISHED,
+    misfit=shared.misfit,
+    published=shared.PUBLISHED,
 )

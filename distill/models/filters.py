@@ -6,6 +6,8 @@ Nothing of them feeds the logits: the unfiltered states go on to the next layer 
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -13,6 +15,12 @@ from torch import Tensor, nn
 _DEVIATION = 0.02
 # Whose classification heads have a GELU between their layers; those of the others have a tanh.
 _GELU = frozenset({"electra", "deberta", "deberta-v2"})
+
+
+def head_dropout(model: Any) -> float:
+    """Dropout before the last layer of a classifier, as its configuration has it."""
+    own = getattr(model.config, "classifier_dropout", None)
+    return float(model.config.hidden_dropout_prob if own is None else own)
 
 
 class Filters(nn.Module):
@@ -71,9 +79,7 @@ class FilterHeads(nn.Module):
     def forward(self, first: Tensor) -> Tensor:
         """Logits [K, B, C] of the filtered states of the first token [K, B, D]."""
         pooled = [pooler(x) for pooler, x in zip(self.poolers, first, strict=True)]
-        return torch.stack(
-            [head(self.dropout(self.activation(x))) for head, x in zip(self.heads, pooled, strict=True)]
-        )
+        return torch.stack([head(self.dropout(self.activation(x))) for head, x in zip(self.heads, pooled, strict=True)])
 
 
 class SpanHeads(nn.Module):

@@ -64,7 +64,8 @@ def identity(
                 "keep": stage.keep(recipe),
             }
         )
-    return {"method": method.name, "recipe": recipe, "stages": chain, **ground, "code": code()}
+    named = method.stages[number].origin or method.name
+    return {"method": named, "recipe": recipe, "stages": chain, **ground, "code": code()}
 
 
 @cache

@@ -54,7 +54,7 @@ def check(stem: str, arrays: Arrays) -> None:
     assert layer_maps.intervals(counts[1], counts[0], counts[3], counts[2]) == (counts[3], counts[2])
     for who, side in sides.items():
         _first_stage(arrays, f"stage1/{who}/", side, rtol, hard)
-    models = {who: Deberta(arrays, who, side.states, max(rtol, 1e-5 if rtol > 1e-8 else 0)) for who, side in sides.items()}
+    models = {who: Deberta(arrays, who, side.states, rtol) for who, side in sides.items()}
     _second_stage(arrays, sides, models["student"], rtol, hard)
 
 
