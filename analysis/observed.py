@@ -15,6 +15,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from analysis.drawing import layout
+from analysis.filter_distances import distances
 from analysis.flows import flows, weights
 from analysis.seen import Picture, Seen, seen
 from analysis.style import BLUE, GREY, SHADES
@@ -28,6 +29,11 @@ PICTURES: dict[str, Picture] = {
         "weights of the layers, which add up to 100 on each side.",
     ),
     "layer_weights": Picture(weights, "Lines are the weights of the layers, the first light and the last dark."),
+    "filter_distances": Picture(
+        distances,
+        "Pairs are a layer of the student and the teacher's layer that it meets, the first light and the last dark; each "
+        "value is the mean over the training steps since the evaluation before, weights of the loss left out.",
+    ),
 }
 
 

@@ -12,18 +12,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
-import search_spaces
 from distill import methods
 from distill.arguments import folder_of, mapping, whole_number
 from distill.artifacts import Store
 from distill.errors import UserError
 from distill.inputs import Encoder, Model, find_data, find_model, find_student
-from distill.methods.base import Method, Published, Shape, nearest
+from distill.methods.base import Method, Shape, nearest
 from distill.models.folder import check_head
 from distill.models.parameters import in_words, pooled, told, untrained
 from distill.models.student import parameter_count
-from distill.published import for_task
-from distill.tasks import registry, tokens
+from distill.published import published_of, task_of
+from distill.ready_made import ready_made
+from distill.tasks import tokens
 from distill.tasks.base import Task, TaskData
 from distill.tasks.tokens import load_tokenizer
 from distill.teacher.choose import Chosen, TeacherWish, choose
@@ -106,6 +106,8 @@ def run(
     autocast: Literal["auto", "bfloat16"] | None = "auto",
     threads: int = 1,
     artifacts: str | os.PathLike[str] | None = None,
+    teacher_filters: str | os.PathLike[str] | None = None,
+    student_filters: str | os.PathLike[str] | None = None,
     out: str | os.PathLike[str] | None = None,
     progress: Callable[[str], None] | None = None,
     **numbers: Any,
@@ -141,6 +143,8 @@ def run(
         threads: Of the student's training on a CPU. With 1 the values are those of a sweep's trial of one core; more
             are faster and may differ in the last bits.
         artifacts: Folder of the store; None is the one that sweeps use.
+        teacher_filters, student_filters: For "ted", folders such as the store's with the teacher's filters, and with
+            the fine-tuned student and its filters, so that these are not trained here.
         out: New or empty folder for the student.
         progress: Takes one line per evaluation, for instance `print`.
         **numbers: Training numbers by name, such as `epochs=3` or `batch_size=16` (docs/settings.md lists them).
@@ -161,7 +165,8 @@ def run(
     """
     say = progress or (lambda line: None)
     known = methods.get(method) if isinstance(method, str) else _unnamed(method)
-    values, training = _settle(known, recipe, _task_of(data), mapping("params", params), training, numbers)
+    values, training = _settle(known, recipe, task_of(data), mapping("params", params), training, numbers)
+    brought = ready_made(known, values, teacher_filters, student_filters)
     wish = TeacherWish(mapping("teacher_settings", teacher_settings), finetune_teacher, allow_weak_teacher)
     whole_number("seed", seed, 0)
     target = _new_folder(out)
@@ -184,12 +189,13 @@ def run(
         for stage in known.stages:
             # Before hours go into a teacher of a student that would not be trained.
             of_stage(stage, values, recipe, training)[0].steps_per_epoch(len(own.train))
+        brought.check(known, values, _shape(origin, kept), None if taught is None else _shape(taught), rows.task)
         store = Store(folder_of("artifacts", artifacts))
         folder = tokens.prepare(store, own, (taught or origin).path, training.max_length)
         splits = Tokens.load(folder / "train.npz"), Tokens.load(folder / "dev.npz")
         chosen: Chosen | None = None
         if known.needs_teacher and taught is not None:
-            published = _published(known, recipe, rows.task)
+            published = published_of(known, recipe, rows.task)
             read = folder if own is rows else tokens.prepare(store, taught_rows, taught.path, training.max_length)
             chosen = choose(
                 store, taught.name, taught.folder, taught_rows, read, training, wish, published, head, numerics, say
@@ -211,7 +217,11 @@ def run(
             head=head,
             seed=seed,
             source=chosen.source(rows.task, head, numerics) if chosen else None,
+            carried=brought.carried(
+                store, known, values, recipe, _shape(origin, kept), chosen, numerics, rows.task, say
+            ),
         )
+        brought.begin(made)
         try:
             evaluations, best = _train(made, say)
         except Diverged as error:
@@ -240,21 +250,6 @@ def run(
         training=training,
         seed=seed,
     )
-
-
-def _published(method: Method, recipe: str, task: Task | None) -> Published | None:
-    """The rest of the published recipe, for the task; None in the modern one."""
-    if recipe != "published" or method.published is None or method.name not in search_spaces.methods():
-        return method.published if recipe == "published" else None
-    return for_task(method.published, search_spaces.load(method.name), task.published_as if task else None)
-
-
-def _task_of(data: str | TaskData) -> Task | None:
-    """The task, before its rows are read; None where it is unknown, which is said when they are."""
-    try:
-        return data.task if isinstance(data, TaskData) else registry.get(data)
-    except (UserError, AttributeError):
-        return None
 
 
 def _settle(
@@ -288,7 +283,7 @@ def _settle(
         raise UserError(
             f"training is a {type(training).__name__}; give a distill.Training, or its numbers by name (epochs=3)."
         )
-    published = _published(method, recipe, task)
+    published = published_of(method, recipe, task)
     base = training or Training(**(published.training if published else {}))
     base = Training(**{name: parse(name, value) for name, value in base.as_dict().items()})
     given = {**params, **numbers}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import search_spaces
-from distill import artifacts, methods
+from distill import artifacts, given, methods
 from distill.errors import UserError
 from distill.methods.base import Method, Shape
 from distill.models.folder import check_head
@@ -61,6 +61,9 @@ def make_with_rows(
     usual = EMBEDDED_EPOCHS if small else _usual_epochs(config, space, task)
     wanted = config.trials or (EMBEDDED_TRIALS if small else None)
     values, training = split_settings(config, method, usual, [axis.name for axis in space.axes])
+    wanted_given = {given.TEACHER: config.teacher_filters, given.STUDENT: config.student_filters}
+    given.refuse_idle(method, wanted_given, values, "--set ")
+    values |= {name: [value] for name, value in given.idle(method, wanted_given).items()}
     check_length(training, models.teacher.positions, "teacher")
     check_length(training, student.pop("positions"), "student")
     limit = option_values.planned(config)
@@ -81,6 +84,7 @@ def make_with_rows(
     possible = [*points, *suggestible(maker, points[0], search)]
     evaluations = _evaluations(possible, training, len(rows.train))
     _check_fit(method, possible, student, models)
+    brought = _given(wanted_given, method, possible, student, models)
     notices += untrained.notices(method, possible, student, training)
     compared = search["trials"] if search["name"] == "tpe" else sum(p["origin"] != "baseline" for p in points)
     scheduler, told = plan_scheduler(config, training.epochs, _evaluated(training, len(rows.train)), compared)
@@ -138,6 +142,7 @@ def make_with_rows(
         },
         "select_on": select.planned(models.data, config.select_on),
         "keep_students": config.keep_students,
+        **({"given": brought} if brought else {}),
     }
     plan["teacher_source"] = plan_source(method, plan, rows, round(config.cache_gb * 1e9))
     plan["estimate"] = _estimate(plan, models, student)
@@ -184,6 +189,7 @@ def point_hash(point: dict[str, Any], plan: dict[str, Any], fingerprint: dict[st
             "teacher_source": source_of(plan, point),
             "teacher": {name: plan["teacher"][name] for name in ("lr", "seed", "keep", "mode", "training")},
             "student": {name: student[name] for name in ("init", "kept")},
+            **({"given": {what: made["content"] for what, made in plan["given"].items()}} if plan.get("given") else {}),
             **{name: fingerprint[name] for name in ("data", "encoder", "student")},
         }
     )
@@ -196,6 +202,20 @@ def _check_fit(method: Method, points: list[dict[str, Any]], student: dict[str, 
     for point in points:
         if point["method"] == method.name and (problem := method.misfit(point["params"], own, teacher)):
             raise UserError(problem)
+
+
+def _given(
+    wanted: dict[str, str | None], method: Method, points: list[dict[str, Any]], student: dict[str, Any], models: Models
+) -> dict[str, dict[str, str]]:
+    """Path and content of what a person gives in place of what would be trained, which fits every point."""
+    own = Shape(student["layers"], student["hidden_size"], student["heads"])
+    teacher = Shape(models.teacher.layers, models.teacher.hidden_size, models.teacher.heads)
+    labels, found = models.task.num_labels, {}
+    for what, folder in wanted.items():
+        for point in points if folder else ():
+            if folder and point["method"] == method.name:
+                found[what] = given.check(what, folder, method, point["params"], own, teacher, labels)
+    return found
 
 
 def _about_baseline(points: list[dict[str, Any]]) -> list[str]:

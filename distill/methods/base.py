@@ -198,10 +198,15 @@ class OnTeacher:
         stage: Run with the teacher in the student's place and no teacher beside it.
         settle: All the values that it reads, given a point's resolved values, the student's and the teacher's shape,
             so that nothing of the student but these is in what it leaves.
+        shapes: Names and shapes of what it leaves ("teacher_filters"), and of what the student's own stage of the kind
+            does ("student_filters"), given the same.
+        idle: Hyper-parameters that are 0 where a person gives the one or the other.
     """
 
     stage: Stage
     settle: Callable[[dict[str, Any], Shape, Shape], dict[str, Any]]
+    shapes: Callable[[dict[str, Any], Shape, Shape], dict[str, dict[str, tuple[int, ...]]]]
+    idle: dict[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)

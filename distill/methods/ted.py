@@ -87,6 +87,22 @@ def _settled(params: dict[str, Any], student: Shape, teacher: Shape) -> dict[str
     return values | {name: params[name] for h in _TEACHER if (name := h.name) in params}
 
 
+def _shapes(params: dict[str, Any], student: Shape, teacher: Shape) -> dict[str, dict[str, tuple[int, ...]]]:
+    """Of the filters of both networks, as `distill.models.filters.Filters` names them."""
+    found = {}
+    sides = (("student_filters", student), ("teacher_filters", teacher))
+    for (side, network), layers in zip(sides, shared.layers_met(params, student, teacher), strict=True):
+        inner, outer = network.hidden_size, shared.width(params, teacher)
+        sizes = {0: (inner, inner), 2: (outer, inner)} if params["filter_nonlinear"] else {0: (outer, inner)}
+        found[side] = {
+            f"{shared.FILTERS}filters.{place}.{part}.{name}": shape if name == "weight" else shape[:1]
+            for place in range(len(layers))
+            for part, shape in sizes.items()
+            for name in ("weight", "bias")
+        }
+    return found
+
+
 def _filters_stage(name: str, prefix: str, depends_on: tuple[str, ...]) -> Stage:
     return Stage(
         name,
@@ -134,5 +150,10 @@ METHOD = Method(
     ),
     misfit=shared.misfit,
     published=shared.PUBLISHED,
-    on_teacher=OnTeacher(_filters_stage("teacher-filters", "teacher_filter", ()), _settled),
+    on_teacher=OnTeacher(
+        _filters_stage("teacher-filters", "teacher_filter", ()),
+        _settled,
+        _shapes,
+        idle={"teacher_filters": ("teacher_filter_epochs",), "student_filters": ("finetune_epochs", "filter_epochs")},
+    ),
 )

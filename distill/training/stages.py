@@ -8,6 +8,7 @@ the values of one that trained it. Imports without torch.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import astuple
 from functools import cache
 from importlib import metadata
 from itertools import takewhile
@@ -95,6 +96,7 @@ def make(
     """
     import torch
 
+    from distill.models.capture import shape_of
     from distill.training.loop import Diverged
 
     def fill(folder: Path) -> dict[str, Any]:
@@ -121,6 +123,8 @@ def make(
             "seconds": sum(row["seconds"] for row in curve),
             "terms": own[-1]["terms"] if own else {},
             "seen": run.seen,
+            "left": {name: list(value.shape) for name, value in run.left.items()},
+            "student": [*astuple(shape_of(run.student)), run.task.num_labels],
             "curve": curve,
         }
 
