@@ -217,3 +217,10 @@ def set_words(figure: go.Figure, values: Sequence[Any]) -> None:
     """One tick per value of a hyper-parameter that is no number."""
     words = [parameter(value) for value in values]
     figure.update_xaxes(type="category", categoryarray=words, tickvals=words, ticktext=words)
+
+
+def shade(layer: int, count: int) -> str:
+    """From a light blue that still shows on white to the ink of the text."""
+    low, high = (106, 174, 214), tuple(int(INK[i : i + 2], 16) for i in (1, 3, 5))
+    share = layer / max(count - 1, 1)
+    return "#" + "".join(f"{round(a + (b - a) * share):02x}" for a, b in zip(low, high, strict=True))

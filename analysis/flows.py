@@ -11,9 +11,9 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from analysis.drawing import End, axis, epochs, layout, name_ends
+from analysis.drawing import End, axis, epochs, layout, name_ends, shade
 from analysis.seen import Seen
-from analysis.style import BLUE, GREEN, GREY, INK, SHADES
+from analysis.style import BLUE, GREEN, GREY, SHADES
 
 _SIDES = {"student": BLUE, "teacher": GREEN}
 _ROW, _HEAD, _GAP = 34, 170, 0.1
@@ -130,7 +130,7 @@ def _weights(found: Seen, term: str) -> go.Figure:
     for number, (side, count) in enumerate(counts.items(), 1):
         ends = []
         for layer in range(count):
-            color = _shade(layer, count)
+            color = shade(layer, count)
             course = [_entry(row["layer_weights"][term][side], layer) for row in kept]
             figure.add_scatter(
                 x=places,
@@ -149,13 +149,6 @@ def _weights(found: Seen, term: str) -> go.Figure:
     epochs(figure, places[0], places[-1], right=36)
     figure.update_xaxes(title={"text": "epoch"}, row=2, col=1)
     return figure
-
-
-def _shade(layer: int, count: int) -> str:
-    """From a light blue that still shows on white to the ink of the text."""
-    low, high = (106, 174, 214), tuple(int(INK[i : i + 2], 16) for i in (1, 3, 5))
-    share = layer / max(count - 1, 1)
-    return "#" + "".join(f"{round(a + (b - a) * share):02x}" for a, b in zip(low, high, strict=True))
 
 
 def _percent(value: float) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from analysis.drawing import layout
+from analysis.filter_distances import distances
 from analysis.flows import flows, weights
 from analysis.label_counts import KEY as PTP_LABELS
 from analysis.label_counts import label_counts
@@ -34,6 +35,11 @@ PICTURES: dict[str, Picture] = {
         label_counts,
         "Each place is a threshold t of the sweep: above the scores of its trials, below the training rows that the "
         "teacher answers right or wrong, with a confidence above the threshold or not.",
+    ),
+    "filter_distances": Picture(
+        distances,
+        "Pairs are a layer of the student and the teacher's layer that it meets, the first light and the last dark; each "
+        "value is the mean over the training steps since the evaluation before, weights of the loss left out.",
     ),
 }
 

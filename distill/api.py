@@ -22,6 +22,8 @@ from distill.models.folder import check_head
 from distill.models.parameters import in_words, pooled, told, untrained
 from distill.models.repeats import check as check_sharing
 from distill.models.student import parameter_count
+from distill.published import published_of, task_of
+from distill.ready_made import ready_made
 from distill.tasks import tokens
 from distill.tasks.base import Task, TaskData
 from distill.tasks.tokens import load_tokenizer
@@ -105,6 +107,8 @@ def run(
     autocast: Literal["auto", "bfloat16"] | None = "auto",
     threads: int = 1,
     artifacts: str | os.PathLike[str] | None = None,
+    teacher_filters: str | os.PathLike[str] | None = None,
+    student_filters: str | os.PathLike[str] | None = None,
     out: str | os.PathLike[str] | None = None,
     progress: Callable[[str], None] | None = None,
     **numbers: Any,
@@ -140,6 +144,8 @@ def run(
         threads: Of the student's training on a CPU. With 1 the values are those of a sweep's trial of one core; more
             are faster and may differ in the last bits.
         artifacts: Folder of the store; None is the one that sweeps use.
+        teacher_filters, student_filters: For "ted", folders such as the store's with the teacher's filters, and with
+            the fine-tuned student and its filters, so that these are not trained here.
         out: New or empty folder for the student.
         progress: Takes one line per evaluation, for instance `print`.
         **numbers: Training numbers by name, such as `epochs=3` or `batch_size=16` (docs/settings.md lists them).
@@ -160,7 +166,8 @@ def run(
     """
     say = progress or (lambda line: None)
     known = methods.get(method) if isinstance(method, str) else _unnamed(method)
-    values, training = _settle(known, recipe, mapping("params", params), training, numbers)
+    values, training = _settle(known, recipe, task_of(data), mapping("params", params), training, numbers)
+    brought = ready_made(known, values, teacher_filters, student_filters)
     wish = TeacherWish(mapping("teacher_settings", teacher_settings), finetune_teacher, allow_weak_teacher)
     whole_number("seed", seed, 0)
     target = _new_folder(out)
@@ -183,12 +190,13 @@ def run(
         for stage in known.stages:
             # Before hours go into a teacher of a student that would not be trained.
             of_stage(stage, values, recipe, training)[0].steps_per_epoch(len(own.train))
+        brought.check(known, values, _shape(origin, kept), None if taught is None else _shape(taught), rows.task)
         store = Store(folder_of("artifacts", artifacts))
         folder = tokens.prepare(store, own, (taught or origin).path, training.max_length)
         splits = Tokens.load(folder / "train.npz"), Tokens.load(folder / "dev.npz")
         chosen: Chosen | None = None
         if known.needs_teacher and taught is not None:
-            published = known.published if recipe == "published" else None
+            published = published_of(known, recipe, rows.task)
             read = folder if own is rows else tokens.prepare(store, taught_rows, taught.path, training.max_length)
             chosen = choose(
                 store, taught.name, taught.folder, taught_rows, read, training, wish, published, head, numerics, say
@@ -210,7 +218,11 @@ def run(
             head=head,
             seed=seed,
             source=chosen.source(rows.task, head, numerics) if chosen else None,
+            carried=brought.carried(
+                store, known, values, recipe, _shape(origin, kept), chosen, numerics, rows.task, say
+            ),
         )
+        brought.begin(made)
         try:
             evaluations, best = _train(made, say)
         except Diverged as error:
@@ -242,7 +254,12 @@ def run(
 
 
 def _settle(
-    method: Method, recipe: str, params: Mapping[str, Any], training: Training | None, numbers: Mapping[str, Any]
+    method: Method,
+    recipe: str,
+    task: Task | None,
+    params: Mapping[str, Any],
+    training: Training | None,
+    numbers: Mapping[str, Any],
 ) -> tuple[dict[str, Any], Training]:
     """Hyper-parameters of the method as given, and all training numbers, each name and each number checked.
 
@@ -267,7 +284,8 @@ def _settle(
         raise UserError(
             f"training is a {type(training).__name__}; give a distill.Training, or its numbers by name (epochs=3)."
         )
-    base = training or Training(**(method.published.training if recipe == "published" and method.published else {}))
+    published = published_of(method, recipe, task)
+    base = training or Training(**(published.training if published else {}))
     base = Training(**{name: parse(name, value) for name, value in base.as_dict().items()})
     given = {**params, **numbers}
     asked = {name: parse(name, value) for name, value in given.items() if name in TRAINING_FIELDS}

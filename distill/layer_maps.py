@@ -148,6 +148,37 @@ def patience(rule: str, student: int, teacher: int) -> tuple[int, ...]:
     return explicit(rule, student - 1, teacher)
 
 
+def every(layers: int, interval: int) -> tuple[int, ...]:
+    """Every `interval`-th of some layers, from 1: 12 and 2 give 2, 4 … 12; 12 and 5 give 5 and 10."""
+    return tuple(range(interval, layers + 1, interval))
+
+
+def intervals(student: int, teacher: int, own: int = 0, theirs: int = 0) -> tuple[int, int]:
+    """Intervals at which as many layers of the student as of the teacher are met (Liang et al., 2023).
+
+    Args:
+        own, theirs: What is asked for, 0 where it is to be found: then as many layers meet as there can, and the
+            uppermost of them as high as they can.
+
+    Raises:
+        UserError: With these intervals the counts differ, or an encoder has no such layer.
+    """
+    found = [
+        (count, a, b)
+        for a in ([own] if own else range(1, student + 1))
+        for b in ([theirs] if theirs else range(1, teacher + 1))
+        if (count := student // a) == teacher // b and count
+    ]
+    if found:
+        return max(found)[1:]
+    asked = [f"filter_interval={own}"] * bool(own) + [f"teacher_interval={theirs}"] * bool(theirs)
+    raise UserError(
+        f"{' and '.join(asked)}: {student} layers of the student and {teacher} of the teacher cannot have as many "
+        "filters each, so that these do not meet; leave the intervals out (0 finds both), or choose two that divide "
+        "into the same count."
+    )
+
+
 def _check_depths(student: int, teacher: int) -> None:
     if not 1 <= student <= teacher:
         raise UserError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from search_spaces.names import SpaceError
@@ -116,9 +116,13 @@ class Row:
         layers: Layers of the student.
         values: Axis name to value. An axis that the row leaves out takes its default.
         source: The table or script that gives the row.
+        training: Training numbers that the published recipe has for it beside the axes, such as its epochs.
+        teacher: The same of the teacher's own training, with its `lr`.
     """
 
     task: str
     layers: int
     values: dict[str, Scalar]
     source: str
+    training: dict[str, Scalar] = field(default_factory=dict)
+    teacher: dict[str, Scalar] = field(default_factory=dict)

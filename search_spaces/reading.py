@@ -21,6 +21,9 @@ The format (`schema: 1`), by example::
     rows:                           # published settings; may be an empty list; the first of a task and size leads
       - {task: cola, layers: 4, values: {T: 1}, source: "table 2 of the paper, CoLA"}
 
+A row may also have `training` and `teacher`: numbers of the students' and of the teacher's training that the published
+recipe takes for its task, such as `training: {batch_size: 64, epochs: 3}`.
+
 Every value has a grade (published, code default, ours) and a source. Numbers may be written 2e-5.
 A person's own file may leave much of it out: see `search_spaces.own`.
 """
@@ -304,7 +307,8 @@ class _Reader:
         return tuple(rows)
 
     def row(self, data: Any, key: str, axes: dict[str, Axis]) -> Row | None:
-        entry = self.mapping(data, key, ("task", "layers", "values", "source"))
+        extra = ("training", "teacher")
+        entry = self.mapping(data, key, ("task", "layers", "values", "source", *extra), extra)
         task, source = self.text(entry, "task", f"{key}.task"), self.text(entry, "source", f"{key}.source")
         if task != canonical(task):
             self.say(f"{key}.task", f"is {task!r}, but must be spelled {canonical(task)!r}")
@@ -325,7 +329,17 @@ class _Reader:
                 self.say(f"{key}.values.{name}", "has no value")
             elif (cast := self.on_axis(axes[name], raw, f"{key}.values.{name}", not self.own)) is not None:
                 values[name] = cast
-        return Row(task, layers, values, source) if task and layers else None
+        numbers = [self.numbers(entry.get(name), f"{key}.{name}") for name in extra]
+        return Row(task, layers, values, source, *numbers) if task and layers else None
+
+    def numbers(self, data: Any, key: str) -> dict[str, Scalar]:
+        """Training numbers of a row; what they mean is not known here, so names and bounds are the plan's to check."""
+        if data is None:
+            return {}
+        if not isinstance(data, Mapping) or not all(isinstance(value, (int, float, str)) for value in data.values()):
+            self.say(key, "takes a mapping from training numbers to their values")
+            return {}
+        return {str(name): value for name, value in data.items()}
 
 
 def _kind(data: Any) -> str:

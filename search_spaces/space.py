@@ -88,9 +88,7 @@ class SearchSpace:
             "reference": dict(self.reference),
             "epochs": _value_dict(self.epochs),
             "axes": {axis.name: _axis_dict(axis) for axis in self.axes},
-            "rows": [
-                {"task": r.task, "layers": r.layers, "values": dict(r.values), "source": r.source} for r in self.rows
-            ],
+            "rows": [_row_dict(row) for row in self.rows],
         }
 
     @property
@@ -342,6 +340,11 @@ def from_file(path: str | Path, method: str | None = None) -> SearchSpace:
     if method is not None and isinstance(found, str) and found != method:
         raise SpaceError(f"{path}: method is {found!r}, but a search space of {method!r} is asked for")
     return SearchSpace.from_dict(data, where=str(path))
+
+
+def _row_dict(row: Row) -> dict[str, Any]:
+    numbers = {name: dict(found) for name in ("training", "teacher") if (found := getattr(row, name))}
+    return {"task": row.task, "layers": row.layers, "values": dict(row.values), **numbers, "source": row.source}
 
 
 def _value_dict(value: Value) -> dict[str, Any]:

@@ -45,6 +45,8 @@ class SweepConfig:
         device_seconds: What each sweep may use of the devices: a time such as "90m", "dearest" or "none"; None is
             "dearest" where there are several methods, else "none".
         select_on: Which rows choose epoch and configuration: "dev", or "train-holdout:SHARE".
+        teacher_filters, student_filters: Folders with what TED would train: the teacher's filters, and the fine-tuned
+            student with its own.
         grace: Epochs before which nothing is stopped; None is 1, or no early stopping where that leaves no rung.
         confirm: "3x5": the best 3 again with 5 fresh seeds when the search has ended.
         gpus_per_trial: A number, or "auto" for a share measured on the device.
@@ -98,6 +100,8 @@ class SweepConfig:
     teacher_epochs: int | None = None
     teacher_seed: int = 0
     allow_weak_teacher: bool = False
+    teacher_filters: str | None = None
+    student_filters: str | None = None
     keep_students: int = 3
     out: str | None = None
     artifacts: str | None = None
@@ -124,7 +128,7 @@ class SweepConfig:
         return asdict(self)
 
 
-_FOLDERS = ("data_dir", "augmented", "artifacts", "out", "space")
+_FOLDERS = ("data_dir", "augmented", "artifacts", "out", "space", "teacher_filters", "student_filters")
 
 
 def from_namespace(values: dict[str, Any], command: list[str]) -> SweepConfig:

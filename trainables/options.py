@@ -104,8 +104,18 @@ def parser() -> argparse.ArgumentParser:
         choices=STUDENT_INITS,
         help="whose layers the truncated student takes (default: the pre-trained encoder's where it is here)",
     )
+    models.add_argument(
+        "--student-filters",
+        metavar="DIR",
+        help="ted: a fine-tuned student with its filters (stage-… of the store), so that neither is trained here",
+    )
     teacher = root.add_argument_group("teacher")
     add_teacher_options(teacher)
+    teacher.add_argument(
+        "--teacher-filters",
+        metavar="DIR",
+        help="ted: the teacher's filters (teacher-stage-… of the store), so that they are not trained here",
+    )
     engine = root.add_argument_group("training and early stopping")
     engine.add_argument(
         "--epochs",

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import search_spaces
-from distill import artifacts, methods
+from distill import artifacts, given, methods
 from distill.errors import UserError
 from distill.methods.base import Method, Shape
 from distill.models import repeats
 from distill.models.folder import check_head
 from distill.tasks.base import Examples, Task, TaskData
 from distill.training.settings import Training, split
+from search_spaces import SearchSpace
 from trainables import option_values, resources, select, stages, steps, untrained
 from trainables.config import SweepConfig
 from trainables.early import plan_scheduler
@@ -59,9 +60,12 @@ def make_with_rows(
     student, notices = resolve_student(config, method, models)
     layers = student["layers"]
     small = models.data_origin == "embedded"
-    usual = EMBEDDED_EPOCHS if small else int(space.epochs.value)
+    usual = EMBEDDED_EPOCHS if small else _usual_epochs(config, space, task)
     wanted = config.trials or (EMBEDDED_TRIALS if small else None)
     values, training = split_settings(config, method, usual, [axis.name for axis in space.axes])
+    wanted_given = {given.TEACHER: config.teacher_filters, given.STUDENT: config.student_filters}
+    given.refuse_idle(method, wanted_given, values, "--set ")
+    values |= {name: [value] for name, value in given.idle(method, wanted_given).items()}
     check_length(training, models.teacher.positions, "teacher")
     check_length(training, student.pop("positions"), "student")
     limit = option_values.planned(config)
@@ -71,10 +75,10 @@ def make_with_rows(
     found = make_points(*asked_for, None if more else wanted, student["hidden_size"])
     if more and wanted and found.search.get("trials", wanted) < wanted:
         found = make_points(*asked_for, wanted, student["hidden_size"])
-    points, published, note, told, search = found
+    points, row, note, told, search = found
     notices += told
     if config.recipe == "published":
-        _check_published(config, method, task, layers, published, models, student)
+        _check_published(config, method, task, layers, row, models, student)
         notices += _about_baseline(points)
     if small and config.epochs is None and "epochs" not in config.settings:
         notices.append(f"On embedded data a full trial has {EMBEDDED_EPOCHS} epochs; --epochs changes that.")
@@ -82,6 +86,7 @@ def make_with_rows(
     possible = [*points, *suggestible(maker, points[0], search)]
     evaluations = _evaluations(possible, training, len(rows.train))
     _check_fit(method, possible, student, models)
+    brought = _given(wanted_given, method, possible, student, models)
     notices += untrained.notices(method, possible, student, training)
     compared = search["trials"] if search["name"] == "tpe" else sum(p["origin"] != "baseline" for p in points)
     scheduler, told = plan_scheduler(config, training.epochs, _evaluated(training, len(rows.train)), compared)
@@ -105,7 +110,7 @@ def make_with_rows(
         "device_seconds": limit and (limit | ({"trials": min(wanted or compared, compared)} if more else {})),
         "scheduler": scheduler,
         "points": points,
-        "published": published,
+        "published": row,
         "published_note": note,
         "axes": [
             {
@@ -139,6 +144,7 @@ def make_with_rows(
         },
         "select_on": select.planned(models.data, config.select_on),
         "keep_students": config.keep_students,
+        **({"given": brought} if brought else {}),
     }
     plan["teacher_source"] = plan_source(method, plan, rows, round(config.cache_gb * 1e9))
     plan["estimate"] = _estimate(plan, models, student)
@@ -165,6 +171,12 @@ def make_with_rows(
     return header, models.data
 
 
+def _usual_epochs(config: SweepConfig, space: SearchSpace, task: Task) -> int:
+    """The grid's; in the published recipe those of the task's row, where that has its own."""
+    rows = [row for row in space.rows if row.task == task.published_as and config.recipe == "published"]
+    return int(rows[0].training.get("epochs", space.epochs.value) if rows else space.epochs.value)
+
+
 def point_hash(point: dict[str, Any], plan: dict[str, Any], fingerprint: dict[str, Any]) -> str:
     """Hash of all that was asked and decides the numbers of a trial of `point`; code and versions are not in it."""
     student = plan["student"]
@@ -179,6 +191,7 @@ def point_hash(point: dict[str, Any], plan: dict[str, Any], fingerprint: dict[st
             "teacher_source": source_of(plan, point),
             "teacher": {name: plan["teacher"][name] for name in ("lr", "seed", "keep", "mode", "training")},
             "student": {name: student[name] for name in ("init", "kept")},
+            **({"given": {what: made["content"] for what, made in plan["given"].items()}} if plan.get("given") else {}),
             **{name: fingerprint[name] for name in ("data", "encoder", "student")},
         }
     )
@@ -197,6 +210,20 @@ def _check_fit(method: Method, points: list[dict[str, Any]], student: dict[str, 
         repeats.check(sharing, named, student["model_type"], student["layers"], alone)
         if problem := method.misfit(point["params"], shape_of(student).shared(sharing), teacher):
             raise UserError(problem)
+
+
+def _given(
+    wanted: dict[str, str | None], method: Method, points: list[dict[str, Any]], student: dict[str, Any], models: Models
+) -> dict[str, dict[str, str]]:
+    """Path and content of what a person gives in place of what would be trained, which fits every point."""
+    own = Shape(student["layers"], student["hidden_size"], student["heads"])
+    teacher = Shape(models.teacher.layers, models.teacher.hidden_size, models.teacher.heads)
+    labels, found = models.task.num_labels, {}
+    for what, folder in wanted.items():
+        for point in points if folder else ():
+            if folder and point["method"] == method.name:
+                found[what] = given.check(what, folder, method, point["params"], own, teacher, labels)
+    return found
 
 
 def _about_baseline(points: list[dict[str, Any]]) -> list[str]:

@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 import search_spaces
 from distill import methods
 from distill.errors import UserError
-from distill.methods.base import Method, nearest
+from distill.methods.base import Method, Published, nearest
 from distill.models import repeats
+from distill.published import for_task
+from distill.tasks import registry
 from distill.tasks.base import Task
 from distill.training.settings import SWEPT_FIELDS, TRAINING_FIELDS, Training, distribution_of, evaluated, parse, split
 from search_spaces import SearchSpace, format_params
@@ -23,7 +25,7 @@ from trainables.draws import ADAPTIVE, candidate_ranges, draw_points, plan_searc
 _NARROW = 512
 # The undistilled baseline is trained as one would train it today, whatever the recipe of the method: its reference
 # has no such run, and an optimizer made for another loss would make a weak opponent.
-_BASELINE = ("optimizer", "schedule", "schedule_epochs", "warmup", "padding")
+_BASELINE = ("optimizer", "schedule", "schedule_epochs", "warmup", "warmup_steps", "padding")
 
 
 def find_space(config: SweepConfig, method: Method) -> SearchSpace:
@@ -45,6 +47,17 @@ def find_space(config: SweepConfig, method: Method) -> SearchSpace:
         for value in (*axis.choices, *ends):
             parse_value(method, axis.name, value, f"--space {config.space}: ")
     return space
+
+
+def published_of(config: SweepConfig, method: Method) -> Published | None:
+    """The rest of the published recipe for the task; None in the modern one.
+
+    Raises:
+        UserError, SpaceError: As `find_space`, or a row has a number that training does not know.
+    """
+    if config.recipe != "published" or method.published is None:
+        return None
+    return for_task(method.published, find_space(config, method), registry.get(config.task).published_as)
 
 
 def parse_value(method: Method, name: str, value: Any, where: str) -> Any:
@@ -97,9 +110,9 @@ def split_settings(
         raise UserError(f"--set epochs={asked} and --epochs {config.epochs} disagree; give one of them.")
     if asked or epochs:
         fixed["epochs"] = asked or epochs
-    recipe = method.published.training if config.recipe == "published" and method.published else {}
+    published = published_of(config, method)
     try:
-        return values, Training(**{**recipe, **evaluated(fixed)})
+        return values, Training(**{**(published.training if published else {}), **evaluated(fixed)})
     except UserError as error:
         raise UserError(f"--set {error}") from None
 

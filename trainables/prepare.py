@@ -74,6 +74,7 @@ def prepare(
         "teacher": {
             "path": str(made.folder / "model"),
             "key": made.folder.name,
+            "rows": teacher_order(plan, data).tokens,
             "outputs": str(made.outputs) if made.outputs else None,
             "outputs_dev": str(made.outputs_dev) if made.outputs_dev else None,
             "outputs_seconds": outputs_seconds(plan, [made.outputs, made.outputs_dev], as_trained(plan, head)),
@@ -87,6 +88,7 @@ def prepare(
             "report": select.teacher_on_dev(own, made.read, made.reading),
             **{name: own[name] for name in ("content", "parameters", "layers", "hidden_size", "curve", "seconds")},
         },
+        **({"given": {what: found["path"] for what, found in given.items()}} if (given := plan.get("given")) else {}),
         "student": _student(plan, made.folder, task),
         "data": {
             "path": str(made.rows),

@@ -2,7 +2,8 @@
 
 A device is a GPU where trials take one, else a core; a trial that takes a quarter of a GPU for 40 seconds uses 10
 device-seconds. Counted are training and evaluation of the searched trials, the stages before the one that reports, and
-what the store keeps for the method alone (stages that trials share, the teacher's answers). Not counted: the teacher
+what the store keeps for the method alone (stages that trials share, what is trained on the teacher for it, the
+teacher's answers). Not counted: the teacher
 and the rows, which all sweeps share; the undistilled baseline and confirming runs, which judge a method and are no part
 of its search; and what an attempt did behind its last evaluation.
 """
@@ -51,7 +52,9 @@ def of_artifacts(record: Record) -> float:
     searched = {seed, *(trial.point["seed"] for trial in distilled(record))}
     stages = (prepared.get("stages") or {}).values()
     mine = sum(float(stage.get("seconds") or 0.0) for stage in stages if stage.get("seed", seed) in searched)
-    return mine * share(record) + float((prepared.get("teacher") or {}).get("outputs_seconds") or 0.0)
+    beside = sum(float(made.get("seconds") or 0.0) for made in (prepared.get("beside") or {}).values())
+    outputs = float((prepared.get("teacher") or {}).get("outputs_seconds") or 0.0)
+    return (mine + beside) * share(record) + outputs
 
 
 def used(record: Record, first: int | None = None) -> float:

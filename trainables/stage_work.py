@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from distill import methods
 from distill.artifacts import Store, key_of
 from distill.training import stages as artifacts
-from trainables import stages
+from trainables import beside, stages
 from trainables.building import Job, build_what_can_be, room_for
 from trainables.progress import plural
 from trainables.record import FINISHED, Record, Trial
@@ -64,7 +64,8 @@ class StageOrder(Computed):
         from trainables.trial import run_of
 
         memory.fence(self.gpus)
-        run = run_of(self.plan, localised(self.prepared), self.point)
+        # Stages before the one that reports ask nothing of the teacher's side.
+        run = run_of(self.plan, localised(self.prepared), self.point, carried={})
         if self.before is not None:
             artifacts.begin_behind(run, self.number - 1, Path(self.before))
         epochs = stages_of(self.plan, self.point)[self.number].training.epochs
@@ -116,6 +117,7 @@ def share(recorders: Sequence[Recorder], say: Say, stopped: Callable[[], bool] |
         UserError: The store has no room for them, or is full.
         Interrupted: `stopped` said so.
     """
+    beside.share(recorders, say, stopped)
     sharing = [_Sharing(recorder, len(recorders) > 1) for recorder in recorders]
     for number in itertools.count():
         if not any(one.reaches(number) for one in sharing):
@@ -172,6 +174,8 @@ class _Sharing:
             self._identities[trial.id] = stages.identities(record.plan, trial.point, common)
             for number, inputs in enumerate(self._identities[trial.id]):
                 key = key_of(inputs)
+                if not stages.trains(inputs):
+                    continue
                 self._first.setdefault(key, trial)
                 # Also of those that have ended: what was made for them serves the others on.
                 if trial.id in begins:
@@ -200,7 +204,8 @@ class _Sharing:
             trial = self._first[key]
             inputs = self._identities[trial.id]
             before = self._made.get(key_of(inputs[number - 1])) if number else None
-            if number and (before is None or before["path"] is None or before["failure"]):
+            alone = not any(stages.trains(inputs[earlier]) for earlier in range(number))
+            if number and not alone and (before is None or before["path"] is None or before["failure"]):
                 continue
             if points > 1 and key in self._certain and self._store.get(artifacts.KIND, key) is None:
                 self._wanted.add(key)

@@ -62,6 +62,11 @@ def identities(plan: Mapping[str, Any], point: Mapping[str, Any], common: Mappin
     return [stages.identity(method, number, params, recipe, training, own) for number in range(len(before))]
 
 
+def trains(inputs: Mapping[str, Any]) -> bool:
+    """Whether the last of the stages that `identities` tells of has epochs, so that it leaves something of its own."""
+    return bool(inputs["stages"][-1]["training"]["epochs"])
+
+
 def keys(header: Mapping[str, Any], prepared: Mapping[str, Any], point: Mapping[str, Any]) -> list[str]:
     """Keys in the store of a point's stages before the one that reports, in their order."""
     if not stages.before_report(methods.get(point["method"])):
@@ -125,6 +130,8 @@ def groups(plan: Mapping[str, Any], every: bool = False) -> list[Group]:
     sure = certain(plan, plan["resources"]["max_concurrent"])
     for point in plan["points"]:
         for number, found in enumerate(identities(plan, point, _UNKNOWN)):
+            if not trains(found):
+                continue
             known = number, key_of(found)
             counts[known] += 1
             if point["id"] in sure:

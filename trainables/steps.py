@@ -61,6 +61,8 @@ def words(plan: dict[str, Any], point: dict[str, Any]) -> str | None:
     for planned in stages_of(plan, point):
         name, training = planned.stage.name, planned.training
         count = f"{training.epochs} epoch{'' if training.epochs == 1 else 's'}"
+        if not training.epochs:
+            continue
         if planned.stage.reporting:
             told.append(f"{name} ({count})")
         else:

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from distill import methods
+from distill import given, methods
 from distill.models.folder import Head
 from distill.models.student import load_classifier
 from distill.tasks import registry
@@ -25,7 +26,7 @@ from distill.training.assemble import assemble
 from distill.training.batching import Tokens
 from distill.training.loop import Diverged, Evaluation, Run
 from distill.training.settings import Numerics, Training
-from trainables import last_look, memory, stage_rows, stages
+from trainables import beside, last_look, memory, stage_rows, stages
 from trainables.lock import FolderLock
 from trainables.node_store import localised
 from trainables.record import DIVERGED, OUT_OF_MEMORY, TRIALS, read
@@ -137,18 +138,30 @@ def _train(
             written()
 
 
-def run_of(plan: dict[str, Any], prepared: dict[str, Any], spec: dict[str, Any], micro: int = 1) -> Run:
+def run_of(
+    plan: dict[str, Any],
+    prepared: dict[str, Any],
+    spec: dict[str, Any],
+    micro: int = 1,
+    carried: dict[str, Tensor] | None = None,
+) -> Run:
     """The training of a point, from its beginning.
 
     Args:
         spec: The point.
         micro: Parts into which each batch is cut.
+        carried: What its stages find of the teacher's side; None looks there, or has it made.
+
+    Raises:
+        Diverged: What the teacher's side was to have could not be trained.
     """
+    if carried is None:
+        carried = beside.carried(plan, prepared, spec)
     numerics = Numerics(**plan["numerics"])
     method = methods.get(spec["method"])
     recipe, head = spec.get("recipe", plan["recipe"]), spec.get("head", "own")
     student = prepared["student"]
-    return assemble(
+    run = assemble(
         method,
         registry.get(plan["task"]),
         student["path"],
@@ -162,7 +175,11 @@ def run_of(plan: dict[str, Any], prepared: dict[str, Any], spec: dict[str, Any],
         seed=spec["seed"],
         source=source(plan, prepared["teacher"], spec, numerics, head),
         micro=micro,
+        carried=carried,
     )
+    # The undistilled baseline begins as it always does.
+    given.begin(run, prepared.get("given") or {} if method.on_teacher else {})
+    return run
 
 
 def source(
@@ -189,7 +206,8 @@ class _Work:
         record = read(sweep)
         plan, own = record.plan, record.trial(point)
         assert record.prepared is not None
-        prepared = localised(stages.of_point(record.header, record.prepared, own.point))
+        mine = stages.of_point(record.header, record.prepared, own.point)
+        prepared = localised(beside.of_point(plan, mine, own.point))
         self.folder = sweep / TRIALS / point
         self.rows: list[dict[str, Any]] = []
         self.best: float | None = None

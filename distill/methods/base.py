@@ -169,6 +169,7 @@ class Stage:
         reads_padding: Whether a recipe's losses read the teacher's values at padded places.
         additive: Whether every term is a mean over the rows of a batch, so that parts of a batch, weighted by their
             rows, give its terms and gradient.
+        origin: Under which method's name its result is kept, where several methods begin with the very same stages.
     """
 
     name: str
@@ -184,6 +185,7 @@ class Stage:
     dropout: Callable[[str], bool] = lambda recipe: True
     reads_padding: Callable[[str], bool] = lambda recipe: False
     additive: bool = False
+    origin: str | None = None
 
     def trained(self, params: dict[str, Any], recipe: str, student: Shape) -> tuple[str, ...]:
         """`trainable`, for one point."""
@@ -206,6 +208,28 @@ class Stage:
         if not any(layer > 0 for layer in chosen) and (not chosen or needs & set(LAYERED) != {"hidden"}):
             raise ValueError(f"stage {self.name} needs {sorted(needs)} of the teacher, but reads layers {chosen}")
         return tuple(sorted(set(chosen)))
+
+
+@dataclass(frozen=True)
+class OnTeacher:
+    """A stage that is trained once on the frozen teacher, before any student.
+
+    What its objective leaves is carried into every stage of the students, with "teacher." before each name. Its run is
+    that of the teacher's own training, but for the stage's own numbers.
+
+    Attributes:
+        stage: Run with the teacher in the student's place and no teacher beside it.
+        settle: All the values that it reads, given a point's resolved values, the student's and the teacher's shape,
+            so that nothing of the student but these is in what it leaves.
+        shapes: Names and shapes of what it leaves ("teacher_filters"), and of what the student's own stage of the kind
+            does ("student_filters"), given the same.
+        idle: Hyper-parameters that are 0 where a person gives the one or the other.
+    """
+
+    stage: Stage
+    settle: Callable[[dict[str, Any], Shape, Shape], dict[str, Any]]
+    shapes: Callable[[dict[str, Any], Shape, Shape], dict[str, dict[str, tuple[int, ...]]]]
+    idle: dict[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -240,6 +264,7 @@ class Method:
         misfit: Given a point's resolved values, the student's and the teacher's shape: why the method cannot run, as
             one sentence with the remedy, or None. The plan asks before anything starts.
         published: The rest of its published recipe; None where the method has only the modern one.
+        on_teacher: What is trained on the teacher itself first.
     """
 
     name: str
@@ -254,6 +279,7 @@ class Method:
     regression: bool = True
     misfit: Callable[[dict[str, Any], Shape, Shape], str | None] = lambda values, student, teacher: None
     published: Published | None = None
+    on_teacher: OnTeacher | None = None
 
     def hyperparameter(self, name: str) -> Hyperparameter | None:
         return next((h for h in self.hyperparameters if h.name == name), None)

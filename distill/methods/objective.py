@@ -22,6 +22,7 @@ class Setting:
         recipe: "modern" or "published".
         teacher: None for methods that need none.
         regression: Whether labels are real numbers.
+        kind: The student's `model_type`, and `dropout` that of its classifier: what new heads beside its own follow.
         carried: What the objectives of earlier stages left (`Objective.leaves`), and what the run was given.
     """
 
@@ -32,6 +33,8 @@ class Setting:
     num_labels: int
     regression: bool
     carried: Mapping[str, Tensor] = field(default_factory=dict)
+    kind: str = "bert"
+    dropout: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,14 @@ import torch
 
 from distill.artifacts import Store
 from distill.errors import UserError
-from distill.methods.base import Published, nearest
+from distill.methods.base import Published, Shape, nearest
 from distill.models.folder import EncoderFolder, Head
 from distill.models.student import load_classifier
 from distill.tasks import tokens
 from distill.tasks.base import Task, TaskData
 from distill.teacher import ready
 from distill.teacher.adopt import adopt
+from distill.teacher.beside import Side
 from distill.teacher.examine import examine
 from distill.teacher.facts import MODEL
 from distill.teacher.finetune import TeacherRecipe, finetune
@@ -50,17 +51,41 @@ class Chosen:
         model: Folder of the classifier, with tokenizer.
         score: Its score as the student sees it, on the rows that choose.
         reported: The same on dev, where held-out rows choose.
+        content: Hash of it.
+        rows: Artifact of the tokenised rows of its own training, and `recipe` that training; of one that came
+            fine-tuned those that it would have had here.
         trained: Whether it was fine-tuned from the encoder here, so that the encoder's own weights are at hand.
     """
 
     model: Path
     score: float
     trained: bool
+    content: str
+    shape: Shape
+    rows: Path
+    recipe: TeacherRecipe
     reported: float | None = None
 
     def source(self, task: Task, head: Head, numerics: Numerics) -> OnlineTeacher:
         """The teacher in memory, answering batch by batch."""
         return OnlineTeacher(load_classifier(self.model, task, head=head), numerics.device, numerics.autocast)
+
+    def side(self, task: Task, numerics: Numerics) -> Side:
+        """The teacher, as a stage is trained on it itself.
+
+        Args:
+            numerics: The student's.
+        """
+        return Side(
+            model=str(self.model),
+            content=self.content,
+            rows=str(self.rows),
+            task=task.name,
+            training=self.recipe.training.as_dict(),
+            lr=self.recipe.lr,
+            seed=self.recipe.seed,
+            numerics=numerics.as_dict(),
+        )
 
 
 def teacher_recipe(
@@ -142,6 +167,7 @@ def choose(
                 'leave them out, or train it again with finetune_teacher="always".'
             )
         say(f"{ready.notice(encoder.path, task)}")
+        recipe = teacher_recipe(encoder, task, training, published, {})
         artifact, trained = adopt(store, encoder.path, rows, task, everything, training.evaluation_batch, name), False
     else:
         recipe, trained = teacher_recipe(encoder, task, training, published, wish.settings), True
@@ -160,7 +186,9 @@ def choose(
             "another, or go on with allow_weak_teacher=True."
         )
     on_dev = facts.get("report")
-    return Chosen(artifact / MODEL, facts["score"], trained, on_dev["score"] if on_dev else None)
+    own, shape = store.facts(artifact), Shape(encoder.layers, encoder.hidden_size, encoder.heads)
+    reported = on_dev["score"] if on_dev else None
+    return Chosen(artifact / MODEL, facts["score"], trained, own["content"], shape, read, recipe, reported)
 
 
 def _finetuned(

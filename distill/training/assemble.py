@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
 
 from distill.methods.base import Method
 from distill.models.folder import Head
@@ -32,6 +33,7 @@ def assemble(
     seed: int = 0,
     source: TeacherSource | None = None,
     micro: int = 1,
+    carried: dict[str, Tensor] | None = None,
 ) -> Run:
     """A run that starts from weights of a folder, with torch's generator as a fresh run of that seed has it.
 
@@ -51,6 +53,7 @@ def assemble(
         seed: Of new weights, dropout and the order of rows.
         source: Answers for the teacher; None for methods that need none.
         micro: Into how many parts, at most, each batch is cut (see `Run`).
+        carried: What the stages find there from the start (see `Run`).
 
     Raises:
         UserError: The folder cannot be loaded, has no such layers or head, or cannot share layers as the point asks.
@@ -72,6 +75,7 @@ def assemble(
         seed=seed,
         source=source,
         micro=micro,
+        carried=carried or {},
     )
     # How many numbers the new weights took must not decide the dropout.
     torch.manual_seed(seed)

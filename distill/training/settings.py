@@ -40,6 +40,7 @@ class Training:
         schedule: How the learning rate goes on after the warm-up: linear or cosine decay to 0, or constant.
         schedule_epochs: Epochs that warm-up and schedule are computed for, of which a run has the first; 0 for its own.
         warmup: Share of all steps in which the learning rate rises linearly from 0.
+        warmup_steps: Optimizer steps in which it does so instead; 0 leaves it to the share.
         weight_decay: Decoupled decay of weight matrices.
         clip: Largest gradient norm, global with AdamW and per tensor with BertAdam; 0 switches clipping off.
         flooding: Level below which the loss of a batch is driven up again; 0 switches flooding off.
@@ -61,6 +62,7 @@ class Training:
         0, "epochs that the schedule is computed for, 0 for those trained", low=0, high=10_000, swept=False
     )
     warmup: float = _setting(0.1, "share of the steps in which the rate rises", low=0.0, high=1.0)
+    warmup_steps: int = _setting(0, "steps in which the rate rises, 0 for that share of them", low=0, high=10**9)
     weight_decay: float = _setting(0.01, "decoupled decay of weight matrices", low=0.0, high=10.0)
     clip: float = _setting(1.0, "largest gradient norm, 0 for none", low=0.0, high=1e6)
     flooding: float = _setting(0.0, "level below which the loss is driven up again, 0 for none", low=0.0, high=1e6)

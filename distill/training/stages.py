@@ -8,7 +8,7 @@ the values of one that trained it. Imports without torch.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from functools import cache
 from importlib import metadata
 from itertools import takewhile
@@ -68,7 +68,8 @@ def identity(
     # Whatever a stage depends on, it trains the student that the point asks for.
     sharing = method.sharing(params)
     shared = {} if sharing is None else {"sharing": asdict(sharing)}
-    return {"method": method.name, "recipe": recipe, "stages": chain, **shared, **ground, "code": code()}
+    named = method.stages[number].origin or method.name
+    return {"method": named, "recipe": recipe, "stages": chain, **shared, **ground, "code": code()}
 
 
 @cache
@@ -98,6 +99,7 @@ def make(
     """
     import torch
 
+    from distill.models.capture import shape_of
     from distill.training.loop import Diverged
 
     def fill(folder: Path) -> dict[str, Any]:
@@ -124,6 +126,8 @@ def make(
             "seconds": sum(row["seconds"] for row in curve),
             "terms": own[-1]["terms"] if own else {},
             "seen": run.seen,
+            "left": {name: list(value.shape) for name, value in run.left.items()},
+            "student": [*astuple(shape_of(run.student)), run.task.num_labels],
             "curve": curve,
         }
 

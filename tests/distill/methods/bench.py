@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
@@ -106,6 +106,7 @@ def bench(
         num_labels=1 if regression else labels,
         regression=regression,
     )
+    setting = replace(setting, carried=carried(method, stage, setting))
     torch.manual_seed(3)
     found = method.stages[stage]
     objective = found.objective(setting).double()
@@ -115,13 +116,28 @@ def bench(
     return Bench(method, found, objective, ours, theirs, setting, regression, labels, layers)
 
 
+def carried(method: Method, stage: int, setting: Setting) -> dict[str, Tensor]:
+    """What a stage finds of those before it and of the teacher's side, as they begin; alike on networks that are."""
+    found: dict[str, Tensor] = {}
+    if method.on_teacher is not None and setting.teacher is not None:
+        values = method.on_teacher.settle(setting.params, setting.student, setting.teacher)
+        torch.manual_seed(3)
+        beside = replace(setting, params=values, student=setting.teacher, teacher=None)
+        left = method.on_teacher.stage.objective(beside).double().leaves()
+        found.update({f"teacher.{name}": value for name, value in left.items()})
+    for before in method.stages[:stage]:
+        torch.manual_seed(3)
+        found.update(before.objective(replace(setting, carried=found)).double().leaves())
+    return found
+
+
 def alternatives(h: Hyperparameter, value: Any) -> list[Any]:
     """Other legal values of a hyper-parameter, its bound of 0 among them where it has one."""
     if h.type == "bool":
         return [not value]
     if h.type in ("choice", "layers"):
         return [choice for choice in h.choices if choice != value]
-    candidates = [0, 1, 0.5, h.default, 2 * h.default, h.default / 2]
+    candidates = [0, 1, 2, 0.5, h.default, 2 * h.default, h.default / 2]
     low = -float("inf") if h.low is None else h.low
     high = float("inf") if h.high is None else h.high
     legal = {c for c in candidates if low <= c <= high and (h.type != "int" or c == int(c))}
@@ -139,13 +155,18 @@ def read_by_the_loop(method: Method) -> set[str]:
                 other = method.resolve({h.name: value}, recipe)
                 if method.sharing(usual) != method.sharing(other):
                     found.add(h.name)
-                if any(stage.training(usual, recipe) != stage.training(other, recipe) for stage in method.stages):
+                every = (*method.stages, *([method.on_teacher.stage] if method.on_teacher else []))
+                if any(_trained_otherwise(stage, usual, other, recipe) for stage in every):
                     found.add(h.name)
                 shape = Shape(2, 16, 2)
                 trained = [[s.trained(params, recipe, shape) for s in method.stages] for params in (usual, other)]
                 if trained[0] != trained[1] and h.name not in asked:
                     found.add(h.name)
     return found
+
+
+def _trained_otherwise(stage: Stage, usual: dict[str, Any], other: dict[str, Any], recipe: Recipe) -> bool:
+    return stage.training(usual, recipe) != stage.training(other, recipe)
 
 
 class _Watched(dict[str, Any]):
@@ -168,5 +189,7 @@ def _asked(method: Method, stage: Stage, params: dict[str, Any], recipe: Recipe)
     """Hyper-parameters that a stage's objective is built from."""
     watched = _Watched(params)
     teacher = Shape(4, 16, 2) if method.needs_teacher else None
-    stage.objective(Setting(watched, recipe, Shape(2, 16, 2), teacher, 2, False))
+    setting = Setting(params, recipe, Shape(2, 16, 2), teacher, 2, False)
+    found = carried(method, method.stages.index(stage), setting)
+    stage.objective(replace(setting, params=watched, carried=found))
     return watched.asked

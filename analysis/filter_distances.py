@@ -1,0 +1,80 @@
+"""Pictures of how far apart the filtered layers of student and teacher are, over the epochs and at the best evaluation.
+
+Drawn from `filter_distances` ({"student": layers, "teacher": the layers that they meet, "distance": mean squared
+differences}), whichever method records it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import plotly.graph_objects as go
+
+from analysis.drawing import End, epochs, layout, name_ends, shade
+from analysis.seen import Seen
+from analysis.style import BLUE, INK
+
+KEY = "filter_distances"
+
+
+def distances(found: Seen) -> dict[str, go.Figure]:
+    """One line a pair over the epochs; bars of all pairs at the best evaluation."""
+    pairs = _pairs(found.at.get(KEY))
+    if pairs is None:
+        return {}
+    drawn = {}
+    rows = [row for row in found.rows if (_pairs(row.get(KEY)) or {}).keys() == pairs.keys()]
+    if len(rows) > 1:
+        drawn["distance between filtered layers"] = _lines(found, rows, list(pairs))
+    drawn[f"distance between filtered layers ({found.when})"] = _bars(pairs)
+    return drawn
+
+
+def _lines(found: Seen, rows: list[dict[str, Any]], names: list[str]) -> go.Figure:
+    figure = go.Figure(layout=layout("epoch", "mean squared distance", 320))
+    places, ends = [found.epoch(row) for row in rows], []
+    for number, name in enumerate(names):
+        course = [(_pairs(row[KEY]) or {})[name] for row in rows]
+        color = shade(number, len(names))
+        figure.add_scatter(
+            x=places,
+            y=course,
+            mode="lines+markers",
+            line={"color": color, "width": 2},
+            marker={"color": color, "size": 5 if len(places) <= 14 else 1},
+            hovertemplate=f"layers {name}, epoch %{{x:.4g}}: %{{y:.4g}}<extra></extra>",
+        )
+        ends.append(End(places[-1], course[-1], name, color, strong=False))
+    name_ends(figure, ends)
+    epochs(figure, places[0], places[-1], right=56)
+    figure.update_yaxes(rangemode="tozero")
+    return figure
+
+
+def _bars(pairs: dict[str, float]) -> go.Figure:
+    figure = go.Figure(layout=layout("layer of the student ↔ layer of the teacher", "mean squared distance", 260))
+    figure.add_bar(
+        x=list(pairs),
+        y=list(pairs.values()),
+        marker={"color": BLUE},
+        width=0.6,
+        text=[f"{value:.2g}" for value in pairs.values()],
+        textposition="outside",
+        textfont={"size": 11, "color": INK},
+        cliponaxis=False,
+        hovertemplate="layers %{x}: %{y:.4g}<extra></extra>",
+    )
+    figure.update_xaxes(type="category", showgrid=False, ticks="")
+    figure.update_yaxes(range=[0, 1.15 * (max(pairs.values()) or 1.0)])
+    return figure
+
+
+def _pairs(value: Any) -> dict[str, float] | None:
+    """Distance by "2 ↔ 4"; None where what was recorded has another shape."""
+    keys = ("student", "teacher", "distance")
+    if not isinstance(value, dict) or not all(isinstance(value.get(key), list) for key in keys):
+        return None
+    student, teacher, distance = (value[key] for key in keys)
+    if not distance or not len(student) == len(teacher) == len(distance):
+        return None
+    return {f"{a} ↔ {b}": float(d) for a, b, d in zip(student, teacher, distance, strict=True)}

@@ -1,0 +1,159 @@
+"""What a person gives in place of what would be trained: filters of the teacher, or a student with its filters.
+
+Both are folders such as those of the store, with their seal. Imports without torch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from distill.artifacts import SEAL, hash_file, key_of
+from distill.errors import UserError
+from distill.methods.base import Method, Shape
+from distill.teacher import beside
+from distill.training import stages
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from distill.training.loop import Run
+
+TEACHER, STUDENT = "teacher_filters", "student_filters"
+_KINDS = {TEACHER: beside.KIND, STUDENT: stages.KIND}
+_FILES = {TEACHER: (stages.LEFT,), STUDENT: (stages.LEFT, stages.WEIGHTS)}
+
+
+def idle(method: Method, given: Mapping[str, str | None]) -> dict[str, int]:
+    """Hyper-parameters that are 0 where something is given, because nothing is trained for it.
+
+    Args:
+        given: Folder by `TEACHER` or `STUDENT`; None where there is none.
+
+    Raises:
+        UserError: The method takes no such thing.
+    """
+    found: dict[str, int] = {}
+    for what, folder in given.items():
+        if folder is None:
+            continue
+        if method.on_teacher is None:
+            raise UserError(f"{_flag(what)} plays no part: {method.title} has no filters; leave it out.")
+        found.update(dict.fromkeys(method.on_teacher.idle[what], 0))
+    return found
+
+
+def refuse_idle(method: Method, given: Mapping[str, str | None], named: Mapping[str, Any], flag: str) -> None:
+    """Raise UserError where a person also named a number of what is not trained then.
+
+    Args:
+        named: Values by the names of hyper-parameters, as a person gave them.
+        flag: Put before such a name.
+    """
+    for what, folder in given.items():
+        for name in idle(method, {what: folder}):
+            stem = name.removesuffix("_epochs")
+            for number in ("epochs", "lr", "batch"):
+                if (wrong := f"{stem}_{number}") in named:
+                    raise UserError(f"{flag}{wrong} plays no part beside {_flag(what)}; leave one of them out.")
+
+
+def check(
+    what: str, folder: str, method: Method, params: dict[str, Any], student: Shape, teacher: Shape, labels: int
+) -> dict[str, str]:
+    """`path` and `content` (a hash) of what is given, which fits a point of the method.
+
+    Args:
+        what: `TEACHER` or `STUDENT`.
+        params: The point's resolved values.
+        labels: Outputs of the task.
+
+    Raises:
+        UserError: There is no such folder, it is of another method or kind, damaged, or of other sizes.
+    """
+    assert method.on_teacher is not None
+    flag, seal = f"{_flag(what)} {folder}", _seal(what, folder)
+    facts = seal["facts"]
+    if facts.get("method") != method.name:
+        raise UserError(
+            f"{flag} was made by {facts.get('method')}, not by {method.name}; name a folder of this method."
+        )
+    if facts.get("failure"):
+        raise UserError(f"{flag} holds nothing, because its training failed ({facts['failure']}); name another.")
+    stem = "" if what == STUDENT else beside.PREFIX
+    expected = method.on_teacher.shapes(params, student, teacher)[what]
+    found = {name: tuple(shape) for name, shape in (facts.get("left") or {}).items()}
+    for name, shape in expected.items():
+        if (there := found.get(stem + name)) is None:
+            raise UserError(
+                f"{flag} has no {name}: {len(found)} tensors are there, and {len(expected)} are needed; name another "
+                "folder, or change filter_interval, teacher_interval or filter_nonlinear."
+            )
+        if there != shape:
+            raise UserError(
+                f"{flag}: {name} is {_by(there)}, and {_by(shape)} is needed; name another folder, or change "
+                "filter_output_dim."
+            )
+    if len(found) > len(expected):
+        raise UserError(
+            f"{flag} holds {len(found)} tensors, and this sweep needs {len(expected)}; name another folder, or change "
+            "filter_interval, teacher_interval or filter_nonlinear."
+        )
+    own = [student.layers, student.hidden_size, student.heads, labels]
+    if what == STUDENT and facts.get("student") != own:
+        raise UserError(
+            f"{flag} holds a student of layers, width, heads and labels {facts.get('student')}, and this sweep's has "
+            f"{own}; name another folder, or another student."
+        )
+    return {"path": str(Path(folder).absolute()), "content": key_of(seal["files"])}
+
+
+def carried(given: Mapping[str, str]) -> dict[str, Tensor]:
+    """What all that is given carries into the stages.
+
+    Args:
+        given: Folder by `TEACHER` or `STUDENT`.
+    """
+    found: dict[str, Tensor] = {}
+    for folder in given.values():
+        found.update(beside.carried(Path(folder)))
+    return found
+
+
+def begin(run: Run, given: Mapping[str, str]) -> None:
+    """Let a run that is at its beginning start with the student that is given, if one is."""
+    if folder := given.get(STUDENT):
+        import torch
+
+        weights = torch.load(Path(folder) / stages.WEIGHTS, map_location="cpu", weights_only=True)
+        run.student.load_state_dict(weights)
+
+
+def _seal(what: str, folder: str) -> dict[str, Any]:
+    flag, place = f"{_flag(what)} {folder}", Path(folder)
+    if not place.is_dir():
+        raise UserError(f"{flag} does not exist; name a folder {_KINDS[what]}-… of the store.")
+    try:
+        seal: dict[str, Any] = json.loads((place / SEAL).read_text(encoding="utf-8"))
+        kind, files = seal["kind"], dict(seal["files"])
+        dict(seal["facts"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(f"{flag} has no readable {SEAL}; name a folder {_KINDS[what]}-… of the store.") from None
+    if kind != _KINDS[what]:
+        raise UserError(f"{flag} is a {kind}, not a {_KINDS[what]}; name a folder {_KINDS[what]}-… of the store.")
+    if seal["facts"].get("failure"):
+        return seal
+    for name in dict.fromkeys((*_FILES[what], *files)):
+        if name not in files or not (place / name).is_file() or hash_file(place / name) != files[name]:
+            raise UserError(f"{flag} is damaged: {name} is missing or not as it was written; name another folder.")
+    return seal
+
+
+def _flag(what: str) -> str:
+    return f"--{what.replace('_', '-')}"
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return " × ".join(map(str, shape))

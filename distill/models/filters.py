@@ -1,0 +1,113 @@
+"""Filters of TED: side branches of an encoder's layers, and the heads that teach them a task.
+
+Nothing of them feeds the logits: the unfiltered states go on to the next layer (Liang et al., ICML 2023;
+`cliang1453/task-aware-distillation`, commit 1cd33d0).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+# How new linear layers begin in the reference, whatever the encoder says.
+_DEVIATION = 0.02
+# Whose classification heads have a GELU between their layers; those of the others have a tanh.
+_GELU = frozenset({"electra", "deberta", "deberta-v2"})
+
+
+def head_dropout(model: Any) -> float:
+    """Dropout before the last layer of a classifier, as its configuration has it."""
+    own = getattr(model.config, "classifier_dropout", None)
+    return float(model.config.hidden_dropout_prob if own is None else own)
+
+
+class Filters(nn.Module):
+    """One filter for each of K layers: a linear layer, or two with a GELU between them.
+
+    Args:
+        count: K.
+        width: d, of the states.
+        output_width: D.
+        nonlinear: Two layers, the first of which keeps the width.
+    """
+
+    def __init__(self, count: int, width: int, output_width: int, nonlinear: bool = False) -> None:
+        super().__init__()
+        self.filters = nn.ModuleList(_filter(width, output_width, nonlinear) for _ in range(count))
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Filtered states [K, …, D] of states [K, …, d], each layer through its own filter.
+
+        Raises:
+            ValueError: There are more or fewer layers than filters.
+        """
+        if len(states) != len(self.filters):
+            raise ValueError(f"{len(states)} layers for {len(self.filters)} filters")
+        return torch.stack([one(x) for one, x in zip(self.filters, states, strict=True)])
+
+    def frozen(self) -> Filters:
+        """Itself, with buffers in place of parameters: no optimizer, checkpoint or gradient takes notice of them."""
+        for module in self.modules():
+            for name, parameter in list(module.named_parameters(recurse=False)):
+                delattr(module, name)
+                module.register_buffer(name, parameter.detach(), persistent=False)
+        return self
+
+
+class FilterHeads(nn.Module):
+    """A pooler and a classifier for each of K filters, which read the first token as the encoder's own head does.
+
+    Linear layer, tanh (or GELU), dropout, linear layer.
+
+    Args:
+        count: K.
+        width: D, of filtered states.
+        labels: C.
+        kind: The encoder's `model_type`, which decides between tanh and GELU.
+        dropout: Before the last layer.
+    """
+
+    def __init__(self, count: int, width: int, labels: int, kind: str = "bert", dropout: float = 0.0) -> None:
+        super().__init__()
+        self.poolers = nn.ModuleList(_linear(width, width) for _ in range(count))
+        self.heads = nn.ModuleList(_linear(width, labels) for _ in range(count))
+        self.activation = nn.GELU() if kind in _GELU else nn.Tanh()
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, first: Tensor) -> Tensor:
+        """Logits [K, B, C] of the filtered states of the first token [K, B, D]."""
+        pooled = [pooler(x) for pooler, x in zip(self.poolers, first, strict=True)]
+        return torch.stack([head(self.dropout(self.activation(x))) for head, x in zip(self.heads, pooled, strict=True)])
+
+
+class SpanHeads(nn.Module):
+    """A linear layer for each of K filters that gives every token its logits as start and as end of an answer.
+
+    Args:
+        count: K.
+        width: D, of filtered states.
+    """
+
+    def __init__(self, count: int, width: int) -> None:
+        super().__init__()
+        self.heads = nn.ModuleList(_linear(width, 2) for _ in range(count))
+
+    def forward(self, states: Tensor) -> tuple[Tensor, Tensor]:
+        """Start and end logits, each [K, B, S], of filtered states [K, B, S, D]."""
+        start, end = torch.stack([head(x) for head, x in zip(self.heads, states, strict=True)]).unbind(-1)
+        return start, end
+
+
+def _filter(width: int, output_width: int, nonlinear: bool) -> nn.Sequential:
+    if not nonlinear:
+        return nn.Sequential(_linear(width, output_width))
+    return nn.Sequential(_linear(width, width), nn.GELU(), _linear(width, output_width))
+
+
+def _linear(width: int, output_width: int) -> nn.Linear:
+    layer = nn.Linear(width, output_width)
+    nn.init.normal_(layer.weight, std=_DEVIATION)
+    nn.init.zeros_(layer.bias)
+    return layer

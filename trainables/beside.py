@@ -1,0 +1,206 @@
+"""What trials share of a stage that is trained on the teacher itself, such as TED's filters: made before the first one.
+
+An artifact of the teacher's side is the same for all seeds, sizes and sweeps that settle it alike.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from distill import methods
+from distill.artifacts import Store, key_of
+from distill.methods.base import Method
+from distill.teacher import beside
+from distill.teacher.beside import Side
+from distill.training.settings import Training, split
+from trainables.building import Job, build_what_can_be, room_for
+from trainables.record import FINISHED
+from trainables.teacher_source import shape_of
+from trainables.teacher_work import SILENCE, Computed, Say
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from distill.training.loop import Evaluation
+    from trainables.recorder import Recorder
+
+
+def side(plan: dict[str, Any], prepared: dict[str, Any]) -> Side:
+    """The plan's teacher, where `prepared` has it."""
+    teacher, made = plan["teacher"], prepared["teacher"]
+    return Side(
+        model=made["path"],
+        content=made["content"],
+        rows=made["rows"],
+        task=plan["task"],
+        training=teacher["training"],
+        lr=teacher["lr"],
+        seed=teacher["seed"],
+        numerics=plan["numerics"],
+    )
+
+
+def identity(plan: dict[str, Any], prepared: dict[str, Any], point: dict[str, Any]) -> dict[str, Any] | None:
+    """What determines what a point takes of the teacher's side; None where it takes nothing, or what a person gave."""
+    method = methods.get(point["method"])
+    if method.on_teacher is None or (plan.get("given") or {}).get("teacher_filters"):
+        return None
+    params, _ = split(point["params"], Training(**plan["training"]))
+    shapes = shape_of(plan["student"]), shape_of(plan["teacher"])
+    recipe = point.get("recipe", plan["recipe"])
+    return beside.identity(method, params, recipe, *shapes, side(plan, prepared))
+
+
+def of_point(plan: dict[str, Any], prepared: dict[str, Any], point: dict[str, Any]) -> dict[str, Any]:
+    """`prepared.json` without what of the teacher's side a point does not need, so that no node copies that."""
+    if not (made := prepared.get("beside")):
+        return prepared
+    inputs = identity(plan, prepared, point)
+    mine = None if inputs is None else key_of(inputs)
+    return {**prepared, "beside": {key: found for key, found in made.items() if key == mine}}
+
+
+def carried(plan: dict[str, Any], prepared: dict[str, Any], point: dict[str, Any]) -> dict[str, Tensor]:
+    """What the stages of a point find of the teacher's side; trained here where nobody made it before.
+
+    That is so for points that were suggested later, with values of these filters that no other point has.
+
+    Raises:
+        Diverged: The loss of its stage was not finite.
+    """
+    from distill import given
+
+    found = given.carried(prepared.get("given") or {})
+    if (inputs := identity(plan, prepared, point)) is None:
+        return found
+    made = (prepared.get("beside") or {}).get(key_of(inputs), {}).get("path")
+    if made is None:
+        method = methods.get(point["method"])
+        made = beside.make(Store(plan["artifacts"]), inputs, method, side(plan, prepared))
+    return {**found, **beside.carried(Path(made))}
+
+
+@dataclass(frozen=True)
+class BesideOrder(Computed):
+    """Everything a worker needs to train a method's stage on the teacher."""
+
+    store: str
+    inputs: dict[str, Any]
+    method: str
+    side: Side
+    label: str
+    numerics: dict[str, Any]
+
+    def names(self) -> list[tuple[str, str]]:
+        """Kind and key of the artifact in the store."""
+        return [(beside.KIND, key_of(self.inputs))]
+
+    def carry_out(self, say: Say) -> Path:
+        """Train it in this process, one line per evaluation and one a minute while there is none."""
+        epochs, told = self.inputs["training"]["epochs"], time.monotonic()
+
+        def tell(evaluation: Evaluation) -> None:
+            nonlocal told
+            told = time.monotonic()
+            say(f"epoch {evaluation.epoch:g} of {epochs}, loss {evaluation.value:.3g}, {evaluation.seconds:.0f} s.")
+
+        def live(done: float) -> None:
+            nonlocal told
+            if time.monotonic() - told > SILENCE:
+                told = time.monotonic()
+                say(f"epoch {done:.2f} of {epochs}.")
+
+        return beside.make(Store(self.store), self.inputs, methods.get(self.method), self.side, tell, live)
+
+    def too_large(self, what: str) -> str:
+        """What to do where memory did not suffice."""
+        return f"{what}; lower --teacher-set batch_size."
+
+
+def share(recorders: Sequence[Recorder], say: Say, stopped: Callable[[], bool] | None = None) -> None:
+    """Find or make what unfinished points of some sweeps need of the teacher's side, and write it down for them.
+
+    Args:
+        recorders: Of sweeps that are prepared.
+        say: Takes one line of progress.
+        stopped: As in `trainables.building.build`.
+
+    Raises:
+        UserError: The store has no room for them, or is full.
+        Interrupted: `stopped` said so.
+    """
+    wanted = {id(recorder): _wanted(recorder) for recorder in recorders}
+    jobs: dict[str, tuple[Job, int]] = {}
+    for recorder in recorders:
+        for key, inputs in wanted[id(recorder)].items():
+            if Store(recorder.record.plan["artifacts"]).get(beside.KIND, key) is None:
+                jobs.setdefault(key, (_job(recorder, inputs), _bytes(recorder, inputs)))
+    if jobs:
+        record = recorders[0].record
+        orders = [(job.order, size) for job, size in jobs.values()]
+        room_for(orders, 0, Path(record.plan["artifacts"]), record.header["config"].get("artifacts_gb"), say)
+        at_once = max(int(recorder.record.resources["max_concurrent"]) for recorder in recorders)
+        build_what_can_be([job for job, _ in jobs.values()], at_once, say, stopped)
+    for recorder in recorders:
+        _take(recorder, wanted[id(recorder)], set(jobs), say)
+
+
+def _wanted(recorder: Recorder) -> dict[str, dict[str, Any]]:
+    """What the points of a sweep that are not finished need, by key."""
+    record, found = recorder.record, {}
+    assert record.prepared is not None
+    for trial in record.everything():
+        if trial.state in FINISHED or methods.get(trial.point["method"]).on_teacher is None:
+            continue
+        if (inputs := identity(record.plan, record.prepared, trial.point)) is not None:
+            found[key_of(inputs)] = inputs
+    return found
+
+
+def _job(recorder: Recorder, inputs: dict[str, Any]) -> Job:
+    record = recorder.record
+    plan, resources = record.plan, record.resources
+    gpus = float(resources["gpus_per_trial"]) if plan["numerics"]["device"] == "cuda" else 0.0
+    order = BesideOrder(
+        store=str(plan["artifacts"]),
+        inputs=inputs,
+        method=inputs["method"],
+        side=side(plan, dict(record.prepared or {})),
+        label=label(methods.get(inputs["method"])),
+        numerics=plan["numerics"],
+    )
+    return Job(order, float(resources["cpus_per_trial"]), gpus)
+
+
+def label(method: Method) -> str:
+    """ "Teacher's filters", for the stage "teacher-filters"."""
+    assert method.on_teacher is not None
+    return f"Teacher's {method.on_teacher.stage.name.removeprefix('teacher-')}"
+
+
+def _bytes(recorder: Recorder, inputs: dict[str, Any]) -> int:
+    """About as many as the squares of the teacher's width behind each of its layers, in float32."""
+    teacher = recorder.record.plan["teacher"]
+    return 4 * int(teacher["layers"]) * int(teacher["hidden_size"]) ** 2
+
+
+def _take(recorder: Recorder, wanted: dict[str, dict[str, Any]], made: set[str], say: Say) -> None:
+    """Note what the store now has for a sweep."""
+    record = recorder.record
+    store, noted = Store(record.plan["artifacts"]), dict((record.prepared or {}).get("beside") or {})
+    for key, inputs in wanted.items():
+        if (folder := store.get(beside.KIND, key)) is None:
+            continue
+        facts = store.facts(folder)
+        told = {name: facts[name] for name in ("stage", "seconds", "failure")}
+        curve = [{name: row[name] for name in ("epoch", "value")} for row in facts["curve"]]
+        noted[key] = {"path": str(folder), **told, "curve": curve}
+        where = folder.name if key in made else f"found in the store ({folder.name})"
+        state = facts["failure"] or f"{facts['seconds']:.0f} s"
+        say(f"{label(methods.get(inputs['method']))}: {where}, {state}.")
+    if noted and noted != (record.prepared or {}).get("beside"):
+        recorder.prepared({**(record.prepared or {}), "beside": noted})
