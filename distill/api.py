@@ -209,6 +209,7 @@ def run(
             head=head,
             seed=seed,
             source=chosen.source(rows.task, head, numerics) if chosen else None,
+            teacher=chosen.model if chosen else None,
         )
         try:
             evaluations, best = _train(made, say)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from search_spaces.names import SpaceError
@@ -17,6 +17,8 @@ RECIPES = ("modern", "published")
 NUMERIC = ("float", "int")
 TYPES = (*NUMERIC, "bool", "choice")
 SCALES = ("log", "linear")
+# Numbers of training in which rows may differ though the points of one sweep may not.
+TRAINING = ("epochs", "evaluation_steps")
 
 
 @dataclass(frozen=True)
@@ -116,9 +118,11 @@ class Row:
         layers: Layers of the student.
         values: Axis name to value. An axis that the row leaves out takes its default.
         source: The table or script that gives the row.
+        training: What it says of training that all points of a sweep share, by the names of `TRAINING`.
     """
 
     task: str
     layers: int
     values: dict[str, Scalar]
     source: str
+    training: dict[str, int] = field(default_factory=dict)

@@ -20,6 +20,8 @@ The format (`schema: 1`), by example::
           - {value: 1, grade: published, source: table 2 of the paper}
     rows:                           # published settings; may be an empty list; the first of a task and size leads
       - {task: cola, layers: 4, values: {T: 1}, source: "table 2 of the paper, CoLA"}
+      # Beside its values a row may say epochs and evaluation_steps, which all points of a sweep share.
+      - {task: rte, layers: 4, values: {T: 2}, training: {epochs: 20}, source: "table 2 of the paper, RTE"}
 
 Every value has a grade (published, code default, ours) and a source. Numbers may be written 2e-5.
 A person's own file may leave much of it out: see `search_spaces.own`.
@@ -35,7 +37,7 @@ from typing import Any
 
 import yaml
 
-from search_spaces.axes import GIVEN, GRADES, NUMERIC, RECIPES, SCALES, TYPES, Axis, Row, Scalar, Value
+from search_spaces.axes import GIVEN, GRADES, NUMERIC, RECIPES, SCALES, TRAINING, TYPES, Axis, Row, Scalar, Value
 from search_spaces.names import SpaceError, UnknownName, canonical, nearest_name
 
 SCHEMA = 1
@@ -304,7 +306,7 @@ class _Reader:
         return tuple(rows)
 
     def row(self, data: Any, key: str, axes: dict[str, Axis]) -> Row | None:
-        entry = self.mapping(data, key, ("task", "layers", "values", "source"))
+        entry = self.mapping(data, key, ("task", "layers", "values", "training", "source"), ("training",))
         task, source = self.text(entry, "task", f"{key}.task"), self.text(entry, "source", f"{key}.source")
         if task != canonical(task):
             self.say(f"{key}.task", f"is {task!r}, but must be spelled {canonical(task)!r}")
@@ -325,7 +327,17 @@ class _Reader:
                 self.say(f"{key}.values.{name}", "has no value")
             elif (cast := self.on_axis(axes[name], raw, f"{key}.values.{name}", not self.own)) is not None:
                 values[name] = cast
-        return Row(task, layers, values, source) if task and layers else None
+        training = self.training(entry.get("training"), f"{key}.training")
+        return Row(task, layers, values, source, training) if task and layers else None
+
+    def training(self, data: Any, key: str) -> dict[str, int]:
+        """What a row says of training; the bounds are those of the epochs."""
+        if data is None:
+            return {}
+        given = self.mapping(data, key, TRAINING, TRAINING)
+        axis = Axis("", "int", "log", 1, 10**9, (), RECIPES, "", 1)
+        found = {name: self.cast(axis, value, f"{key}.{name}") for name, value in given.items() if name in TRAINING}
+        return {name: int(value) for name, value in found.items() if value is not None}
 
 
 def _kind(data: Any) -> str:

@@ -69,7 +69,7 @@ def rows(space: SearchSpace, file: str, task: str | None, layers: int | None, re
 
 
 def _row(row: Row, acting: Sequence[str], width: int) -> list[str]:
-    values = format_params(row.values, acting)
+    values = format_params({**row.values, **row.training}, [*acting, *row.training])
     return [
         *_wrap(f"{row.task}, {row.layers} layers: {values}", width, ""),
         *_wrap(row.source, width, "    "),

@@ -57,7 +57,7 @@ def make_with_rows(
     student, notices = resolve_student(config, method, models)
     layers = student["layers"]
     small = models.data_origin == "embedded"
-    usual = EMBEDDED_EPOCHS if small else int(space.epochs.value)
+    usual = {"epochs": EMBEDDED_EPOCHS} if small else space.training(task.published_as, layers, config.recipe)
     wanted = config.trials or (EMBEDDED_TRIALS if small else None)
     values, training = split_settings(config, method, usual, [axis.name for axis in space.axes])
     check_length(training, models.teacher.positions, "teacher")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -63,12 +63,12 @@ def parse_value(method: Method, name: str, value: Any, where: str) -> Any:
 
 
 def split_settings(
-    config: SweepConfig, method: Method, epochs: int | None = None, axes: Collection[str] = ()
+    config: SweepConfig, method: Method, usual: Mapping[str, int] | None = None, axes: Collection[str] = ()
 ) -> tuple[dict[str, list[Any]], Training]:
     """Part `--set` into what the points differ in and the numbers that hold for all of them.
 
     Args:
-        epochs: Where neither `--epochs` nor `--set epochs` says anything.
+        usual: Numbers where a person says nothing, over those of the recipe.
         axes: Names of the grid's axes, whose values one value replaces too.
 
     Returns:
@@ -94,11 +94,11 @@ def split_settings(
     asked = fixed.pop("epochs", config.epochs)
     if config.epochs not in (None, asked):
         raise UserError(f"--set epochs={asked} and --epochs {config.epochs} disagree; give one of them.")
-    if asked or epochs:
-        fixed["epochs"] = asked or epochs
+    if asked:
+        fixed["epochs"] = asked
     recipe = method.published.training if config.recipe == "published" and method.published else {}
     try:
-        return values, Training(**{**recipe, **evaluated(fixed)})
+        return values, Training(**{**recipe, **(usual or {}), **evaluated(fixed)})
     except UserError as error:
         raise UserError(f"--set {error}") from None
 

@@ -161,6 +161,7 @@ def run_of(plan: dict[str, Any], prepared: dict[str, Any], spec: dict[str, Any],
         head=head,
         seed=spec["seed"],
         source=source(plan, prepared["teacher"], spec, numerics, head),
+        teacher=prepared["teacher"]["path"],
         micro=micro,
     )
 

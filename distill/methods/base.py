@@ -107,6 +107,7 @@ class Shape:
     heads: int
 
 
+Embeddings = Literal["random", "pretrained", "teacher"]
 Trainable = Callable[[dict[str, Any], str, Shape], tuple[str, ...]]
 TeacherLayers = Callable[[dict[str, Any], str, Shape, Shape], tuple[int, ...] | None]
 
@@ -135,6 +136,7 @@ class Stage:
         keep: Which weights the next stage begins with, given the recipe: the last ones, or those of the smallest loss
             on the dev rows. Where the stage reports, the trial keeps the best by itself.
         reads_padding: Whether a recipe's losses read the teacher's values at padded places.
+        one_length: Whether a recipe's losses need all rows padded to one length.
         additive: Whether every term is a mean over the rows of a batch, so that parts of a batch, weighted by their
             rows, give its terms and gradient.
     """
@@ -149,6 +151,7 @@ class Stage:
     training: Callable[[dict[str, Any], str], dict[str, Any]] = lambda params, recipe: {}
     keep: Callable[[str], Literal["last", "best"]] = lambda recipe: "last"
     reads_padding: Callable[[str], bool] = lambda recipe: False
+    one_length: Callable[[str], bool] = lambda recipe: False
     additive: bool = False
 
     def trained(self, params: dict[str, Any], recipe: str, student: Shape) -> tuple[str, ...]:
@@ -182,6 +185,7 @@ class Published:
         training: Fields of `Training` that differ from the modern recipe.
         teacher: The teacher's own training: fields of `Training`, `lr`, and `keep` ("best" or "last" epoch).
         head: "own", or "relu" where student and teacher are read through a ReLU on the pooled output.
+        teachers: Task to what differs from `teacher` there.
         students: Layer count to hub id of the student the method was published with; empty where that was cut from
             the teacher's pre-trained encoder, as `Method.student_layers` says.
     """
@@ -189,6 +193,7 @@ class Published:
     training: dict[str, Any]
     teacher: dict[str, Any]
     head: Head = "own"
+    teachers: dict[str, dict[str, Any]] = field(default_factory=dict)
     students: dict[int, str] = field(default_factory=dict)
 
 
@@ -203,6 +208,8 @@ class Method:
         regression: Whether its losses are defined for regression tasks.
         misfit: Given a point's resolved values, the student's and the teacher's shape: why the method cannot run, as
             one sentence with the remedy, or None. The plan asks before anything starts.
+        embeddings: Given a point's resolved values, whose embeddings the student begins with: those that come with its
+            layers ("pretrained"), the teacher's, or new ones.
         published: The rest of its published recipe; None where the method has only the modern one.
     """
 
@@ -216,6 +223,7 @@ class Method:
     student_layers: Rule = "evenly"
     regression: bool = True
     misfit: Callable[[dict[str, Any], Shape, Shape], str | None] = lambda values, student, teacher: None
+    embeddings: Callable[[dict[str, Any]], Embeddings] = lambda values: "pretrained"
     published: Published | None = None
 
     def hyperparameter(self, name: str) -> Hyperparameter | None:

@@ -22,6 +22,7 @@ class Setting:
         recipe: "modern" or "published".
         teacher: None for methods that need none.
         regression: Whether labels are real numbers.
+        length: What every row is padded to, in tokens; None where a batch goes up to its longest.
     """
 
     params: dict[str, Any]
@@ -30,6 +31,7 @@ class Setting:
     teacher: Shape | None
     num_labels: int
     regression: bool
+    length: int | None = None
 
 
 @dataclass(frozen=True)

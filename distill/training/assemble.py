@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 
 from distill.methods.base import Method
+from distill.models.embeddings import give
 from distill.models.folder import Head
 from distill.models.student import load_classifier
 from distill.tasks.base import Task
@@ -31,6 +32,7 @@ def assemble(
     head: Head = "own",
     seed: int = 0,
     source: TeacherSource | None = None,
+    teacher: str | Path | None = None,
     micro: int = 1,
 ) -> Run:
     """A run that starts from weights of a folder, with torch's generator as a fresh run of that seed has it.
@@ -50,15 +52,17 @@ def assemble(
         head: How logits are read.
         seed: Of new weights, dropout and the order of rows.
         source: Answers for the teacher; None for methods that need none.
+        teacher: Folder of the teacher, from which a method may take the student's embeddings.
         micro: Into how many parts, at most, each batch is cut (see `Run`).
 
     Raises:
-        UserError: The folder cannot be loaded, or has no such layers or head.
+        UserError: The folder cannot be loaded, or has no such layers or head; or the teacher's embeddings do not fit.
     """
     own, training = split(params, training)
     torch.set_num_threads(numerics.threads)
     torch.manual_seed(seed)
     model = load_classifier(student, task, kept, head=head, dropout=training.dropout)
+    give(model, method.embeddings(own), teacher, task)
     run = Run(
         method=method,
         student=model,

@@ -73,6 +73,11 @@ class Training:
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
+    @property
+    def length(self) -> int | None:
+        """What every row is padded to, in tokens; None where a batch goes up to its longest."""
+        return self.max_length if self.padding == "max_length" else None
+
     def steps_per_epoch(self, rows: int) -> int:
         """Optimizer steps of one pass over `rows` training rows; the last may hold fewer batches.
 
@@ -231,9 +236,14 @@ def of_stage(stage: Stage, params: dict[str, Any], recipe: str, training: Traini
         training: The run's.
 
     Raises:
-        UserError: As `evaluated`.
+        UserError: As `evaluated`, or the stage needs rows of one length and does not get them.
         ValueError: The stage sets a number that is not its own to set.
     """
+    if stage.one_length(recipe) and training.length is None:
+        raise UserError(
+            f"padding={training.padding} does not fit the {recipe} recipe of this method, which normalises whole rows "
+            "of one length: leave padding at max_length."
+        )
     own = dict(stage.training(params, recipe))
     lr = float(own.pop("lr", params["lr"]))
     if wrong := [name for name in own if name not in _FIELDS or name in _WHOLE]:

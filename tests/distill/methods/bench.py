@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from distill import methods
+from distill.errors import UserError
 from distill.methods.base import Hyperparameter, Method, Shape, Stage
 from distill.methods.objective import Objective, Outputs, Setting, Term, total
 from distill.models.capture import Capture, shape_of
@@ -18,6 +19,8 @@ Recipe = Literal["modern", "published"]
 ALL = methods.names()
 DISTILLING = tuple(name for name in ALL if methods.get(name).needs_teacher)
 RECIPES: tuple[Recipe, ...] = ("modern", "published")
+# Tokens of the batches' rows where nothing else is said, to which a recipe may be bound.
+LENGTH = 7
 STAGES = [(name, i) for name in ALL for i in range(len(methods.get(name).stages))]
 
 
@@ -40,7 +43,7 @@ class Bench:
     layers: tuple[int, ...] | None = None
     _captures: list[Capture] = field(default_factory=list)
 
-    def batch(self, seed: int = 0, rows: int = 4, length: int = 7) -> dict[str, Tensor]:
+    def batch(self, seed: int = 0, rows: int = 4, length: int = LENGTH) -> dict[str, Tensor]:
         return tiny.batch(rows, length, seed=seed, labels=self.num_labels, regression=self.regression)
 
     def outputs(self, batch: dict[str, Tensor]) -> tuple[Outputs, Outputs | None]:
@@ -77,6 +80,7 @@ def bench(
     same: bool = False,
     regression: bool = False,
     labels: int = 2,
+    length: int = LENGTH,
 ) -> Bench:
     """Build a stage's objective in float64.
 
@@ -84,6 +88,7 @@ def bench(
         params: Overlaid on the method's defaults.
         student, teacher: Keywords of `tiny.classifier`; a student of 2 and a teacher of 4 layers where not said.
         same: Student and teacher are equal networks.
+        length: What rows are padded to.
     """
     method = methods.get(name)
     heads = {"labels": 1 if regression else labels, "regression": regression, "dropout": 0.0}
@@ -98,6 +103,7 @@ def bench(
         teacher=shape_of(theirs) if method.needs_teacher else None,
         num_labels=1 if regression else labels,
         regression=regression,
+        length=length,
     )
     torch.manual_seed(3)
     found = method.stages[stage]
@@ -122,7 +128,10 @@ def alternatives(h: Hyperparameter, value: Any) -> list[Any]:
 
 
 def read_by_the_loop(method: Method) -> set[str]:
-    """Hyper-parameters that decide how a stage is trained, or what of the student is, which no objective reads."""
+    """Hyper-parameters that decide how a stage is trained, what of the student is or what it begins with.
+
+    No objective reads them, or none but for how its own parameters are trained.
+    """
     found = {"lr"}
     for recipe in RECIPES:
         usual = method.resolve({}, recipe)
@@ -131,6 +140,10 @@ def read_by_the_loop(method: Method) -> set[str]:
             for value in alternatives(h, usual[h.name]):
                 other = method.resolve({h.name: value}, recipe)
                 if any(stage.training(usual, recipe) != stage.training(other, recipe) for stage in method.stages):
+                    found.add(h.name)
+                if method.embeddings(usual) != method.embeddings(other):
+                    found.add(h.name)
+                if any(_own_rates(method, stage, usual, other, recipe) for stage in method.stages):
                     found.add(h.name)
                 shape = Shape(2, 16, 2)
                 trained = [[s.trained(params, recipe, shape) for s in method.stages] for params in (usual, other)]
@@ -155,9 +168,24 @@ class _Watched(dict[str, Any]):
         return super().get(name, default)
 
 
+def _own_rates(method: Method, stage: Stage, one: dict[str, Any], two: dict[str, Any], recipe: Recipe) -> bool:
+    """Whether two points differ in how an objective's own parameters are trained, and in nothing else of them."""
+    try:
+        objectives = [stage.objective(_setting(method, params, recipe)) for params in (one, two)]
+    except UserError:
+        return False
+    rates = [(objective.lr, objective.weight_decay) for objective in objectives]
+    names = [[name for name, _ in objective.named_parameters()] for objective in objectives]
+    return rates[0] != rates[1] and names[0] == names[1]
+
+
+def _setting(method: Method, params: dict[str, Any], recipe: Recipe) -> Setting:
+    teacher = Shape(4, 16, 2) if method.needs_teacher else None
+    return Setting(params, recipe, Shape(2, 16, 2), teacher, 2, False, LENGTH)
+
+
 def _asked(method: Method, stage: Stage, params: dict[str, Any], recipe: Recipe) -> set[str]:
     """Hyper-parameters that a stage's objective is built from."""
     watched = _Watched(params)
-    teacher = Shape(4, 16, 2) if method.needs_teacher else None
-    stage.objective(Setting(watched, recipe, Shape(2, 16, 2), teacher, 2, False))
+    stage.objective(_setting(method, watched, recipe))
     return watched.asked

@@ -23,6 +23,7 @@ from tests.distill import tiny
 from tests.distill.methods.bench import (
     ALL,
     DISTILLING,
+    LENGTH,
     RECIPES,
     STAGES,
     Bench,
@@ -212,6 +213,7 @@ def _gradients(name: str, params: dict[str, Any], recipe: Recipe) -> list[Tensor
     method, found = methods.get(name), []
     for stage in method.stages:
         shape = {"student": Shape(2, 16, 2), "teacher": Shape(4, 16, 2), "num_labels": 2, "regression": False}
+        shape["length"] = LENGTH
         torch.manual_seed(3)
         setting = Setting(params=method.resolve(params, recipe), recipe=recipe, **shape)
         objective = stage.objective(setting).double()

@@ -51,6 +51,8 @@ def make(
     if found.needs_teacher:
         source = OnlineTeacher(teacher or tiny.classifier(layers=4, seed=1, **head), "cpu", autocast)
     train, dev = splits or tiny.tokens(task, rows, 16)
+    if any(stage.one_length(recipe) for stage in found.stages):
+        training = {"padding": "max_length", "max_length": 32, **training}
     run = Run(
         method=found,
         student=tiny.classifier(**{"layers": 2, "seed": seed, **head, **(student or {})}),
