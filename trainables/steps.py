@@ -17,7 +17,7 @@ class Planned:
     Attributes:
         training: Its own numbers over the point's.
         lr: Its peak learning rate.
-        keep: Which weights the next stage begins with ("last" or "best").
+        keep: Which weights the next stage begins with ("last", "best" or "best-metric").
     """
 
     stage: Stage
@@ -64,5 +64,6 @@ def words(plan: dict[str, Any], point: dict[str, Any]) -> str | None:
         if planned.stage.reporting:
             told.append(f"{name} ({count})")
         else:
-            told.append(f"{name} ({count} at {planned.lr:g}, judged by its loss on dev, {planned.keep} weights kept)")
+            kept = {"best-metric": "weights of the best metric kept"}.get(planned.keep, f"{planned.keep} weights kept")
+            told.append(f"{name} ({count} at {planned.lr:g}, judged by its loss on dev, {kept})")
     return f"Stages: {', then '.join(told)}." if len(told) > 1 else None

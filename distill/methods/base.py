@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 # What a stage's objective may take of both networks.
 PARTS = ("logits", "cls", "hidden", "scores", "query", "key", "value")
+# What it may take of the student alone beside them: what the last linear layer of the classifier reads.
+POOLED = "pooled"
+# Which weights a stage leaves: the last, those of the smallest loss on dev, or those of the best metric there.
+Keep = Literal["last", "best", "best-metric"]
 # Those of which a stage may read some layers alone.
 LAYERED = ("hidden", "scores", "query", "key", "value")
 
@@ -122,8 +126,9 @@ class Stage:
             swept ones can be run once and shared.
         trainable: What of the student this stage trains: ("all",), or prefixes of parameter names inside its encoder
             ("encoder.layer.3.", "pooler.", "embeddings.") or of the whole classifier ("classifier."), where "head" is
-            all that stands behind the layers. May be a function of a point's resolved values, the recipe and the
-            student's shape.
+            all that stands behind the layers, "output" its last linear layer and "body" everything but that. Nothing
+            where the objective's own parameters alone are trained. May be a function of a point's resolved values, the
+            recipe and the student's shape.
         reporting: Whether its evaluations are the trial's score; exactly one stage of a method reports. Any other is
             judged by its own loss on the dev rows.
         needs: What the objective takes of the teacher, given a point's resolved values and the recipe: a subset of
@@ -133,8 +138,12 @@ class Stage:
             is all of them. Outputs on disk hold no others.
         training: Its own numbers, given the point's values and the recipe: fields of `Training` and `lr` in which it
             differs from the run. The stage that reports has none: its epochs are the run's.
-        keep: Which weights the next stage begins with, given the recipe: the last ones, or those of the smallest loss
-            on the dev rows. Where the stage reports, the trial keeps the best by itself.
+        keep: Which weights the next stage begins with, given the recipe: the last ones, those of the smallest loss on
+            the dev rows ("best"), or those of the task's best metric there ("best-metric"). Where the stage reports,
+            the trial keeps the best by itself.
+        redraws: Of which of the student's linear layers, named as in `trainable`, weights and biases are drawn anew
+            when the stage begins.
+        dropout: Whether a recipe's student drops out while the stage trains; a frozen one may be read as it is.
         reads_padding: Whether a recipe's losses read the teacher's values at padded places.
         one_length: Whether a recipe's losses need all rows padded to one length.
         additive: Whether every term is a mean over the rows of a batch, so that parts of a batch, weighted by their
@@ -149,7 +158,9 @@ class Stage:
     needs: Callable[[dict[str, Any], str], frozenset[str]] = lambda params, recipe: frozenset({"logits"})
     teacher_layers: TeacherLayers = lambda params, recipe, student, teacher: None
     training: Callable[[dict[str, Any], str], dict[str, Any]] = lambda params, recipe: {}
-    keep: Callable[[str], Literal["last", "best"]] = lambda recipe: "last"
+    keep: Callable[[str], Keep] = lambda recipe: "last"
+    redraws: tuple[str, ...] = ()
+    dropout: Callable[[str], bool] = lambda recipe: True
     reads_padding: Callable[[str], bool] = lambda recipe: False
     one_length: Callable[[str], bool] = lambda recipe: False
     additive: bool = False

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -23,6 +23,7 @@ class Setting:
         teacher: None for methods that need none.
         regression: Whether labels are real numbers.
         length: What every row is padded to, in tokens; None where a batch goes up to its longest.
+        carried: What the objectives of earlier stages left (`Objective.leaves`), and what the run was given.
     """
 
     params: dict[str, Any]
@@ -32,6 +33,7 @@ class Setting:
     num_labels: int
     regression: bool
     length: int | None = None
+    carried: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class Outputs:
             float32. None unless asked for.
         layers: Which layers hidden, scores, query, key and value hold, from 1, where 0 is the embedding output and
             belongs to `hidden` alone; None is all of them. Objectives that read chosen layers ask `at`, which knows.
+        pooled: [B, d], what the classifier's last linear layer reads, behind the dropout before it. Of students alone,
+            None unless asked for.
     """
 
     logits: Tensor
@@ -57,6 +61,7 @@ class Outputs:
     key: Tensor | None = None
     value: Tensor | None = None
     layers: tuple[int, ...] | None = None
+    pooled: Tensor | None = None
 
     def at(self, what: str, layers: Sequence[int]) -> Tensor:
         """A part at some layers, in the order in which they are asked for: [len(layers), B, …].
@@ -99,11 +104,17 @@ class Objective(nn.Module):
 
     Attributes:
         needs: What is captured of both networks: a subset of `distill.methods.base.PARTS`.
+        own_needs: What is captured of the student beside that: of `PARTS`, and "pooled".
         uses_teacher: Whether the teacher is asked at all.
+        lr: Peak learning rate of its own parameters; None is the stage's. The schedule is that of the stage.
+        weight_decay: Of its own parameters; None is the stage's.
     """
 
     needs: frozenset[str] = frozenset({"logits"})
+    own_needs: frozenset[str] = frozenset()
     uses_teacher: bool = True
+    lr: float | None = None
+    weight_decay: float | None = None
 
     def forward(self, student: Outputs, teacher: Outputs | None, batch: dict[str, Tensor]) -> dict[str, Term]:
         """Terms of one batch; the total is the weighted sum.
@@ -117,7 +128,18 @@ class Objective(nn.Module):
         """Settle whatever a step left pending, before state is saved or observed."""
 
     def observation(self) -> dict[str, Any]:
-        """JSON-able facts since the last call that the method wants seen in the report."""
+        """JSON-able facts since the last call that the method wants seen in the report.
+
+        Those of the stages before the one that reports, of the weights that they leave, are shown beside its own.
+        """
+        return {}
+
+    def clipped(self) -> list[list[nn.Parameter]]:
+        """Parts of its own parameters whose gradients are clipped each by itself; all others go with the student's."""
+        return []
+
+    def leaves(self) -> dict[str, Tensor]:
+        """What later stages find in `Setting.carried`, at the end of a stage; the names are theirs to agree upon."""
         return {}
 
 

@@ -10,9 +10,11 @@ from torch import Tensor, nn
 
 from distill.errors import UserError
 from distill.losses.precision import at_least_float32
+from distill.methods.base import POOLED
 from distill.methods.objective import Outputs, Shape
 from distill.models.folder import SUPPORTED, unsupported
 from distill.models.masks import for_attention
+from distill.models.parameters import output_layer
 
 PROJECTIONS = ("query", "key", "value")
 _WORDS = {"cls": "[CLS]", "hidden": "hidden states", "query": "queries", "key": "keys", "value": "values"}
@@ -45,7 +47,7 @@ class Capture:
 
     Args:
         model: A sequence classifier on a BERT-like encoder.
-        needs: Subset of `distill.methods.base.PARTS`.
+        needs: Subset of `distill.methods.base.PARTS`, and "pooled".
         layers: Which layers are taken, as `Outputs.layers` has them; of [CLS] all are. All when None.
     """
 
@@ -75,8 +77,14 @@ class Capture:
             block: Any = layer
             for name in self._projections if number in taken else ():
                 self._watch(getattr(block.attention.self, name), name)
+        if POOLED in needs:
+            self._handles.append(output_layer(model)[1].register_forward_pre_hook(self._pooled))
         inner = sum(number > 0 for number in taken)
         self._expected = {"cls": len(stack) + 1, "hidden": len(taken), **dict.fromkeys(PROJECTIONS, inner)}
+
+    def _pooled(self, module: nn.Module, inputs: Any) -> None:
+        if self._watching:
+            self._taken[POOLED].append(inputs[0])
 
     def _watch(self, module: nn.Module, name: str) -> None:
         def hook(module: nn.Module, inputs: Any, output: Any) -> None:
@@ -96,7 +104,7 @@ class Capture:
         Raises:
             RuntimeError: Fewer or more tensors were seen than the model has layers.
         """
-        self._taken = {name: [] for name in self._expected}
+        self._taken = {name: [] for name in (*self._expected, POOLED)}
         self._watching = True
         try:
             mask = for_attention(self._model, attention_mask)
@@ -111,6 +119,8 @@ class Capture:
                 query, key = (self._heads(projected[name]) for name in ("query", "key"))
                 stacked["scores"] = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
         stacked.update((name, states) for name, states in projected.items() if name in self.needs)
+        if POOLED in self.needs:
+            (stacked[POOLED],) = taken[POOLED]
         return Outputs(logits, layers=self.layers, **stacked)
 
     def _stacked(self, name: str, taken: dict[str, list[Tensor]]) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Any
 from distill.models.folder import RELU_HEAD
 
 ALL = ("all",)
-HEAD = "head"
+HEAD, OUTPUT, BODY = "head", "output", "body"
 
 
 def named(model: Any, prefixes: tuple[str, ...]) -> frozenset[str]:
@@ -19,7 +19,8 @@ def named(model: Any, prefixes: tuple[str, ...]) -> frozenset[str]:
         model: A sequence classifier on a BERT-like encoder.
         prefixes: Of names inside the encoder, which are the same whatever its kind ("encoder.layer.3.", "pooler.",
             "embeddings."), or of names in the whole model ("classifier."); `HEAD` among them is all that stands behind
-            the layers: a pooler, where there is one, and the classifier. `ALL` is every parameter.
+            the layers: a pooler, where there is one, and the classifier; `OUTPUT` is the classifier's last linear
+            layer, and `BODY` is everything but that. `ALL` is every parameter.
 
     Raises:
         ValueError: No parameter begins with one of them.
@@ -32,12 +33,51 @@ def named(model: Any, prefixes: tuple[str, ...]) -> frozenset[str]:
     for prefix in prefixes:
         if prefix == HEAD:
             some = {name for name in names if not name.startswith(encoder) or name.startswith(f"{encoder}pooler.")}
+        elif prefix in (OUTPUT, BODY):
+            last = f"{output_layer(model)[0]}."
+            some = {name for name in names if name.startswith(last) == (prefix == OUTPUT)}
         else:
             some = {name for name in names if name.startswith(prefix) or name.startswith(encoder + prefix)}
         if not some:
             raise ValueError(f"no parameter of the student begins with {prefix!r}")
         found |= some
     return frozenset(found)
+
+
+def output_layer(model: Any) -> tuple[str, Any]:
+    """The last linear layer of a BERT-like classifier, with its name: what stands before it is its pooler.
+
+    Raises:
+        ValueError: There is none where BERT, RoBERTa and ELECTRA have it.
+    """
+    for name in ("classifier.out_proj", "classifier"):
+        module: Any = model
+        for part in name.split("."):
+            module = getattr(module, part, None)
+        if getattr(module, "out_features", None) is not None:
+            return name, module
+    raise ValueError(f"{type(model).__name__} has no classifier whose last linear layer is known")
+
+
+def redraw(model: Any, prefixes: tuple[str, ...]) -> None:
+    """Draw linear layers anew from torch's generator, as new ones begin: weights N(0, `initializer_range`), biases 0.
+
+    Args:
+        prefixes: As `named` takes them.
+    """
+    if not prefixes:
+        return
+    import torch
+
+    with torch.no_grad():
+        for name in sorted(named(model, prefixes)):
+            parameter = model.get_parameter(name)
+            if parameter.ndim > 1:
+                # Drawn on the CPU, so that every device begins with the same numbers.
+                drawn = torch.empty(parameter.shape).normal_(std=model.config.initializer_range)
+                parameter.copy_(drawn)
+            else:
+                parameter.zero_()
 
 
 def untrained(trained: Iterable[tuple[str, ...]], layers: int, pooler: bool) -> tuple[str, ...]:
@@ -55,7 +95,9 @@ def untrained(trained: Iterable[tuple[str, ...]], layers: int, pooler: bool) -> 
     parts = ("embeddings.", *(f"encoder.layer.{n}.{part}" for n in range(layers) for part in _LAYER), *head)
 
     def is_trained(part: str) -> bool:
-        return part.startswith(tuple(prefixes)) or (HEAD in prefixes and part in head)
+        is_output = part == "classifier."
+        special = {HEAD: part in head, OUTPUT: is_output, BODY: not is_output}
+        return part.startswith(tuple(prefixes)) or any(special[prefix] for prefix in prefixes & set(special))
 
     return tuple(part for part in parts if not is_trained(part))
 

@@ -17,7 +17,7 @@ from distill.tasks.tokens import load_tokenizer
 from distill.teacher.facts import KIND, MODEL, PREDICTIONS, judged, reported, sized
 from distill.teacher.ready import OUTPUTS, label_order
 from distill.training.batching import Tokens
-from distill.training.loop import predict
+from distill.training.predictions import predict
 from distill.training.settings import Numerics
 
 

@@ -14,7 +14,7 @@ from distill.models.student import load_classifier
 from distill.tasks.base import Task
 from distill.teacher.facts import MODEL, PREDICTIONS, judged, reported
 from distill.training.batching import Tokens
-from distill.training.loop import predict
+from distill.training.predictions import predict
 from distill.training.settings import Numerics
 
 KIND = "teacher-reading"

@@ -15,7 +15,7 @@ from distill.tasks.base import Task
 from distill.tasks.metrics import get, teacher_verdict
 from distill.tasks.tokens import REPORT
 from distill.training.batching import Tokens
-from distill.training.loop import predict
+from distill.training.predictions import predict
 
 KIND = "teacher"
 MODEL, PREDICTIONS, REPORTED = "model", "predictions.npz", "predictions-report.npz"

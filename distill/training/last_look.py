@@ -10,7 +10,7 @@ import numpy as np
 from distill.tasks.base import Task
 from distill.tasks.tokens import REPORT
 from distill.training.batching import Tokens
-from distill.training.loop import predict, scored
+from distill.training.predictions import predict, scored
 
 
 def load(path: Path | str) -> Tokens:

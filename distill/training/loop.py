@@ -11,20 +11,20 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from distill.methods.base import Method, Stage
 from distill.methods.objective import Objective, Setting, Shape, Term, flooded, total
 from distill.models.capture import Capture, shape_of
-from distill.models.parameters import named
+from distill.models.parameters import named, redraw
 from distill.tasks.base import Task
-from distill.tasks.metrics import get as get_metric
 from distill.teacher.source import TeacherSource
 from distill.training import checkpoint
-from distill.training.batching import Tokens, evaluation_order, in_groups, in_parts, training_order
+from distill.training.batching import Tokens, in_groups, in_parts, training_order
 from distill.training.dev_loss import LOSS, judge
-from distill.training.optim import build
+from distill.training.optim import build, clip
 from distill.training.precision import autocast
+from distill.training.predictions import predict, scored
 from distill.training.settings import Numerics, Training, of_stage
 
 _START = {"stage": 0, "epoch": 0, "step": 0}
@@ -87,6 +87,9 @@ class Run:
             gradients are weighted by their rows, so a step is that of the whole batch but for rounding and the draws
             of dropout, and takes less memory.
         stepped: Called after each optimizer step with the epochs that are done of the stage.
+        carried: What objectives find in `Setting.carried` from the start.
+        left: What objectives of stages that are over left beside the student's weights.
+        seen: What the stages that are over wanted shown.
 
     Raises:
         ValueError: Batches shall be cut, but a loss of the method is no mean over rows.
@@ -105,11 +108,14 @@ class Run:
     source: TeacherSource | None = None
     micro: int = 1
     stepped: Callable[[float], None] = lambda epochs: None
+    carried: dict[str, Tensor] = field(default_factory=dict)
+    left: dict[str, Tensor] = field(default_factory=dict)
+    seen: dict[str, Any] = field(default_factory=dict)
     # Steps are those done of the epoch.
     _position: dict[str, int] = field(default_factory=lambda: dict(_START))
     _restored: dict[str, Any] | None = None
     _parts: dict[str, Any] = field(default_factory=dict)
-    # Loss and weights of the best evaluation of the stage, where the next one begins with these.
+    # What the best evaluation of the stage was judged by, with its weights, where the next one begins with these.
     _best: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
@@ -121,7 +127,7 @@ class Run:
         """Continue from what `state()` returned; call before iterating."""
         self._restored = state
         self._position = dict(state["position"])
-        self._best = state.get("best")
+        self._best, self.left, self.seen = state["best"], dict(state["left"]), dict(state["seen"])
 
     def state(self) -> dict[str, Any]:
         """Everything that decides the next step: weights, optimizer, schedule, objective, generators, position."""
@@ -134,11 +140,14 @@ class Run:
             "schedule": self._parts["schedule"].state_dict(),
             "random": checkpoint.random_state(),
             "best": self._best,
+            "left": self.left,
+            "seen": self.seen,
         }
 
-    def behind(self, stage: int, weights: dict[str, Tensor]) -> None:
-        """Begin behind stage `stage`, from 0, whose end left the student's `weights`; call before iterating."""
+    def behind(self, stage: int, weights: dict[str, Tensor], left: dict[str, Tensor], seen: dict[str, Any]) -> None:
+        """Begin behind stage `stage`, from 0, which left these `weights` of the student; call before iterating."""
         self.student.load_state_dict(weights)
+        self.left, self.seen = left, seen
         self._position = {**_START, "stage": stage + 1}
 
     def __iter__(self) -> Iterator[Evaluation]:
@@ -172,6 +181,7 @@ class Run:
                 self._train(capture, objective, 2 * [min(2, training.accumulation) * [rows]], per_epoch)
                 if not stage.reporting:
                     self._judge(capture, objective, [pick(self.dev, training.evaluation_batch)])
+                self.left.update(_copied(objective.leaves()))
             finally:
                 capture.close()
 
@@ -189,6 +199,7 @@ class Run:
                 num_labels=self.task.num_labels,
                 regression=self.task.kind == "regression",
                 length=training.length,
+                carried={**self.carried, **self.left},
             )
         ).to(numerics.device)
         if objective.uses_teacher and self.source is None:
@@ -198,7 +209,7 @@ class Run:
             # What a stage before left would lie about to the end where this one trains less.
             parameter.requires_grad_(name in trained).grad = None
         per_epoch = training.steps_per_epoch(len(self.train))
-        optimizer, schedule = build([self.student, objective], lr, training, per_epoch * training.epochs)
+        optimizer, schedule = build(self.student, objective, lr, training, per_epoch * training.epochs)
         layers = None
         if teacher_shape is not None:
             layers = stage.layers_read(self.params, self.recipe, student_shape, teacher_shape)
@@ -208,6 +219,7 @@ class Run:
             "schedule": schedule,
             "training": training,
             "layers": layers,
+            "dropout": stage.dropout(self.recipe),
         }
         if self._restored is not None:
             objective.load_state_dict(self._restored["objective"])
@@ -215,16 +227,18 @@ class Run:
             schedule.load_state_dict(self._restored["schedule"])
             checkpoint.restore_random_state(self._restored["random"])
             self._restored = None
-        return Capture(self.student, objective.needs), objective, per_epoch
+        return Capture(self.student, objective.needs | objective.own_needs), objective, per_epoch
 
     def _stage(self, stage: Stage) -> Iterator[Evaluation]:
         number = self._position["stage"]
         if number:
             # The first one has the generator as the run was given it, which is seeded by whoever built the student.
             torch.manual_seed(stage_seed(self.seed, number))
+        if self._restored is None:
+            redraw(self.student, stage.redraws)
         capture, objective, per_epoch = self._set_up(stage)
         training: Training = self._parts["training"]
-        keeping = not stage.reporting and stage.keep(self.recipe) == "best"
+        keep = "last" if stage.reporting else stage.keep(self.recipe)
         done = self._position["epoch"] * per_epoch + self._position["step"]
         steps = self._steps()
         try:
@@ -234,13 +248,21 @@ class Run:
                 started = time.monotonic()
                 terms = self._train(capture, objective, itertools.islice(steps, due - done), per_epoch)
                 metrics, logits = self._look() if stage.reporting else self._judge(capture, objective)
+                if keep == "best-metric":
+                    metrics.update(scored(self.task, logits, self.dev.labels))
                 judged_by = self.task.metric if stage.reporting else LOSS
                 value = metrics[judged_by]
                 objective.flush()
                 if not math.isfinite(value):
                     raise Diverged(f"{judged_by} is not finite at epoch {due / per_epoch:.4g}{self._within()}")
-                if keeping and (self._best is None or value < self._best["value"]):
-                    self._best = {"value": value, "student": _copied(self.student.state_dict())}
+                seen = objective.observation()
+                worse = -metrics[self.task.metric] if keep == "best-metric" else value
+                is_best = keep != "last" and (self._best is None or worse < self._best["value"])
+                if is_best:
+                    weights, own = (_copied(module.state_dict()) for module in (self.student, objective))
+                    self._best = {"value": worse, "student": weights, "objective": own}
+                if not stage.reporting and (is_best or keep == "last"):
+                    self.seen.update(seen)
                 yield Evaluation(
                     stage=stage.name,
                     number=count,
@@ -249,7 +271,7 @@ class Run:
                     metrics=metrics,
                     terms=terms,
                     logits=logits,
-                    seen=objective.observation(),
+                    seen={**self.seen, **seen} if stage.reporting else seen,
                     seconds=time.monotonic() - started,
                     steps=due - done,
                     lr=float(self._parts["schedule"].get_last_lr()[0]),
@@ -257,8 +279,10 @@ class Run:
                     reporting=stage.reporting,
                 )
                 done = due
-            if keeping and self._best is not None:
+            if self._best is not None:
                 self.student.load_state_dict(self._best["student"])
+                objective.load_state_dict(self._best["objective"])
+            self.left.update(_copied(objective.leaves()))
         finally:
             capture.close()
 
@@ -284,10 +308,9 @@ class Run:
         """Some optimizer steps; mean of each term over them. Reads nothing back from the device in a step."""
         training, position = self._parts["training"], self._position
         optimizer, schedule = self._parts["optimizer"], self._parts["schedule"]
-        trained = [p for group in optimizer.param_groups for p in group["params"]]
         sums: dict[str, Tensor] = {}
         count = 0
-        self.student.train()
+        self.student.train(self._parts["dropout"])
         objective.train()
         for batches in steps:
             optimizer.zero_grad(set_to_none=True)
@@ -300,7 +323,7 @@ class Run:
                     sums[name] = sums[name] + value if name in sums else value
             # BertAdam clips tensor by tensor, and itself.
             if training.clip > 0 and training.optimizer == "adamw":
-                nn.utils.clip_grad_norm_(trained, training.clip)
+                clip(optimizer, objective, training.clip)
             optimizer.step()
             schedule.step()
             count += 1
@@ -363,36 +386,3 @@ def stage_seed(seed: int, number: int) -> int:
 def _copied(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """On the CPU, where they take nothing of a GPU's memory."""
     return {name: value.detach().to("cpu", copy=True) for name, value in weights.items()}
-
-
-@torch.no_grad()
-def look(model: Any, tokens: Tokens, rows: np.ndarray, device: str = "cpu") -> np.ndarray:
-    """Logits float32 [B, C] of some rows, in full precision; the model is in eval mode."""
-    batch = tokens.batch(rows, device)
-    batch.pop("labels")
-    logits: np.ndarray = model(**batch).logits.float().cpu().numpy()
-    return logits
-
-
-def scored(task: Task, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """The task's metric and those shown beside it, by name, of logits [n, C]."""
-    return {name: get_metric(name).compute(logits, labels) for name in dict.fromkeys((task.metric, *task.also))}
-
-
-def predict(model: Any, tokens: Tokens, batch_size: int, device: str = "cpu") -> np.ndarray:
-    """Logits float32 [n, C] in the order of `tokens`, in eval mode and full precision.
-
-    Rows are padded to the longest of their batch in every recipe: what stands behind a row does not reach its logits.
-    """
-    was_training = model.training
-    model.eval()
-    logits: np.ndarray | None = None
-    for rows in evaluation_order(tokens.lengths, batch_size):
-        output = look(model, tokens, rows, device)
-        if logits is None:
-            logits = np.zeros((len(tokens), output.shape[1]), dtype=np.float32)
-        logits[rows] = output
-    model.train(was_training)
-    if logits is None:
-        raise ValueError("there are no rows to predict")
-    return logits

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from distill.training.batching import Tokens
-from distill.training.loop import Run, look
+from distill.training.loop import Run
 from distill.training.machine import unchanged_torch
+from distill.training.predictions import look
 
 Measure = Callable[[Callable[[], None], int], int]
 

@@ -1,7 +1,8 @@
-"""What a stage that does not report leaves, kept once for all runs that need the same: the student's weights.
+"""What a stage that does not report leaves, kept once for all runs that need the same.
 
-Every stage begins with draws, optimizer and objective of its own (see `Run`), so the weights are all that the next one
-takes over, and a run that begins behind a stored stage gives the values of one that trained it. Imports without torch.
+Every stage begins with draws, optimizer and objective of its own (see `Run`), so the student's weights, and what the
+objective says that it leaves, are all that the next one takes over, and a run that begins behind a stored stage gives
+the values of one that trained it. Imports without torch.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from distill.training.settings import Training, of_stage
 if TYPE_CHECKING:
     from distill.training.loop import Evaluation, Run
 
-KIND, WEIGHTS = "stage", "weights.pt"
+KIND, WEIGHTS, LEFT = "stage", "weights.pt", "left.pt"
 
 
 def before_report(method: Method) -> list[Stage]:
@@ -81,7 +82,7 @@ def make(
     number: int,
     progress: Callable[[Evaluation], None] = lambda evaluation: None,
 ) -> Path:
-    """The artifact of a stage: the student's weights, or in the facts under `failure` why there are none.
+    """The artifact of a stage: what it leaves, or in the facts under `failure` why that is nothing.
 
     A loss that is not finite would not be at another time either, so that is kept as well.
 
@@ -108,6 +109,7 @@ def make(
         if failure is None:
             weights = {name: value.detach().cpu() for name, value in run.student.state_dict().items()}
             torch.save(weights, folder / WEIGHTS)
+            torch.save(run.left, folder / LEFT)
         own = [row for row in curve if row["stage"] == stage]
         return {
             "method": run.method.name,
@@ -117,6 +119,7 @@ def make(
             "failure": failure,
             "seconds": sum(row["seconds"] for row in curve),
             "terms": own[-1]["terms"] if own else {},
+            "seen": run.seen,
             "curve": curve,
         }
 
@@ -133,6 +136,8 @@ def begin_behind(run: Run, number: int, folder: Path) -> None:
 
     from distill.training.loop import Diverged
 
-    if failure := Store(folder.parent).facts(folder)["failure"]:
-        raise Diverged(failure)
-    run.behind(number, torch.load(folder / WEIGHTS, map_location="cpu", weights_only=True))
+    facts = Store(folder.parent).facts(folder)
+    if facts["failure"]:
+        raise Diverged(facts["failure"])
+    weights, left = (torch.load(folder / name, map_location="cpu", weights_only=True) for name in (WEIGHTS, LEFT))
+    run.behind(number, weights, left, dict(facts["seen"]))

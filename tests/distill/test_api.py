@@ -15,7 +15,7 @@ import torch
 import distill
 from distill.errors import UserError
 from distill.tasks import metrics
-from distill.training import loop
+from distill.training import loop, predictions
 from distill.training.batching import tokenise
 from tests.distill import tiny
 
@@ -68,7 +68,7 @@ def test_the_saved_student_gives_the_score(result: distill.Distilled) -> None:
     model = AutoModelForSequenceClassification.from_pretrained(result.path)
     words = AutoTokenizer.from_pretrained(result.path)
     dev = tokenise(tiny.data().dev, words, 32)
-    logits = loop.predict(model, dev, 64)
+    logits = predictions.predict(model, dev, 64)
     assert np.array_equal(logits, result.best.logits)
     assert metrics.get("mcc").compute(logits, dev.labels) == result.score
     assert sorted(p.name for p in result.path.parent.glob(".student*")) == []

@@ -14,7 +14,7 @@ from distill.errors import UserError
 from distill.tasks import metrics
 from distill.tasks.holdout import hold_out
 from distill.training.batching import tokenise
-from distill.training.loop import predict
+from distill.training.predictions import predict
 from tests.distill import tiny
 
 HELD_OUT = "train-holdout:0.25"

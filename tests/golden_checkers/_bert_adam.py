@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from distill.methods.objective import Objective
 from distill.training.optim import build, multiplier
 from distill.training.settings import Training
 from tests.golden_checkers._arrays import Arrays
@@ -50,7 +51,7 @@ def check_trace(arrays: Arrays, trace: Trace, suffix: str, after: str, tolerance
     layer.weight = nn.Parameter(arrays.tensor(f"w0{suffix}"))
     layer.bias = nn.Parameter(arrays.tensor(f"b0{suffix}"))
     gradients = [arrays.tensor(f"grads_{name}{suffix}") for name in ("w", "b")]
-    optimizer, schedule = build([layer], trace.lr, trace.training(), trace.total_steps)
+    optimizer, schedule = build(layer, Objective(), trace.lr, trace.training(), trace.total_steps)
     steps = len(gradients[0])
     assert steps > trace.total_steps, "no update lies beyond the end of the schedule"
     clipped = 0

@@ -14,7 +14,7 @@ from distill.tasks import registry
 from distill.tasks.metrics import get
 from distill.training import last_look
 from distill.training.batching import Tokens
-from distill.training.loop import predict
+from distill.training.predictions import predict
 from tests.trainables.doors import LR, OPTIONS, session, timeless
 from trainables.config import from_namespace
 from trainables.door import student_of

@@ -133,7 +133,7 @@ def test_dev_is_predicted_whenever_the_student_is_the_best_yet(ran: Callable[[st
 def test_the_student_gives_the_reported_predictions(ran: Callable[[str], Record]) -> None:
     from distill.models.student import load_classifier
     from distill.tasks import registry
-    from distill.training.loop import predict
+    from distill.training.predictions import predict
 
     folder = ran("plain").path
     student = load_classifier(folder / TRIALS / "p02" / "student", registry.get("cola"))

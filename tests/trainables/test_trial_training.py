@@ -93,7 +93,7 @@ def test_a_published_point(with_point: Callable[..., Path]) -> None:
 def test_its_student_gives_the_recorded_logits(with_point: Callable[..., Path]) -> None:
     from distill.models.student import load_classifier
     from distill.tasks import registry
-    from distill.training.loop import predict
+    from distill.training.predictions import predict
 
     folder = with_point(**PUBLISHED)
     train(folder, "p00")

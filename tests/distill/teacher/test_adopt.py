@@ -16,7 +16,7 @@ from distill.teacher.adopt import adopt, identity, reorder
 from distill.teacher.facts import KIND, MODEL, PREDICTIONS
 from distill.teacher.finetune import TeacherRecipe
 from distill.training.batching import Tokens
-from distill.training.loop import predict
+from distill.training.predictions import predict
 from distill.training.settings import Numerics, Training
 from tests.distill import tiny
 

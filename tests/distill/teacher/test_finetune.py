@@ -18,7 +18,8 @@ from distill.teacher import finetune
 from distill.teacher.facts import MODEL, PREDICTIONS
 from distill.teacher.finetune import TeacherRecipe, identity
 from distill.training.batching import Tokens
-from distill.training.loop import Diverged, Evaluation, predict
+from distill.training.loop import Diverged, Evaluation
+from distill.training.predictions import predict
 from distill.training.settings import Numerics, Training
 from tests.distill import tiny
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from distill import methods
-from distill.methods.objective import total
+from distill.methods.objective import Objective, total
 from distill.models.capture import Capture
 from distill.models.folder import RELU_HEAD
 from distill.teacher.source import OnlineTeacher
@@ -119,9 +119,9 @@ def test_bfloat16_stays_near_float32_and_losses_are_float32(name: str) -> None:
 def test_the_fused_optimizer_takes_the_plain_ones_steps() -> None:
     training = Training(weight_decay=0.1, warmup=0.0)
     models = [tiny.classifier(dropout=0.0) for _ in range(2)]
-    fused, _ = build([models[0]], 1e-3, training, 5)
+    fused, _ = build(models[0], Objective(), 1e-3, training, 5)
     assert fused.defaults["fused"]
-    plain, _ = build([models[1]], 1e-3, training, 5)
+    plain, _ = build(models[1], Objective(), 1e-3, training, 5)
     for group in plain.param_groups:
         group["fused"], group["foreach"] = False, False
     batch = tiny.batch()

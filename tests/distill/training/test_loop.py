@@ -16,7 +16,8 @@ from distill.methods.base import Hyperparameter, Method, Stage
 from distill.methods.objective import Objective, Outputs, Setting, Term
 from distill.tasks.metrics import get as get_metric
 from distill.training.batching import training_order
-from distill.training.loop import Diverged, predict
+from distill.training.loop import Diverged
+from distill.training.predictions import predict
 from tests.distill import tiny
 from tests.distill.training import runs
 

@@ -15,7 +15,8 @@ from distill.losses.layer_transport import LayerTransport
 from distill.models.capture import Capture
 from distill.training.batching import Tokens, evaluation_order, in_groups, training_order
 from distill.training.bert_adam import BertAdam
-from distill.training.loop import Run, predict
+from distill.training.loop import Run
+from distill.training.predictions import predict
 from tests.distill import tiny
 from tests.distill.training import runs
 

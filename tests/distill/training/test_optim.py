@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
+from distill.methods.objective import Objective
 from distill.training.optim import build, multiplier, parameter_groups
 from distill.training.settings import Training
 from tests.distill import tiny
@@ -25,7 +26,7 @@ class _Small(nn.Module):
 def test_updates_follow_the_formula() -> None:
     lr, decay, b1, b2, eps = 0.1, 0.3, 0.9, 0.999, 1e-8
     module = _Small()
-    optimizer, _ = build([module], lr, Training(weight_decay=decay, warmup=0.0, schedule="constant"), 5)
+    optimizer, _ = build(module, Objective(), lr, Training(weight_decay=decay, warmup=0.0, schedule="constant"), 5)
     expected = {name: p.detach().clone() for name, p in module.named_parameters()}
     mean = {name: torch.zeros_like(p) for name, p in expected.items()}
     square = {name: torch.zeros_like(p) for name, p in expected.items()}

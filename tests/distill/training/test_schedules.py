@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.optim import AdamW
 
+from distill.methods.objective import Objective
 from distill.training.bert_adam import BertAdam
 from distill.training.optim import build, multiplier
 from distill.training.settings import OPTIMIZERS, SCHEDULES, Training
@@ -20,7 +21,7 @@ from distill.training.settings import OPTIMIZERS, SCHEDULES, Training
 def _rates(total: int, lr: float = 0.5, steps: int | None = None, **training: Any) -> list[float]:
     """The rate that each step is really made with, read from the optimizer."""
     layer = nn.Linear(2, 2)
-    optimizer, schedule = build([layer], lr, Training(**training), total)
+    optimizer, schedule = build(layer, Objective(), lr, Training(**training), total)
     found = []
     for _ in range(steps or total):
         layer(torch.ones(2)).sum().backward()
@@ -88,9 +89,9 @@ def test_the_extremes_of_the_warmup_are_finite(optimizer: str, schedule: str, wa
 
 def test_the_optimizer_asked_for() -> None:
     layer = nn.Linear(2, 2)
-    modern, _ = build([layer], 0.1, Training(weight_decay=0.3, clip=0.7), 5)
+    modern, _ = build(layer, Objective(), 0.1, Training(weight_decay=0.3, clip=0.7), 5)
     assert type(modern) is AdamW
-    published, _ = build([layer], 0.1, Training(optimizer="bertadam", weight_decay=0.3, clip=0.7), 5)
+    published, _ = build(layer, Objective(), 0.1, Training(optimizer="bertadam", weight_decay=0.3, clip=0.7), 5)
     assert type(published) is BertAdam
     assert [group["max_grad_norm"] for group in published.param_groups] == [0.7, 0.7]
     for optimizer in (modern, published):
@@ -106,7 +107,7 @@ def test_state_survives_a_file(optimizer: str, schedule: str) -> None:
     def made() -> tuple[nn.Linear, Any, Any]:
         torch.manual_seed(0)
         layer = nn.Linear(3, 2)
-        return layer, *build([layer], 0.1, training, 10)
+        return layer, *build(layer, Objective(), 0.1, training, 10)
 
     def train(layer: nn.Linear, optimizer: Any, schedule: Any, steps: range) -> None:
         for step in steps:
