@@ -17,8 +17,6 @@ RECIPES = ("modern", "published")
 NUMERIC = ("float", "int")
 TYPES = (*NUMERIC, "bool", "choice")
 SCALES = ("log", "linear")
-# Numbers of training in which rows may differ though the points of one sweep may not.
-TRAINING = ("epochs", "evaluation_steps")
 
 
 @dataclass(frozen=True)
@@ -118,11 +116,13 @@ class Row:
         layers: Layers of the student.
         values: Axis name to value. An axis that the row leaves out takes its default.
         source: The table or script that gives the row.
-        training: What it says of training that all points of a sweep share, by the names of `TRAINING`.
+        training: Training numbers that the published recipe has for it beside the axes, such as its epochs.
+        teacher: The same of the teacher's own training, with its `lr`.
     """
 
     task: str
     layers: int
     values: dict[str, Scalar]
     source: str
-    training: dict[str, int] = field(default_factory=dict)
+    training: dict[str, Scalar] = field(default_factory=dict)
+    teacher: dict[str, Scalar] = field(default_factory=dict)

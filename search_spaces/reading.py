@@ -20,8 +20,9 @@ The format (`schema: 1`), by example::
           - {value: 1, grade: published, source: table 2 of the paper}
     rows:                           # published settings; may be an empty list; the first of a task and size leads
       - {task: cola, layers: 4, values: {T: 1}, source: "table 2 of the paper, CoLA"}
-      # Beside its values a row may say epochs and evaluation_steps, which all points of a sweep share.
-      - {task: rte, layers: 4, values: {T: 2}, training: {epochs: 20}, source: "table 2 of the paper, RTE"}
+
+A row may also have `training` and `teacher`: numbers of the students' and of the teacher's training that the published
+recipe takes for its task, such as `training: {batch_size: 64, epochs: 3}`.
 
 Every value has a grade (published, code default, ours) and a source. Numbers may be written 2e-5.
 A person's own file may leave much of it out: see `search_spaces.own`.
@@ -37,7 +38,7 @@ from typing import Any
 
 import yaml
 
-from search_spaces.axes import GIVEN, GRADES, NUMERIC, RECIPES, SCALES, TRAINING, TYPES, Axis, Row, Scalar, Value
+from search_spaces.axes import GIVEN, GRADES, NUMERIC, RECIPES, SCALES, TYPES, Axis, Row, Scalar, Value
 from search_spaces.names import SpaceError, UnknownName, canonical, nearest_name
 
 SCHEMA = 1
@@ -306,7 +307,8 @@ class _Reader:
         return tuple(rows)
 
     def row(self, data: Any, key: str, axes: dict[str, Axis]) -> Row | None:
-        entry = self.mapping(data, key, ("task", "layers", "values", "training", "source"), ("training",))
+        extra = ("training", "teacher")
+        entry = self.mapping(data, key, ("task", "layers", "values", "source", *extra), extra)
         task, source = self.text(entry, "task", f"{key}.task"), self.text(entry, "source", f"{key}.source")
         if task != canonical(task):
             self.say(f"{key}.task", f"is {task!r}, but must be spelled {canonical(task)!r}")
@@ -327,17 +329,17 @@ class _Reader:
                 self.say(f"{key}.values.{name}", "has no value")
             elif (cast := self.on_axis(axes[name], raw, f"{key}.values.{name}", not self.own)) is not None:
                 values[name] = cast
-        training = self.training(entry.get("training"), f"{key}.training")
-        return Row(task, layers, values, source, training) if task and layers else None
+        numbers = [self.numbers(entry.get(name), f"{key}.{name}") for name in extra]
+        return Row(task, layers, values, source, *numbers) if task and layers else None
 
-    def training(self, data: Any, key: str) -> dict[str, int]:
-        """What a row says of training; the bounds are those of the epochs."""
+    def numbers(self, data: Any, key: str) -> dict[str, Scalar]:
+        """Training numbers of a row; what they mean is not known here, so names and bounds are the plan's to check."""
         if data is None:
             return {}
-        given = self.mapping(data, key, TRAINING, TRAINING)
-        axis = Axis("", "int", "log", 1, 10**9, (), RECIPES, "", 1)
-        found = {name: self.cast(axis, value, f"{key}.{name}") for name, value in given.items() if name in TRAINING}
-        return {name: int(value) for name, value in found.items() if value is not None}
+        if not isinstance(data, Mapping) or not all(isinstance(value, (int, float, str)) for value in data.values()):
+            self.say(key, "takes a mapping from training numbers to their values")
+            return {}
+        return {str(name): value for name, value in data.items()}
 
 
 def _kind(data: Any) -> str:

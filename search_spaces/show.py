@@ -52,7 +52,7 @@ def rows(space: SearchSpace, file: str, task: str | None, layers: int | None, re
     found = [row for row in space.rows if task in (None, row.task) and layers in (None, row.layers)]
     lines = [*_wrap(f"{space.method}: {space.title}, recipe {recipe}, from {file}", width, ""), ""]
     for row in found:
-        lines += _row(row, acting, width)
+        lines += _row(row, acting, recipe, width)
     if not found:
         asked = "" if layers is None else f" with {layers} layers"
         lines += _wrap(
@@ -68,10 +68,16 @@ def rows(space: SearchSpace, file: str, task: str | None, layers: int | None, re
     return lines
 
 
-def _row(row: Row, acting: Sequence[str], width: int) -> list[str]:
-    values = format_params({**row.values, **row.training}, [*acting, *row.training])
+def _row(row: Row, acting: Sequence[str], recipe: str, width: int) -> list[str]:
+    values = format_params(row.values, acting)
     return [
         *_wrap(f"{row.task}, {row.layers} layers: {values}", width, ""),
+        *(
+            line
+            for name, whose in (("training", "students"), ("teacher", "teacher"))
+            if (numbers := getattr(row, name)) and recipe == "published"
+            for line in _wrap(f"{whose}: {format_params(numbers)}", width, "    ")
+        ),
         *_wrap(row.source, width, "    "),
     ]
 

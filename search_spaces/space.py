@@ -140,16 +140,6 @@ class SearchSpace:
         key = (canonical(task), layers)
         return next((row for row in self.rows if (row.task, row.layers) == key), None)
 
-    def training(self, task: str | None, layers: int, recipe: str = "modern") -> dict[str, int]:
-        """Numbers of training that all points of a sweep share: the first row's of this task and layer count.
-
-        Epochs are there in any case. When dev is looked at belongs to the published recipe alone.
-        """
-        row = self.row(task, layers) if task else None
-        own = row.training if row else {}
-        kept = own if recipe == "published" else {name: value for name, value in own.items() if name == "epochs"}
-        return {"epochs": int(self.epochs.value), **kept}
-
     def nearest_row(self, task: str, layers: int) -> Row | None:
         """A row to name when there is none for (task, layers): the task's own, or of the most similar name.
 
@@ -352,13 +342,13 @@ def from_file(path: str | Path, method: str | None = None) -> SearchSpace:
     return SearchSpace.from_dict(data, where=str(path))
 
 
+def _row_dict(row: Row) -> dict[str, Any]:
+    numbers = {name: dict(found) for name in ("training", "teacher") if (found := getattr(row, name))}
+    return {"task": row.task, "layers": row.layers, "values": dict(row.values), **numbers, "source": row.source}
+
+
 def _value_dict(value: Value) -> dict[str, Any]:
     return {"value": value.value, "grade": value.grade, "source": value.source}
-
-
-def _row_dict(row: Row) -> dict[str, Any]:
-    training = {"training": dict(row.training)} if row.training else {}
-    return {"task": row.task, "layers": row.layers, "values": dict(row.values), **training, "source": row.source}
 
 
 def _axis_dict(axis: Axis) -> dict[str, Any]:

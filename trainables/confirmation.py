@@ -229,7 +229,7 @@ def _baseline(record: Record) -> Point:
     config = replace(recorded_config(record.header["config"]), baseline=True, trials=1, search="grid")
     method = methods.get(plan["method"])
     space = find_space(config, method)
-    values, _ = split_settings(config, method, {"epochs": plan["epochs"]}, [axis.name for axis in space.axes])
+    values, _ = split_settings(config, method, plan["epochs"], [axis.name for axis in space.axes])
     training, width = Training(**plan["training"]), plan["student"]["hidden_size"]
     points, *_ = make_points(
         config, method, space, registry.get(plan["task"]), plan["layers"], values, training, 1, width

@@ -116,9 +116,7 @@ class _Growing:
         if self.fingerprint.get("space") not in (None, artifacts.key_of(space.to_dict())):
             where = config.space or f"the grid of {self.method.name}"
             raise UserError(f"{where} has changed since {self.path} began; bring it back, or start a new sweep.")
-        values, _ = split_settings(
-            config, self.method, {"epochs": self.plan["epochs"]}, [axis.name for axis in space.axes]
-        )
+        values, _ = split_settings(config, self.method, self.plan["epochs"], [axis.name for axis in space.axes])
         points, *_ = make_points(
             config,
             self.method,

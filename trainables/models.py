@@ -219,7 +219,10 @@ def teacher_recipe(config: SweepConfig, models: Models, training: Training, meth
     Raises:
         UserError: A number is unknown or illegal, or rows may be longer than the encoder can read.
     """
-    published = method.published if config.recipe == "published" else None
+    # Late, because that module reads search spaces, which commands without points do not.
+    from trainables.points import published_of
+
+    published = published_of(config, method)
     numbers = defaults(models.teacher.path, models.teacher_origin, models.task, training.max_length, published)
     lr, keep = numbers.pop("lr"), numbers.pop("keep")
     given: dict[str, Any] = {}

@@ -16,6 +16,7 @@ from distill.methods.base import Method, Shape
 from distill.models.folder import check_head
 from distill.tasks.base import Examples, Task, TaskData
 from distill.training.settings import Training, split
+from search_spaces import SearchSpace
 from trainables import option_values, resources, select, stages, steps, untrained
 from trainables.config import SweepConfig
 from trainables.early import plan_scheduler
@@ -57,7 +58,7 @@ def make_with_rows(
     student, notices = resolve_student(config, method, models)
     layers = student["layers"]
     small = models.data_origin == "embedded"
-    usual = {"epochs": EMBEDDED_EPOCHS} if small else space.training(task.published_as, layers, config.recipe)
+    usual = EMBEDDED_EPOCHS if small else _usual_epochs(config, space, task)
     wanted = config.trials or (EMBEDDED_TRIALS if small else None)
     values, training = split_settings(config, method, usual, [axis.name for axis in space.axes])
     check_length(training, models.teacher.positions, "teacher")
@@ -69,10 +70,10 @@ def make_with_rows(
     found = make_points(*asked_for, None if more else wanted, student["hidden_size"])
     if more and wanted and found.search.get("trials", wanted) < wanted:
         found = make_points(*asked_for, wanted, student["hidden_size"])
-    points, published, note, told, search = found
+    points, row, note, told, search = found
     notices += told
     if config.recipe == "published":
-        _check_published(config, method, task, layers, published, models, student)
+        _check_published(config, method, task, layers, row, models, student)
         notices += _about_baseline(points)
     if small and config.epochs is None and "epochs" not in config.settings:
         notices.append(f"On embedded data a full trial has {EMBEDDED_EPOCHS} epochs; --epochs changes that.")
@@ -103,7 +104,7 @@ def make_with_rows(
         "device_seconds": limit and (limit | ({"trials": min(wanted or compared, compared)} if more else {})),
         "scheduler": scheduler,
         "points": points,
-        "published": published,
+        "published": row,
         "published_note": note,
         "axes": [
             {
@@ -161,6 +162,12 @@ def make_with_rows(
         "plan": plan,
     }
     return header, models.data
+
+
+def _usual_epochs(config: SweepConfig, space: SearchSpace, task: Task) -> int:
+    """The grid's; in the published recipe those of the task's row, where that has its own."""
+    rows = [row for row in space.rows if row.task == task.published_as and config.recipe == "published"]
+    return int(rows[0].training.get("epochs", space.epochs.value) if rows else space.epochs.value)
 
 
 def point_hash(point: dict[str, Any], plan: dict[str, Any], fingerprint: dict[str, Any]) -> str:

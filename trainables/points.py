@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import search_spaces
 from distill import methods
 from distill.errors import UserError
-from distill.methods.base import Method, nearest
+from distill.methods.base import Method, Published, nearest
+from distill.published import for_task
+from distill.tasks import registry
 from distill.tasks.base import Task
 from distill.training.settings import SWEPT_FIELDS, TRAINING_FIELDS, Training, distribution_of, evaluated, parse, split
 from search_spaces import SearchSpace, format_params
@@ -22,7 +24,7 @@ from trainables.draws import ADAPTIVE, candidate_ranges, draw_points, plan_searc
 _NARROW = 512
 # The undistilled baseline is trained as one would train it today, whatever the recipe of the method: its reference
 # has no such run, and an optimizer made for another loss would make a weak opponent.
-_BASELINE = ("optimizer", "schedule", "warmup", "padding")
+_BASELINE = ("optimizer", "schedule", "warmup", "warmup_steps", "padding")
 
 
 def find_space(config: SweepConfig, method: Method) -> SearchSpace:
@@ -46,6 +48,17 @@ def find_space(config: SweepConfig, method: Method) -> SearchSpace:
     return space
 
 
+def published_of(config: SweepConfig, method: Method) -> Published | None:
+    """The rest of the published recipe for the task; None in the modern one.
+
+    Raises:
+        UserError, SpaceError: As `find_space`, or a row has a number that training does not know.
+    """
+    if config.recipe != "published" or method.published is None:
+        return None
+    return for_task(method.published, find_space(config, method), registry.get(config.task).published_as)
+
+
 def parse_value(method: Method, name: str, value: Any, where: str) -> Any:
     """A value of a hyper-parameter of the method or of training in its type.
 
@@ -63,12 +76,12 @@ def parse_value(method: Method, name: str, value: Any, where: str) -> Any:
 
 
 def split_settings(
-    config: SweepConfig, method: Method, usual: Mapping[str, int] | None = None, axes: Collection[str] = ()
+    config: SweepConfig, method: Method, epochs: int | None = None, axes: Collection[str] = ()
 ) -> tuple[dict[str, list[Any]], Training]:
     """Part `--set` into what the points differ in and the numbers that hold for all of them.
 
     Args:
-        usual: Numbers where a person says nothing, over those of the recipe.
+        epochs: Where neither `--epochs` nor `--set epochs` says anything.
         axes: Names of the grid's axes, whose values one value replaces too.
 
     Returns:
@@ -94,11 +107,11 @@ def split_settings(
     asked = fixed.pop("epochs", config.epochs)
     if config.epochs not in (None, asked):
         raise UserError(f"--set epochs={asked} and --epochs {config.epochs} disagree; give one of them.")
-    if asked:
-        fixed["epochs"] = asked
-    recipe = method.published.training if config.recipe == "published" and method.published else {}
+    if asked or epochs:
+        fixed["epochs"] = asked or epochs
+    published = published_of(config, method)
     try:
-        return values, Training(**{**recipe, **(usual or {}), **evaluated(fixed)})
+        return values, Training(**{**(published.training if published else {}), **evaluated(fixed)})
     except UserError as error:
         raise UserError(f"--set {error}") from None
 

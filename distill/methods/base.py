@@ -196,7 +196,6 @@ class Published:
         training: Fields of `Training` that differ from the modern recipe.
         teacher: The teacher's own training: fields of `Training`, `lr`, and `keep` ("best" or "last" epoch).
         head: "own", or "relu" where student and teacher are read through a ReLU on the pooled output.
-        teachers: Task to what differs from `teacher` there.
         students: Layer count to hub id of the student the method was published with; empty where that was cut from
             the teacher's pre-trained encoder, as `Method.student_layers` says.
     """
@@ -204,7 +203,6 @@ class Published:
     training: dict[str, Any]
     teacher: dict[str, Any]
     head: Head = "own"
-    teachers: dict[str, dict[str, Any]] = field(default_factory=dict)
     students: dict[int, str] = field(default_factory=dict)
 
 

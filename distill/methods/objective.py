@@ -106,6 +106,7 @@ class Objective(nn.Module):
         needs: What is captured of both networks: a subset of `distill.methods.base.PARTS`.
         own_needs: What is captured of the student beside that: of `PARTS`, and "pooled".
         uses_teacher: Whether the teacher is asked at all.
+        learned: Terms whose target learns too, so that they need not be 0 where student and teacher are equal.
         lr: Peak learning rate of its own parameters; None is the stage's. The schedule is that of the stage.
         weight_decay: Of its own parameters; None is the stage's.
     """
@@ -113,6 +114,7 @@ class Objective(nn.Module):
     needs: frozenset[str] = frozenset({"logits"})
     own_needs: frozenset[str] = frozenset()
     uses_teacher: bool = True
+    learned: frozenset[str] = frozenset()
     lr: float | None = None
     weight_decay: float | None = None
 

@@ -36,5 +36,4 @@ def defaults(encoder: Path, origin: str, task: Task, max_length: int, published:
         "epochs": _EPOCHS_MADE_UP if task.made_up else _EPOCHS,
         "max_length": max_length,
         **(published.teacher if published else {}),
-        **(published.teachers.get(task.published_as or "", {}) if published else {}),
     }

@@ -75,14 +75,14 @@ def parameter_groups(modules: Iterable[nn.Module], weight_decay: float) -> list[
 def multiplier(training: Training, total_steps: float) -> Callable[[float], float]:
     """What the peak rate is multiplied with, as a function of the optimizer steps done before, from 0.
 
-    It rises linearly from 0 over the warm-up. Then "linear" falls to 0 at `total_steps`, "cosine" does so along half a
-    cosine, and "constant" stays at 1, without an end.
+    It rises linearly from 0 over the warm-up, of so many steps or a share of all. Then "linear" falls to 0 at
+    `total_steps`, "cosine" does so along half a cosine, and "constant" stays at 1, without an end.
 
     With AdamW the warm-up takes a whole number of steps. With BertAdam it ends between two steps where its share of the
     total does, as in the original `warmup_linear(x) = x / warmup below warmup, then (1 - x) / (1 - warmup)`, which
     knows progress x = step / total only.
     """
-    warmup = training.warmup * total_steps
+    warmup = training.warmup_steps or training.warmup * total_steps
     if training.optimizer == "adamw":
         warmup = round(warmup)
 

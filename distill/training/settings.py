@@ -39,6 +39,7 @@ class Training:
         optimizer: "adamw", or "bertadam": Adam without bias correction, clipped tensor by tensor.
         schedule: How the learning rate goes on after the warm-up: linear or cosine decay to 0, or constant.
         warmup: Share of all steps in which the learning rate rises linearly from 0.
+        warmup_steps: Optimizer steps in which it does so instead; 0 leaves it to the share.
         weight_decay: Decoupled decay of weight matrices.
         clip: Largest gradient norm, global with AdamW and per tensor with BertAdam; 0 switches clipping off.
         flooding: Level below which the loss of a batch is driven up again; 0 switches flooding off.
@@ -57,6 +58,7 @@ class Training:
     optimizer: str = _setting("adamw", "optimizer", choices=OPTIMIZERS)
     schedule: str = _setting("linear", "learning-rate schedule after the warm-up", choices=SCHEDULES)
     warmup: float = _setting(0.1, "share of the steps in which the rate rises", low=0.0, high=1.0)
+    warmup_steps: int = _setting(0, "steps in which the rate rises, 0 for that share of them", low=0, high=10**9)
     weight_decay: float = _setting(0.01, "decoupled decay of weight matrices", low=0.0, high=10.0)
     clip: float = _setting(1.0, "largest gradient norm, 0 for none", low=0.0, high=1e6)
     flooding: float = _setting(0.0, "level below which the loss is driven up again, 0 for none", low=0.0, high=1e6)
