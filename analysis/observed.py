@@ -16,6 +16,7 @@ import plotly.graph_objects as go
 
 from analysis.drawing import layout
 from analysis.flows import flows, weights
+from analysis.gates import gates, shares
 from analysis.seen import Picture, Seen, seen
 from analysis.style import BLUE, GREY, SHADES
 from trainables.record import Record
@@ -28,6 +29,17 @@ PICTURES: dict[str, Picture] = {
         "weights of the layers, which add up to 100 on each side.",
     ),
     "layer_weights": Picture(weights, "Lines are the weights of the layers, the first light and the last dark."),
+    "target_shares": Picture(
+        shares,
+        "A row says, in per cent, which of the teacher's layers make up what a student layer learns from: at each gate "
+        "the layer and the sum of those before it share as their sizes behind the gate do.",
+    ),
+    "gates": Picture(
+        gates,
+        "A line is the gate of one teacher layer, the first light and the last dark: its mean openness (1 lets the "
+        "layer in alone, 0 keeps what came before), how much that differs between tokens and features, the root mean "
+        "square of what comes out, and how far its weights are from where they began.",
+    ),
 }
 
 

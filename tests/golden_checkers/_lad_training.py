@@ -43,7 +43,8 @@ def check(arrays: Arrays, *, double: bool) -> None:
         for step, evaluation in enumerate(run):
             assert evaluation.steps == 1
             for key, value in golden.losses(evaluation).items():
-                arrays.compare(key, value, index=step, rtol=1e-6)
+                # Terms are recorded in single precision, and a KL at T = 10 is a small difference of large numbers.
+                arrays.compare(key, value, index=step, rtol=1e-6 if double else 1e-5)
             rates = run._parts["schedule"].get_last_lr()
             arrays.compare("log__lr", rates[0], index=step, rtol=1e-12)
             arrays.compare("log__gate_lr", rates[-1], index=step, rtol=1e-12)
