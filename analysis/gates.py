@@ -23,8 +23,8 @@ _PANELS = {
     "size": "size of the sum",
     "moved": "moved, in %",
 }
-# Pixels of a panel beside those that the name of each line takes.
-_PANEL, _LINE, _GAP = 40, 14, 0.05
+# Pixels of the smallest panel; around the names of its lines, and of each.
+_PANEL, _FRAME, _LINE, _GAP = 110, 40, 14, 0.05
 
 
 def shares(found: Seen) -> dict[str, go.Figure]:
@@ -62,7 +62,7 @@ def gates(found: Seen) -> dict[str, go.Figure]:
         return {}
     panels = [name for name in _PANELS if is_row(at.get(name))]
     figure = make_subplots(rows=len(panels), cols=1, shared_xaxes=True, vertical_spacing=_GAP)
-    figure.update_layout(layout("", "", 90 + (_PANEL + _LINE * len(at["layers"])) * len(panels)))
+    figure.update_layout(layout("", "", 90 + max(_PANEL, _FRAME + _LINE * len(at["layers"])) * len(panels)))
     kept = [row for row in found.rows if _are_gates(row.get("gates")) and row["gates"]["layers"] == at["layers"]]
     places = [found.epoch(row) for row in kept]
     count = len(at["layers"])
