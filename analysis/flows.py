@@ -24,7 +24,7 @@ _WORDS = 12
 def flows(found: Seen) -> dict[str, go.Figure]:
     """Per term the mean flow at the best evaluation, with the layer weights as bars at its margins."""
     terms = found.at["flow"]
-    if not isinstance(terms, dict) or not all(_is_matrix(flow) for flow in terms.values()):
+    if not isinstance(terms, dict) or not all(is_matrix(flow) for flow in terms.values()):
         return {}
     weights = found.at.get("layer_weights")
     weights = weights if isinstance(weights, dict) else {}
@@ -69,7 +69,7 @@ def _flow(flow: list[list[float]], pair: Any) -> go.Figure:
         showscale=False,
         xgap=1,
         ygap=1,
-        text=[[_percent(value) for value in row] for row in flow] if columns <= _WORDS else None,
+        text=[[percent(value) for value in row] for row in flow] if columns <= _WORDS else None,
         texttemplate="%{text}" if columns <= _WORDS else None,
         textfont={"size": 11},
         hovertemplate="student layer %{y} ↔ teacher layer %{x}: %{z:.4f}<extra></extra>",
@@ -107,7 +107,7 @@ def _bars(figure: go.Figure, values: list[float], side: str, row: int, column: i
         y=layers if flat else values,
         orientation="h" if flat else "v",
         marker={"color": _SIDES[side]},
-        text=[_percent(value) for value in values] if len(values) <= _WORDS else None,
+        text=[percent(value) for value in values] if len(values) <= _WORDS else None,
         textposition="outside",
         textfont={"size": 10, "color": GREY},
         cliponaxis=False,
@@ -151,7 +151,7 @@ def _weights(found: Seen, term: str) -> go.Figure:
     return figure
 
 
-def _percent(value: float) -> str:
+def percent(value: float) -> str:
     """A share in per cent without its sign; nothing where nothing flows."""
     if value <= 0:
         return ""
@@ -162,14 +162,16 @@ def _entry(values: list[float], place: int) -> float | None:
     return values[place] if place < len(values) else None
 
 
-def _is_row(value: Any) -> bool:
+def is_row(value: Any) -> bool:
+    """Whether something is a list of numbers, not empty."""
     numbers = isinstance(value, list) and bool(value)
     return numbers and all(isinstance(entry, (int, float)) and not isinstance(entry, bool) for entry in value)
 
 
-def _is_matrix(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(map(_is_row, value)) and len({len(r) for r in value}) == 1
+def is_matrix(value: Any) -> bool:
+    """Whether something is a list of such lists, all of one length."""
+    return isinstance(value, list) and bool(value) and all(map(is_row, value)) and len({len(r) for r in value}) == 1
 
 
 def _is_pair(value: Any) -> bool:
-    return isinstance(value, dict) and set(value) == set(_SIDES) and all(map(_is_row, value.values()))
+    return isinstance(value, dict) and set(value) == set(_SIDES) and all(map(is_row, value.values()))

@@ -17,6 +17,7 @@ import plotly.graph_objects as go
 from analysis.drawing import layout
 from analysis.filter_distances import distances
 from analysis.flows import flows, weights
+from analysis.gates import gates, shares
 from analysis.label_counts import KEY as PTP_LABELS
 from analysis.label_counts import label_counts
 from analysis.seen import Picture, Seen, seen
@@ -38,8 +39,19 @@ PICTURES: dict[str, Picture] = {
     ),
     "filter_distances": Picture(
         distances,
-        "Pairs are a layer of the student and the teacher's layer that it meets, the first light and the last dark; each "
-        "value is the mean over the training steps since the evaluation before, weights of the loss left out.",
+        "Pairs are a layer of the student and the teacher's layer that it meets, the first light and the last dark; "
+        "each value is the mean over the training steps since the evaluation before, weights of the loss left out.",
+    ),
+    "target_shares": Picture(
+        shares,
+        "A row says, in per cent, which of the teacher's layers make up what a student layer learns from: at each gate "
+        "the layer and the sum of those before it share as their sizes behind the gate do.",
+    ),
+    "gates": Picture(
+        gates,
+        "A line is the gate of one teacher layer, the first light and the last dark: its mean openness (1 lets the "
+        "layer in alone, 0 keeps what came before), how much that differs between tokens and features, the root mean "
+        "square of what comes out, and how far its weights are from where they began.",
     ),
 }
 

@@ -221,6 +221,7 @@ def run(
             carried=brought.carried(
                 store, known, values, recipe, _shape(origin, kept), chosen, numerics, rows.task, say
             ),
+            teacher=chosen.model if chosen else None,
         )
         brought.begin(made)
         try:

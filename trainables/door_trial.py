@@ -145,6 +145,7 @@ def _fresh(spec: dict[str, Any], point: Point) -> Run:
         head=spec["head"],
         seed=point.seed,
         source=teacher(spec["teacher"], spec["task"], numerics, spec["head"]),
+        teacher=spec["teacher"],
     )
 
 

@@ -174,6 +174,7 @@ def run_of(
         head=head,
         seed=spec["seed"],
         source=source(plan, prepared["teacher"], spec, numerics, head),
+        teacher=prepared["teacher"]["path"],
         micro=micro,
         carried=carried,
     )

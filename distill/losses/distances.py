@@ -97,10 +97,23 @@ def hidden_mean_square(student: Tensor, teacher: Tensor, mask: Tensor, reduction
     Returns:
         Scalar in float32 or better.
     """
-    if student.shape != teacher.shape:
-        raise ValueError(f"hidden states {tuple(student.shape)} and {tuple(teacher.shape)} disagree")
+    return learned_mean_square(student, teacher.detach(), mask, reduction)
+
+
+def learned_mean_square(student: Tensor, target: Tensor, mask: Tensor, reduction: Reduction) -> Tensor:
+    """`hidden_mean_square` whose target is learned as well, so that the gradient reaches both.
+
+    Args:
+        student, target: [B, S, d].
+        mask, reduction: As there.
+
+    Raises:
+        ValueError: The shapes differ.
+    """
+    if student.shape != target.shape:
+        raise ValueError(f"hidden states {tuple(student.shape)} and {tuple(target.shape)} disagree")
     with no_autocast(student):
-        x, y = clean_hidden(student, mask, reduction), clean_hidden(teacher.detach(), mask, reduction)
+        x, y = clean_hidden(student, mask, reduction), clean_hidden(target, mask, reduction)
         return F.mse_loss(x, y.to(x.dtype), reduction="sum") / hidden_count(x, mask, reduction)
 
 

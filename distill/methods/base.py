@@ -134,6 +134,7 @@ class Shape:
         return replace(self, layers=self.physical + repeated, repeated=repeated)
 
 
+Embeddings = Literal["random", "pretrained", "teacher"]
 Trainable = Callable[[dict[str, Any], str, Shape], tuple[str, ...]]
 TeacherLayers = Callable[[dict[str, Any], str, Shape, Shape], tuple[int, ...] | None]
 
@@ -167,6 +168,7 @@ class Stage:
             when the stage begins.
         dropout: Whether a recipe's student drops out while the stage trains; a frozen one may be read as it is.
         reads_padding: Whether a recipe's losses read the teacher's values at padded places.
+        one_length: Whether a recipe's losses need all rows padded to one length.
         additive: Whether every term is a mean over the rows of a batch, so that parts of a batch, weighted by their
             rows, give its terms and gradient.
         origin: Under which method's name its result is kept, where several methods begin with the very same stages.
@@ -184,6 +186,7 @@ class Stage:
     redraws: tuple[str, ...] = ()
     dropout: Callable[[str], bool] = lambda recipe: True
     reads_padding: Callable[[str], bool] = lambda recipe: False
+    one_length: Callable[[str], bool] = lambda recipe: False
     additive: bool = False
     origin: str | None = None
 
@@ -263,6 +266,8 @@ class Method:
         regression: Whether its losses are defined for regression tasks.
         misfit: Given a point's resolved values, the student's and the teacher's shape: why the method cannot run, as
             one sentence with the remedy, or None. The plan asks before anything starts.
+        embeddings: Given a point's resolved values, whose embeddings the student begins with: those that come with its
+            layers ("pretrained"), the teacher's, or new ones.
         published: The rest of its published recipe; None where the method has only the modern one.
         on_teacher: What is trained on the teacher itself first.
     """
@@ -278,6 +283,7 @@ class Method:
     sharing: Callable[[dict[str, Any]], Sharing | None] = lambda values: None
     regression: bool = True
     misfit: Callable[[dict[str, Any], Shape, Shape], str | None] = lambda values, student, teacher: None
+    embeddings: Callable[[dict[str, Any]], Embeddings] = lambda values: "pretrained"
     published: Published | None = None
     on_teacher: OnTeacher | None = None
 

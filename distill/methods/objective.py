@@ -23,6 +23,7 @@ class Setting:
         teacher: None for methods that need none.
         regression: Whether labels are real numbers.
         kind: The student's `model_type`, and `dropout` that of its classifier: what new heads beside its own follow.
+        length: What every row is padded to, in tokens; None where a batch goes up to its longest.
         carried: What the objectives of earlier stages left (`Objective.leaves`), and what the run was given.
     """
 
@@ -32,6 +33,7 @@ class Setting:
     teacher: Shape | None
     num_labels: int
     regression: bool
+    length: int | None = None
     carried: Mapping[str, Tensor] = field(default_factory=dict)
     kind: str = "bert"
     dropout: float = 0.0
@@ -107,6 +109,7 @@ class Objective(nn.Module):
         needs: What is captured of both networks: a subset of `distill.methods.base.PARTS`.
         own_needs: What is captured of the student beside that: of `PARTS`, and "pooled".
         uses_teacher: Whether the teacher is asked at all.
+        learned: Terms whose target learns too, so that they need not be 0 where student and teacher are equal.
         lr: Peak learning rate of its own parameters; None is the stage's. The schedule is that of the stage.
         weight_decay: Of its own parameters; None is the stage's.
     """
@@ -114,6 +117,7 @@ class Objective(nn.Module):
     needs: frozenset[str] = frozenset({"logits"})
     own_needs: frozenset[str] = frozenset()
     uses_teacher: bool = True
+    learned: frozenset[str] = frozenset()
     lr: float | None = None
     weight_decay: float | None = None
 

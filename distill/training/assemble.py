@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from distill.methods.base import Method
+from distill.models.embeddings import give
 from distill.models.folder import Head
 from distill.models.student import load_classifier
 from distill.tasks.base import Task
@@ -32,6 +33,7 @@ def assemble(
     head: Head = "own",
     seed: int = 0,
     source: TeacherSource | None = None,
+    teacher: str | Path | None = None,
     micro: int = 1,
     carried: dict[str, Tensor] | None = None,
 ) -> Run:
@@ -52,16 +54,19 @@ def assemble(
         head: How logits are read.
         seed: Of new weights, dropout and the order of rows.
         source: Answers for the teacher; None for methods that need none.
+        teacher: Folder of the teacher, from which a method may take the student's embeddings.
         micro: Into how many parts, at most, each batch is cut (see `Run`).
         carried: What the stages find there from the start (see `Run`).
 
     Raises:
-        UserError: The folder cannot be loaded, has no such layers or head, or cannot share layers as the point asks.
+        UserError: The folder cannot be loaded, has no such layers or head, or cannot share layers as the point asks; or
+            the teacher's embeddings do not fit.
     """
     own, training = split(params, training)
     torch.set_num_threads(numerics.threads)
     torch.manual_seed(seed)
     model = load_classifier(student, task, kept, head=head, dropout=training.dropout, sharing=method.sharing(own))
+    give(model, method.embeddings(own), teacher, task)
     run = Run(
         method=method,
         student=model,

@@ -199,6 +199,7 @@ class Run:
                 teacher=teacher_shape,
                 num_labels=self.task.num_labels,
                 regression=self.task.kind == "regression",
+                length=training.length,
                 carried={**self.carried, **self.left},
                 kind=self.student.config.model_type,
                 dropout=head_dropout(self.student),
@@ -343,8 +344,7 @@ class Run:
     def _forward(self, capture: Capture, objective: Objective, rows: np.ndarray) -> dict[str, Term]:
         """Terms of one batch."""
         training: Training = self._parts["training"]
-        length = training.max_length if training.padding == "max_length" else None
-        batch = self.train.batch(rows, self.numerics.device, length)
+        batch = self.train.batch(rows, self.numerics.device, training.length)
         inputs = {name: value for name, value in batch.items() if name != "labels"}
         answer = None
         with autocast(self.numerics):

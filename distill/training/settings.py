@@ -86,6 +86,11 @@ class Training:
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
+    @property
+    def length(self) -> int | None:
+        """What every row is padded to, in tokens; None where a batch goes up to its longest."""
+        return self.max_length if self.padding == "max_length" else None
+
     def scheduled_steps(self, rows: int) -> int:
         """Optimizer steps that warm-up and schedule are computed for.
 
@@ -252,9 +257,14 @@ def of_stage(stage: Stage, params: dict[str, Any], recipe: str, training: Traini
         training: The run's.
 
     Raises:
-        UserError: As `evaluated`.
+        UserError: As `evaluated`, or the stage needs rows of one length and does not get them.
         ValueError: The stage sets a number that is not its own to set.
     """
+    if stage.one_length(recipe) and training.length is None:
+        raise UserError(
+            f"padding={training.padding} does not fit the {recipe} recipe of this method, which normalises whole rows "
+            "of one length: leave padding at max_length."
+        )
     own = dict(stage.training(params, recipe))
     if "epochs" in own:
         # What the run's schedule is computed for says nothing of another number of epochs.

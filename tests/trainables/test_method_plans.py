@@ -91,6 +91,31 @@ def test_tinybert_as_published_asks_for_a_multiple(make: Any, tmp_path: Path) ->
     assert first.training.evaluation_steps == 0
 
 
+def test_lad_reads_all_layers_below_its_targets(make: Any) -> None:
+    planned = make("lad", "--layers", "2", "--set", "reverse=false,true")
+    source = planned["teacher_source"]
+    assert (source["kind"], source["needs"], source["layers"]) == ("cached", ["hidden", "logits"], [1, 2, 3, 4])
+    assert planned["student"]["kept"] == [2, 4]
+    assert make("lad", "--layers", "2", "--set", "reverse=true")["teacher_source"]["layers"] == [2, 3, 4]
+    frozen = make("lad", "--layers", "2", "--set", "gates=frozen", "--set", "embeddings=teacher")
+    assert all("gate_lr" not in point["params"] for point in distilled(frozen))
+    assert {point["params"]["embeddings"] for point in distilled(frozen)} == {"teacher"}
+
+
+def test_lad_as_published(make: Any, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="LAD has no published row for task cola with 2 layers"):
+        make("lad", "--layers", "2", "--recipe", "published")
+    cut = ("--recipe", "published", "--space", grid(tmp_path, "lad", lr=[1e-4, 7e-4]), "--student-layers")
+    with pytest.raises(UserError, match=r"4 layers of the teacher are no multiple of the student's 3.*choose --layers"):
+        make("lad", *cut, "1,2,3")
+    with pytest.raises(UserError, match="leave padding at max_length"):
+        make("lad", *cut, "1,2", "--set", "padding=longest")
+    planned = make("lad", *cut, "1,2", "--set", "max_length=32")
+    assert planned["teacher_source"]["kind"] == "online"
+    assert {point["params"]["embeddings"] for point in distilled(planned)} == {"random"}
+    assert (planned["training"]["optimizer"], planned["training"]["padding"]) == ("adamw", "max_length")
+
+
 def test_minilm_has_no_published_setting(make: Any, tmp_path: Path) -> None:
     assert make("minilm", "--layers", "2", "--recipe", "published")["published"] is None
     with pytest.raises(UserError, match="--search published: MiniLM has no published rows"):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from distill import methods
+from distill.errors import UserError
 from distill.methods.base import Hyperparameter, Method, Shape, Stage
 from distill.methods.objective import Objective, Outputs, Setting, Term, total
 from distill.models.capture import Capture, shape_of
@@ -18,6 +19,8 @@ Recipe = Literal["modern", "published"]
 ALL = methods.names()
 DISTILLING = tuple(name for name in ALL if methods.get(name).needs_teacher)
 RECIPES: tuple[Recipe, ...] = ("modern", "published")
+# Tokens of the batches' rows where nothing else is said, to which a recipe may be bound.
+LENGTH = 7
 STAGES = [(name, i) for name in ALL for i in range(len(methods.get(name).stages))]
 
 
@@ -40,7 +43,7 @@ class Bench:
     layers: tuple[int, ...] | None = None
     _captures: list[Capture] = field(default_factory=list)
 
-    def batch(self, seed: int = 0, rows: int = 4, length: int = 7) -> dict[str, Tensor]:
+    def batch(self, seed: int = 0, rows: int = 4, length: int = LENGTH) -> dict[str, Tensor]:
         return tiny.batch(rows, length, seed=seed, labels=self.num_labels, regression=self.regression)
 
     def outputs(self, batch: dict[str, Tensor]) -> tuple[Outputs, Outputs | None]:
@@ -78,6 +81,7 @@ def bench(
     same: bool = False,
     regression: bool = False,
     labels: int = 2,
+    length: int = LENGTH,
 ) -> Bench:
     """Build a stage's objective in float64, of a student whose layers run twice where the point asks for that.
 
@@ -86,6 +90,7 @@ def bench(
         student, teacher: Keywords of `tiny.classifier`; a student of 2 layers, which run twice where the method asks
             for it, and a teacher of 4 where not said.
         same: Student and teacher are equal networks, whose layers run once.
+        length: What rows are padded to.
 
     Raises:
         UserError: The method refuses the values, or they do not fit the student.
@@ -105,6 +110,7 @@ def bench(
         teacher=shape_of(theirs) if method.needs_teacher else None,
         num_labels=1 if regression else labels,
         regression=regression,
+        length=length,
     )
     setting = replace(setting, carried=carried(method, stage, setting))
     torch.manual_seed(3)
@@ -145,7 +151,10 @@ def alternatives(h: Hyperparameter, value: Any) -> list[Any]:
 
 
 def read_by_the_loop(method: Method) -> set[str]:
-    """Hyper-parameters that decide how a stage is trained, or what of the student is, which no objective reads."""
+    """Hyper-parameters that decide how a stage is trained, what of the student is or what it begins with.
+
+    No objective reads them, or none but for how its own parameters are trained.
+    """
     found = {"lr"}
     for recipe in RECIPES:
         usual = method.resolve({}, recipe)
@@ -157,6 +166,10 @@ def read_by_the_loop(method: Method) -> set[str]:
                     found.add(h.name)
                 every = (*method.stages, *([method.on_teacher.stage] if method.on_teacher else []))
                 if any(_trained_otherwise(stage, usual, other, recipe) for stage in every):
+                    found.add(h.name)
+                if method.embeddings(usual) != method.embeddings(other):
+                    found.add(h.name)
+                if any(_own_rates(method, stage, usual, other, recipe) for stage in method.stages):
                     found.add(h.name)
                 shape = Shape(2, 16, 2)
                 trained = [[s.trained(params, recipe, shape) for s in method.stages] for params in (usual, other)]
@@ -185,11 +198,26 @@ class _Watched(dict[str, Any]):
         return super().get(name, default)
 
 
+def _own_rates(method: Method, stage: Stage, one: dict[str, Any], two: dict[str, Any], recipe: Recipe) -> bool:
+    """Whether two points differ in how an objective's own parameters are trained, and in nothing else of them."""
+    try:
+        objectives = [stage.objective(_setting(method, params, recipe)) for params in (one, two)]
+    except UserError:
+        return False
+    rates = [(objective.lr, objective.weight_decay) for objective in objectives]
+    names = [[name for name, _ in objective.named_parameters()] for objective in objectives]
+    return rates[0] != rates[1] and names[0] == names[1]
+
+
+def _setting(method: Method, params: dict[str, Any], recipe: Recipe) -> Setting:
+    teacher = Shape(4, 16, 2) if method.needs_teacher else None
+    return Setting(params, recipe, Shape(2, 16, 2), teacher, 2, False, LENGTH)
+
+
 def _asked(method: Method, stage: Stage, params: dict[str, Any], recipe: Recipe) -> set[str]:
     """Hyper-parameters that a stage's objective is built from."""
     watched = _Watched(params)
-    teacher = Shape(4, 16, 2) if method.needs_teacher else None
-    setting = Setting(params, recipe, Shape(2, 16, 2), teacher, 2, False)
+    setting = _setting(method, params, recipe)
     found = carried(method, method.stages.index(stage), setting)
     stage.objective(replace(setting, params=watched, carried=found))
     return watched.asked

@@ -55,7 +55,7 @@ def test_declarations_are_whole(name: str) -> None:
         for recipe in RECIPES:
             params = method.resolve({}, recipe)
             assert stage.keep(recipe) in ("last", "best", "best-metric")
-            of_stage(stage, params, recipe, Training())
+            of_stage(stage, params, recipe, Training(padding="max_length"))
             assert stage.trained(params, recipe, Shape(2, 16, 2)) or not stage.reporting
             stage.layers_read(params, recipe, Shape(2, 16, 2), Shape(4, 16, 2))
     assert set().union(*(stage.depends_on for stage in method.stages)) == set(known), "a value that no stage reads"

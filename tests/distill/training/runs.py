@@ -53,6 +53,8 @@ def make(
     train, dev = splits or tiny.tokens(task, rows, 16)
     resolved = found.resolve({"lr": 1e-3, **own, **(params or {})}, recipe)
     shape = {"layers": 2, "seed": seed, "sharing": found.sharing(resolved)}
+    if any(stage.one_length(recipe) for stage in found.stages):
+        training = {"padding": "max_length", "max_length": 32, **training}
     run = Run(
         method=found,
         student=tiny.classifier(**{**shape, **head, **(student or {})}),

@@ -1,0 +1,72 @@
+"""LAD's published settings, typed a second time."""
+
+from __future__ import annotations
+
+import pytest
+
+import search_spaces
+from distill import methods
+from distill.published import for_task
+
+# Student's rate, gates' rate, epochs, temperature, share of the soft labels, weight of the hidden states, steps between
+# checkpoints, warm-up; then the teacher's rate, epochs, steps of warm-up and of all.
+PUBLISHED = {
+    "mnli": (1e-4, 5e-7, 4, 10, 0.5, 500, 2000, 0.1, 3e-5, 3, 10000, 36816),
+    "qnli": (1e-4, 1e-6, 4, 10, 0.5, 1000, 1000, 0.1, 3e-5, 3, 3274, 9822),
+    "qqp": (5e-4, 5e-7, 5, 10, 0.7, 1000, 3000, 0.1, 2e-5, 3, 10233, 34110),
+    "sst2": (1e-4, 1e-6, 20, 20, 0.5, 1000, 2000, 0.3, 2e-5, 3, 1894, 6315),
+    "mrpc": (7e-4, 5e-6, 20, 10, 0.5, 500, 50, 0.1, 7e-5, 3, 1, 345),
+    "rte": (7e-4, 3e-5, 10, 10, 0.5, 1000, 50, 0.1, 7e-5, 5, 115, 385),
+}
+
+
+@pytest.fixture(scope="module")
+def lad() -> search_spaces.SearchSpace:
+    return search_spaces.load("lad")
+
+
+def test_the_settings(lad: search_spaces.SearchSpace) -> None:
+    assert {(row.task, row.layers) for row in lad.rows} == {(task, 6) for task in PUBLISHED}
+    for row in lad.rows:
+        lr, gate_lr, epochs, temperature, soft, hidden, steps, warmup, *teacher = PUBLISHED[row.task]
+        assert row.values == {
+            "soft": soft,
+            "hard": pytest.approx(1 - soft),
+            "hidden": hidden,
+            "T": temperature,
+            "gate_lr": gate_lr,
+            "lr": lr,
+        }
+        assert search_spaces.canonical(row.source.split()[-1]) == row.task
+        published = methods.get("lad").published
+        assert published is not None
+        found = for_task(published, lad, row.task)
+        assert found.training == {
+            "max_length": 128,
+            "padding": "max_length",
+            "epochs": epochs,
+            "evaluation_steps": steps,
+            **({"warmup": warmup} if warmup != 0.1 else {}),
+        }
+        assert (found.teacher["lr"], found.teacher["epochs"], found.teacher["keep"]) == (*teacher[:2], "last")
+        assert found.teacher["warmup"] == pytest.approx(teacher[2] / teacher[3], abs=2e-3)
+
+
+def test_the_grid(lad: search_spaces.SearchSpace) -> None:
+    published, _, ours = search_spaces.GRADES
+    assert {a.name: {v.value: v.grade for v in a.values} for a in lad.axes} == {
+        "soft": dict.fromkeys((0.5, 0.7), published),
+        "hard": dict.fromkeys((0.3, 0.5), published),
+        "hidden": dict.fromkeys((500, 1000), published),
+        "T": dict.fromkeys((10, 20), published),
+        "gate_lr": dict.fromkeys((5e-7, 1e-6, 5e-6, 3e-5), published),
+        "lr": {**dict.fromkeys((1e-4, 5e-4, 7e-4), published), 5e-5: ours, 3e-4: ours},
+    }
+    assert lad.epochs.grade == ours
+    assert len(lad.grid()) == len(lad.grid("published")) == 320
+    assert "no published row for task cola with 6 layers" in lad.missing_row("cola", 6)
+
+
+def test_defaults_are_those_of_the_declaration(lad: search_spaces.SearchSpace) -> None:
+    declared = methods.get("lad").resolve({}, "modern")
+    assert {axis.name: axis.default for axis in lad.axes}.items() <= declared.items()
