@@ -122,10 +122,11 @@ def build(asked: argparse.Namespace, recipe: str) -> Run:
             f"{student.hidden_size}; {task.name}, batches of {training.batch_size} rows; {asked.threads} thread(s), "
             f"autocast {numerics.autocast or 'off'}, torch {torch.__version__}."
         )
+    params = method.resolve({}, recipe)
     return Run(
         method=method,
-        student=load_classifier(student.path, task, kept, head=head),
-        params=method.resolve({}, recipe),
+        student=load_classifier(student.path, task, kept, head=head, sharing=method.sharing(params)),
+        params=params,
         recipe="published" if published else "modern",
         task=task,
         train=tokenise(data.train, tokenizer, training.max_length),

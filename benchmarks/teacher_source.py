@@ -96,7 +96,7 @@ def measure(asked: argparse.Namespace) -> None:
         runs = {
             name: Run(
                 method=method,
-                student=load_classifier(folder.path, task, kept),
+                student=load_classifier(folder.path, task, kept, sharing=method.sharing(params)),
                 params=params,
                 recipe="modern",
                 task=task,

@@ -6,10 +6,11 @@ transformers are imported: where a saved student is loaded, nothing else of this
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from torch import Tensor, nn
-from torch.func import functional_call
 from transformers import (
     BertConfig,
     BertForSequenceClassification,
@@ -62,24 +63,24 @@ class TwoPassEncoder(nn.Module):
         """Hidden states [B, S, d] through all logical layers; nothing is cached, whatever `use_cache` says."""
         for index, swapped in self.passes():
             layer = self.layer[index]
-            if swapped:
-                # The modules stay what they are and take each other's parameters for this one call, so that hooks on
-                # "query" see what acts as query.
-                inputs = (hidden_states, attention_mask)
-                hidden_states = functional_call(layer, exchanged(layer), inputs, rest, tie_weights=False)
-            else:
+            with exchanged(layer) if swapped else nullcontext():
                 hidden_states = layer(hidden_states, attention_mask, **rest)
         return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=hidden_states)
 
 
-def exchanged(layer: Any) -> dict[str, Tensor]:
-    """The parameters of a layer's query and key projections, each under the other's name."""
-    own = layer.attention.self
-    return {
-        f"attention.self.{name}.{part}": getattr(other, part)
-        for name, other in (("query", own.key), ("key", own.query))
-        for part in ("weight", "bias")
-    }
+@contextmanager
+def exchanged(layer: Any) -> Iterator[None]:
+    """Within it the query projection of a layer has weight and bias of the key projection, and the other way round.
+
+    The modules stay where they are, so that hooks on "query" see what acts as query.
+    """
+    query, key = layer.attention.self.query, layer.attention.self.key
+    # `torch.func.functional_call` does the same, but costs the host much more.
+    query._parameters, key._parameters = key._parameters, query._parameters
+    try:
+        yield
+    finally:
+        query._parameters, key._parameters = key._parameters, query._parameters
 
 
 class _TwoPasses:

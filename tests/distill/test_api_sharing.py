@@ -53,6 +53,10 @@ def test_a_student_is_trained_saved_and_taken_up_again(encoder: Path, tmp_path: 
         allow_weak_teacher=False,
     )
     assert shape_of(further.student) == Shape(4, 16, 2, 2)
+    # As a teacher it has as many layers as it runs.
+    taught = run(tmp_path / "student", tmp_path / "store", student=encoder, method="pkd")
+    assert shape_of(taught.student) == Shape(4, 16, 2)
+    assert "patience" in taught.terms
     with pytest.raises(UserError, match="runs layers twice already"):
         run(encoder, tmp_path / "store", student=tmp_path / "student", params={"lr": 1e-3, "sps": "share"})
     with pytest.raises(UserError, match="no student is cut from it"):

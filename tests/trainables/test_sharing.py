@@ -35,7 +35,7 @@ def make(tiny_encoder: Path, tiny_data: Path, tmp_path_factory: pytest.TempPathF
     folder = tmp_path_factory.mktemp("planned")
     space = folder / "space.yaml"
     space.write_text(
-        yaml.safe_dump({"method": "twice", "axes": {"sps": ["swap", "share", "none"], "lr": [1e-3, 2e-3]}})
+        yaml.safe_dump({"method": "twice", "epochs": 2, "axes": {"sps": ["swap", "share", "none"], "lr": [1e-3, 2e-3]}})
     )
 
     def planned(*settings: str, **values: Any) -> dict[str, Any]:

@@ -301,6 +301,23 @@ def test_its_state_goes_to_a_copy_and_back(saved: tuple[Any, Path]) -> None:
     assert torch.equal(twin(**INPUTS).logits, model(**INPUTS).logits)
 
 
+def test_a_pass_that_fails_leaves_queries_and_keys_in_their_places(saved: tuple[Any, Path]) -> None:
+    model = saved[0]
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    calls: list[int] = []
+
+    def fail(module: nn.Module, given: Any) -> None:
+        calls.append(len(calls))
+        if len(calls) == 2:
+            raise RuntimeError("in the second pass")
+
+    watched = encoder_layers(model)[2].register_forward_pre_hook(fail)
+    with pytest.raises(RuntimeError, match="in the second pass"):
+        model(**INPUTS)
+    watched.remove()
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
 def test_layers_are_never_computed_again_in_the_backward_pass(saved: tuple[Any, Path]) -> None:
     with pytest.raises(ValueError, match="does not support"):
         saved[0].gradient_checkpointing_enable()
