@@ -61,6 +61,7 @@ def words(plan: dict[str, Any], point: dict[str, Any]) -> str | None:
     for planned in stages_of(plan, point):
         name, training = planned.stage.name, planned.training
         count = f"{training.epochs} epoch{'' if training.epochs == 1 else 's'}"
+        count += f" of a schedule for {training.schedule_epochs}" if training.schedule_epochs else ""
         if planned.stage.reporting:
             told.append(f"{name} ({count})")
         else:

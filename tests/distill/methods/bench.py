@@ -137,8 +137,9 @@ def read_by_the_loop(method: Method) -> set[str]:
         for h in (h for h in method.hyperparameters if h.name in usual):
             for value in alternatives(h, usual[h.name]):
                 other = method.resolve({h.name: value}, recipe)
-                if method.sharing(usual) != method.sharing(other):
-                    found.add(h.name)
+                watched = _Watched(other)
+                method.sharing(watched)
+                found |= watched.asked
                 if any(stage.training(usual, recipe) != stage.training(other, recipe) for stage in method.stages):
                     found.add(h.name)
                 shape = Shape(2, 16, 2)
