@@ -63,6 +63,7 @@ def words(plan: dict[str, Any], point: dict[str, Any]) -> str | None:
         count = f"{training.epochs} epoch{'' if training.epochs == 1 else 's'}"
         if not training.epochs:
             continue
+        count += f" of a schedule for {training.schedule_epochs}" if training.schedule_epochs else ""
         if planned.stage.reporting:
             told.append(f"{name} ({count})")
         else:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from distill import layer_maps
+from distill.errors import UserError
 from distill.methods import ft, kd, pkd
 from distill.methods.base import Hyperparameter, Method, Published, Shape
 
@@ -46,8 +47,6 @@ def objective(setting: Setting) -> Objective:
     Raises:
         UserError: It does not fit the two networks.
     """
-    from distill.errors import UserError
-
     if setting.teacher is None:
         raise ValueError("what follows may need a teacher")
     if problem := misfit(setting.params, setting.student, setting.teacher):

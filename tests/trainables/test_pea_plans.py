@@ -90,6 +90,10 @@ def test_the_published_recipe(make: Any) -> None:
     pretrain, train = (one.training for one in steps.stages_of(planned, first))
     assert (pretrain.epochs, pretrain.schedule_epochs) == (4, 6)
     assert (train.epochs, train.schedule_epochs, train.optimizer) == (5, 6, "bertadam")
+    assert steps.words(planned, first) == (
+        "Stages: pretrain (4 epochs of a schedule for 6 at 2e-05, judged by its loss on dev, best weights kept), then "
+        "train (5 epochs of a schedule for 6)."
+    )
     baseline = next(point for point in planned["points"] if point["origin"] == "baseline")
     own = Training(**{**planned["training"], **baseline["training"]})
     assert (own.epochs, own.schedule_epochs, own.optimizer) == (5, 0, "adamw")

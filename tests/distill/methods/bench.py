@@ -162,8 +162,9 @@ def read_by_the_loop(method: Method) -> set[str]:
         for h in (h for h in method.hyperparameters if h.name in usual):
             for value in alternatives(h, usual[h.name]):
                 other = method.resolve({h.name: value}, recipe)
-                if method.sharing(usual) != method.sharing(other):
-                    found.add(h.name)
+                watched = _Watched(other)
+                method.sharing(watched)
+                found |= watched.asked
                 every = (*method.stages, *([method.on_teacher.stage] if method.on_teacher else []))
                 if any(_trained_otherwise(stage, usual, other, recipe) for stage in every):
                     found.add(h.name)
