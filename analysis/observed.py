@@ -31,8 +31,8 @@ PICTURES: dict[str, Picture] = {
     "layer_weights": Picture(weights, "Lines are the weights of the layers, the first light and the last dark."),
     "filter_distances": Picture(
         distances,
-        "Pairs are a layer of the student and the teacher's layer that it meets, the first light and the last dark; each "
-        "value is the mean over the training steps since the evaluation before, weights of the loss left out.",
+        "Pairs are a layer of the student and the teacher's layer that it meets, the first light and the last dark; "
+        "each value is the mean over the training steps since the evaluation before, without the weight of the loss.",
     ),
 }
 
