@@ -40,7 +40,7 @@ PICTURES: dict[str, Picture] = {
     "filter_distances": Picture(
         distances,
         "Pairs are a layer of the student and the teacher's layer that it meets, the first light and the last dark; "
-        "each value is the mean over the training steps since the evaluation before, weights of the loss left out.",
+        "each value is the mean over the training steps since the evaluation before, without the weight of the loss.",
     ),
     "target_shares": Picture(
         shares,

@@ -175,6 +175,10 @@ def _words(kind: str, name: str, seal: Mapping[str, Any], tasks: Mapping[str, st
         if kind == "stage":
             ended = facts["failure"] or f"loss {facts['curve'][-1]['value']:.3g}"
             return f"stage {facts['stage']} of {facts['method']} on {facts['task']}, seed {facts['seed']}: {ended}"
+        if kind == "teacher-stage":
+            ended = facts["failure"] or (f"loss {facts['curve'][-1]['value']:.3g}" if facts["curve"] else "as drawn")
+            encoder = teachers.get(inputs["teacher"]) or inputs["teacher"][:8]
+            return f"stage {facts['stage']} of {facts['method']} on {facts['task']}, teacher {encoder}: {ended}"
         if kind == "tokens":
             task = facts.get("task") or tasks.get(name) or f"data {inputs['data'][:8]}"
             rows = f"{facts['train']['rows']} training and {facts['dev']['rows']} dev rows"

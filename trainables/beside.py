@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from distill import methods
 from distill.artifacts import Store, key_of
-from distill.methods.base import Method
+from distill.methods.base import Method, Shape
 from distill.teacher import beside
 from distill.teacher.beside import Side
 from distill.training.settings import Training, split
@@ -82,6 +82,32 @@ def carried(plan: dict[str, Any], prepared: dict[str, Any], point: dict[str, Any
         method = methods.get(point["method"])
         made = beside.make(Store(plan["artifacts"]), inputs, method, side(plan, prepared))
     return {**found, **beside.carried(Path(made))}
+
+
+def for_trial(
+    spec: dict[str, Any], method: Method, params: dict[str, Any], say: Say = lambda line: None
+) -> dict[str, Tensor]:
+    """What the stages of a trial of a person's own Tuner find of the teacher's side: given, in the store, or made there.
+
+    Args:
+        spec: What the trials share, with `side`, `given` and `artifacts` where the method has such a stage.
+        params: The trial's resolved values.
+        say: Takes one line of progress.
+
+    Raises:
+        Diverged: The loss of its stage was not finite.
+    """
+    from distill import given
+
+    found = given.carried(spec.get("given") or {})
+    if method.on_teacher is None or given.TEACHER in (spec.get("given") or {}):
+        return found
+    shapes = (Shape(*spec[name]) for name in ("student_shape", "teacher_shape"))
+    its = Side(**spec["side"])
+    inputs = beside.identity(method, params, spec["recipe"], *shapes, its)
+    if Store(spec["artifacts"]).get(beside.KIND, key_of(inputs)) is None:
+        say(f"{label(method)}: trained for {inputs['training']['epochs']} epochs.")
+    return {**found, **beside.carried(beside.make(Store(spec["artifacts"]), inputs, method, its))}
 
 
 @dataclass(frozen=True)

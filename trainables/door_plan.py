@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import astuple
+from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any
 
+from distill import given, methods
 from distill.artifacts import key_of
 from distill.errors import UserError
 from distill.tasks import tokens
 from distill.training.settings import TRAINING_FIELDS
+from trainables import beside
 from trainables import plan as planning
 from trainables.config import SweepConfig
-from trainables.prepare import make_teacher
+from trainables.prepare import make_teacher, teacher_order
 from trainables.shapes import shape_of
 
 
@@ -55,14 +57,38 @@ def plan_trials(config: SweepConfig, say: Callable[[str], None]) -> dict[str, An
         "student_shape": astuple(shape_of(student)),
         "kept": student["kept"],
     }
+    brought = plan.get("given") or {}
+    if (method := methods.get(plan["method"])).on_teacher is not None:
+        taught = {"path": spec["teacher"], "content": made.own["content"], "rows": teacher_order(plan, data).tokens}
+        folders = {given.TEACHER: config.teacher_filters, given.STUDENT: config.student_filters}
+        spec["params"] |= given.idle(method, folders)
+        spec["given"] = {what: found["path"] for what, found in brought.items()}
+        spec["side"] = asdict(beside.side(plan, {"teacher": taught}))
+        spec["artifacts"] = str(plan["artifacts"])
+        # Once here, in place of by every trial at once.
+        params = method.resolve(spec["params"], plan["recipe"], regression=data.task.kind == "regression")
+        beside.for_trial(spec, method, params, say)
     # Where things lie does not decide values, so a moved store may go on with old checkpoints.
-    places = ("data", "teacher", "student", "gpus", "seed", "params", "training", "select_on")
+    places = (
+        "data",
+        "teacher",
+        "student",
+        "gpus",
+        "seed",
+        "params",
+        "training",
+        "select_on",
+        "given",
+        "side",
+        "artifacts",
+    )
     spec["identity"] = key_of(
         {
             **{name: value for name, value in spec.items() if name not in places},
             "rows": made.rows.name,
             "taught": made.folder.name,
             "start": header["fingerprint"]["student"],
+            **({"given": {what: found["content"] for what, found in brought.items()}} if brought else {}),
         }
     )
     return spec

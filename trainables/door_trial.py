@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from distill import methods
+from distill import given, methods
 from distill.arguments import whole_number
 from distill.errors import UserError
 from distill.methods.base import Method, Shape, nearest
@@ -22,7 +22,7 @@ from distill.training import checkpoint
 from distill.training.assemble import assemble
 from distill.training.loop import Diverged, Evaluation, Run
 from distill.training.settings import TRAINING_FIELDS, Numerics, Training, parse, split
-from trainables import last_look
+from trainables import beside, last_look
 from trainables.door import STUDENT
 from trainables.trial import teacher, tokens
 
@@ -132,7 +132,7 @@ def _next(evaluations: Iterator[Evaluation], point: Point, spec: dict[str, Any])
 def _fresh(spec: dict[str, Any], point: Point) -> Run:
     """The point's run before its first step."""
     task, numerics = registry.get(spec["task"]), Numerics(**spec["numerics"])
-    return assemble(
+    run = assemble(
         point.method,
         task,
         spec["student"],
@@ -146,7 +146,10 @@ def _fresh(spec: dict[str, Any], point: Point) -> Run:
         seed=point.seed,
         source=teacher(spec["teacher"], spec["task"], numerics, spec["head"]),
         teacher=spec["teacher"],
+        carried=beside.for_trial(spec, point.method, point.params),
     )
+    given.begin(run, spec.get("given") or {})
+    return run
 
 
 def _save(

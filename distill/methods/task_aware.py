@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from distill import layer_maps
 from distill.errors import UserError
+from distill.methods import ft
 from distill.methods.base import Hyperparameter, Published, Shape, Stage
-from distill.methods.ft import objective as finetune
 
 if TYPE_CHECKING:
     from distill.methods.objective import Objective, Setting
@@ -252,6 +252,13 @@ INTERVALS = (
         "teacher_interval", "int", 0, "a filter at every so many layers of the teacher, 0 to find it", low=0, high=1_000
     ),
 )
+
+
+def finetune(setting: Setting) -> Objective:
+    """As fine-tuning without a teacher, of which nothing is taken here either."""
+    objective = ft.objective(setting)
+    objective.needs = frozenset()
+    return objective
 
 
 def finetune_stage(hyperparameters: tuple[Hyperparameter, ...]) -> Stage:

@@ -167,7 +167,9 @@ def choose(
                 'leave them out, or train it again with finetune_teacher="always".'
             )
         say(f"{ready.notice(encoder.path, task)}")
-        recipe = teacher_recipe(encoder, task, training, published, {})
+        # It reads what the student does, however long a published teacher's rows were.
+        own_length = published and replace(published, teacher={**published.teacher, "max_length": training.max_length})
+        recipe = teacher_recipe(encoder, task, training, own_length, {})
         artifact, trained = adopt(store, encoder.path, rows, task, everything, training.evaluation_batch, name), False
     else:
         recipe, trained = teacher_recipe(encoder, task, training, published, wish.settings), True

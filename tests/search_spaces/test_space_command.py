@@ -104,7 +104,7 @@ def test_what_it_dumps_is_read_back(tmp_path: Path, capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--method", "edm"], "--method: unknown method 'edm'; did you mean 'emd'? (known: "),
+        (["--method", "emdx"], "--method: unknown method 'emdx'; did you mean 'emd'? (known: "),
         (["--method", "emd", "--show", "--task", "col"], "--task: unknown task 'col'; did you mean 'cola'? (known: "),
         (["--method", "emd", "--show", "--recipe", "modrn"], "--recipe: unknown recipe 'modrn'; did you mean 'modern'"),
         (["--method", "emd", "--show", "--layers", "0"], "--layers 0 is too small; the least is 1."),

@@ -182,8 +182,8 @@ def test_bad_values_are_refused(values: dict, sentence: str) -> None:
     ("call", "sentence", "nearest"),
     [
         (
-            lambda: search_spaces.load("edm"),
-            f"unknown method 'edm'; did you mean 'emd'? (known: {', '.join(search_spaces.methods())})",
+            lambda: search_spaces.load("emdx"),
+            f"unknown method 'emdx'; did you mean 'emd'? (known: {', '.join(search_spaces.methods())})",
             "emd",
         ),
         (lambda: search_spaces.load("EMD"), "did you mean 'emd'?", "emd"),

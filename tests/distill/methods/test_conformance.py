@@ -159,6 +159,15 @@ def _settings(name: str) -> list[dict[str, Any]]:
     return [{}, *single]
 
 
+def _fits(name: str, stage: int, params: dict[str, Any], recipe: Recipe) -> bool:
+    """Whether the method takes these values on two networks as small as these."""
+    try:
+        bench(name, stage, params=params, recipe=recipe)
+    except UserError:
+        return False
+    return True
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("name", ALL)
 def test_no_term_is_ignored(name: str, recipe: Recipe) -> None:
@@ -168,7 +177,7 @@ def test_no_term_is_ignored(name: str, recipe: Recipe) -> None:
         return {k: t.weight for k, t in made.terms(made.batch()).items() if t.weight != 0}
 
     for stage in range(len(methods.get(name).stages)):
-        settings = _settings(name)
+        settings = [params for params in _settings(name) if _fits(name, stage, params, recipe)]
         found = [weights(bench(name, stage, params=params, recipe=recipe)) for params in settings]
         every = set().union(*found)
         if len(every) == 1:

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from distill import methods
 from distill.methods.base import Method
+from distill.methods.objective import Setting
+from distill.models.capture import shape_of
 from distill.tasks import registry
 from distill.teacher.source import OnlineTeacher
 from distill.training import checkpoint
@@ -69,6 +71,13 @@ def make(
         source=source,
         micro=micro,
     )
+    if found.on_teacher is not None and source is not None:
+        # As they begin: what they learn is another test's.
+        settled = found.on_teacher.settle(run.params, shape_of(run.student), source.shape)
+        torch.manual_seed(7)
+        beside = Setting(settled, recipe, source.shape, None, asked.num_labels, asked.kind == "regression")
+        left = found.on_teacher.stage.objective(beside).leaves()
+        run.carried = {f"teacher.{name}": value for name, value in left.items()}
     torch.manual_seed(seed)
     return run
 

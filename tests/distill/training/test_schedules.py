@@ -76,6 +76,14 @@ def test_where_the_warmup_ends_between_steps() -> None:
     assert found["adamw"][:4] == pytest.approx([0, 0.5, 1, 22 / 23])
 
 
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_warmup_by_its_steps(optimizer: str) -> None:
+    """Whatever the share, and also where there are fewer steps than that."""
+    found = _rates(10, 1.0, optimizer=optimizer, warmup=0.5, warmup_steps=4)
+    assert found[:6] == pytest.approx([0, 0.25, 0.5, 0.75, 1, 5 / 6])
+    assert _rates(3, 1.0, optimizer=optimizer, warmup_steps=100) == pytest.approx([0, 0.01, 0.02])
+
+
 @pytest.mark.parametrize("warmup", [0.0, 1.0])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("schedule", SCHEDULES)

@@ -1,0 +1,209 @@
+"""TED behind the command: filters that are made once, found again by other sweeps, or given; and trials behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from distill.artifacts import Store
+from distill.errors import UserError
+from distill.training.loop import Run
+from trainables import beside, plan, prepare, spending, stage_work, stages, teacher_source, trial
+from trainables.config import from_namespace
+from trainables.describe import describe
+from trainables.recorder import Recorder
+from trainables.resources import Machine
+
+SPACE = "method: {}\nepochs: 1\naxes: {{kl_alpha: [5, 20], mse_alpha: [10]}}\n"
+SHORT = ("batch_size=16", "finetune_epochs=1")
+
+
+@pytest.fixture(scope="module")
+def make(tiny_encoder: Path, tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder = tmp_path_factory.mktemp("planned")
+
+    def planned(settings: tuple[str, ...] = (), method: str = "ted", **values: Any) -> dict[str, Any]:
+        (folder / f"{method}.yaml").write_text(SPACE.format(method))
+        short = (*SHORT, "filter_epochs=1") if method == "ted" and "student_filters" not in values else SHORT
+        asked = {
+            **{"method": method, "space": str(folder / f"{method}.yaml"), "layers": 2, "trials": 2, "epochs": 1},
+            **{"teacher": str(tiny_encoder), "data_dir": str(tiny_data), "artifacts": str(folder / "store")},
+            **{"teacher_epochs": 1, "allow_weak_teacher": True, "max_train_rows": 48},
+            **{"set": [*(() if "student_filters" in values else short), *settings], **values},
+        }
+        return plan.make(from_namespace(asked, []), Machine(1, 0, False))
+
+    return planned
+
+
+@pytest.fixture(scope="module")
+def shared(make: Any) -> Iterator[dict[str, Any]]:
+    """What is prepared for sweeps of these plans, but for stages and filters."""
+    threads = torch.get_num_threads()
+    header = make()
+    data = prepare.load_data(header["config"], header["plan"])
+    kept = teacher_source.kept_outputs(header["plan"])
+    made = prepare.make_teacher(header["plan"], data, "own", lambda line: None, None, kept)
+    student = header["plan"]["student"]
+    yield {
+        "teacher": {
+            **{"path": str(made.folder / "model"), "outputs": str(made.outputs), "outputs_dev": None},
+            **{"content": made.own["content"], "score": 0.5},
+            "rows": prepare.teacher_order(header["plan"], data).tokens,
+        },
+        "student": {"path": student["path"], "kept": student["kept"], "parameters": 1000},
+        "data": {"path": str(made.rows), "key": made.rows.name},
+    }
+    trial.outputs.cache_clear()
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def sweep(make: Any, shared: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Opens sweeps in one store, and tells what was said while their stages were made."""
+    opened: list[Recorder] = []
+    place = tmp_path_factory.mktemp("sweeps")
+
+    def begun(settings: tuple[str, ...] = (), **values: Any) -> tuple[Recorder, list[str]]:
+        header = make(settings, **values)
+        header["plan"]["artifacts"] = str(place / "store")
+        opened.append(Recorder.create(place / f"s{len(opened)}", header))
+        given = header["plan"].get("given")
+        paths = {"given": {what: found["path"] for what, found in given.items()}} if given else {}
+        opened[-1].prepared({**shared, **paths})
+        said: list[str] = []
+        stage_work.share([opened[-1]], said.append)
+        return opened[-1], said
+
+    yield begun
+    for recorder in opened:
+        recorder.close()
+
+
+def reports(recorder: Recorder, point: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    trial.train_point(recorder.path, point, 0, rows.append)
+    return rows
+
+
+def timeless(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{k: v for k, v in row.items() if "seconds" not in k} for row in rows]
+
+
+@pytest.fixture(scope="module")
+def first(sweep: Any) -> tuple[Recorder, list[str]]:
+    """A sweep of two points whose filters and stages are made."""
+    found: tuple[Recorder, list[str]] = sweep()
+    return found
+
+
+def test_what_the_plan_says(make: Any) -> None:
+    header = make()
+    lines = describe(header)
+    assert "Stage finetune: made once for 2 of 2 points, before the first trial." in lines
+    assert "Stage student-filters: made once for 2 of 2 points, before the first trial." in lines
+    assert header["plan"]["teacher_source"]["needs_on_dev"] == []
+    # The tiny teacher has four layers, and a student of two meets its second and last.
+    assert header["plan"]["teacher_source"]["layers"] == [2, 4]
+    raw = describe(make(("finetune_epochs=0",), method="lwd"))
+    assert not any(line.startswith(("Stage ", "Stages:")) for line in raw)
+
+
+def test_filters_are_made_once_and_counted(first: tuple[Recorder, list[str]]) -> None:
+    recorder, said = first
+    (line,) = [line for line in said if line.startswith("Teacher's filters: teacher-stage-")]
+    assert "found" not in line
+    (made,) = (recorder.record.prepared or {})["beside"].values()
+    assert made["failure"] is None
+    assert made["seconds"] > 0
+    stages_made = sum(found["seconds"] for found in (recorder.record.prepared or {})["stages"].values())
+    assert spending.of_artifacts(recorder.record) == pytest.approx(stages_made + made["seconds"])
+
+
+def test_another_sweep_of_other_weights_finds_everything(first: Any, sweep: Any, monkeypatch: Any) -> None:
+    recorder, _ = first
+    before = {path.name for path in Store(recorder.record.plan["artifacts"]).place.glob("*stage-*")}
+    monkeypatch.setattr(Run, "through", lambda *how: pytest.fail("something is trained"))
+    other, said = sweep(("kl_alpha=0,10", "mse_alpha=5000"))
+    assert [line.partition(":")[0] for line in said if "found in the store" in line] == [
+        "Teacher's filters",
+        "Stage finetune (p00 and 1 more)",
+        "Stage student-filters (p00 and 1 more)",
+    ]
+    assert {path.name for path in Store(other.record.plan["artifacts"]).place.glob("*stage-*")} == before
+    assert {point["params"]["kl_alpha"] for point in other.record.plan["points"] if point["method"] == "ted"} == {0, 10}
+
+
+def test_lwd_begins_with_the_same_student(first: Any, sweep: Any) -> None:
+    recorder, said = sweep(method="lwd")
+    (line,) = said
+    assert line.startswith("Stage finetune (p00 and 1 more): found in the store")
+    assert "beside" not in (recorder.record.prepared or {})
+    assert [row["stage"] for row in reports(recorder, "p00")] == ["distill"]
+
+
+def test_a_trial_behind_them_gives_what_one_gives_that_trains_all(first: Any, sweep: Any, tmp_path: Path) -> None:
+    recorder, _ = first
+    behind = reports(recorder, "p00")
+    assert [row["failure"] for row in behind] == [None]
+    seen = (recorder.path / "trials" / "p00" / "seen.jsonl").read_text()
+    assert '"filter_distances": {"student": [1, 2], "teacher": [2, 4]' in seen
+    alone, _ = sweep(("kl_alpha=20",), trials=1)
+    facts = {name: x for name, x in (alone.record.prepared or {}).items() if name not in ("beside", "stages")}
+    alone.prepared(facts)
+    header = alone.record.header
+    header["plan"]["artifacts"] = str(tmp_path / "store")
+    first_point = alone.record.plan["points"][0]
+    assert first_point["params"]["kl_alpha"] == recorder.record.plan["points"][0]["params"]["kl_alpha"]
+    assert timeless(reports(alone, "p00")) == timeless(behind)
+
+
+def test_given_filters_take_the_place_of_what_would_be_trained(first: Any, sweep: Any, make: Any) -> None:
+    recorder, _ = first
+    (filters,) = (found["path"] for found in (recorder.record.prepared or {})["beside"].values())
+    by_stage = {f["stage"]: f["path"] for f in (recorder.record.prepared or {})["stages"].values()}
+    student = by_stage["student-filters"]
+    other, said = sweep(("batch_size=16",), teacher_filters=filters, student_filters=student)
+    assert said == []
+    assert "beside" not in (other.record.prepared or {})
+    assert not any(line.startswith("Stage") for line in describe(other.record.header))
+    values = [[row["value"] for row in reports(one, "p00")] for one in (recorder, other)]
+    # Dropout is drawn alike in the last stage, whatever was trained before it.
+    assert values[0] == values[1]
+    hashes = [point["hash"] for point in other.record.plan["points"] if point["method"] == "ted"]
+    assert not {point["hash"] for point in recorder.record.plan["points"]} & set(hashes)
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"teacher_filters": "/nowhere"}, "--teacher-filters /nowhere does not exist"),
+        ({"student_filters": "/nowhere"}, "--student-filters /nowhere does not exist"),
+        ({"method": "emd", "teacher_filters": "/nowhere"}, "--teacher-filters plays no part: BERT-EMD has no filters"),
+        ({"set": ["teacher_filter_lr=1"], "teacher_filters": "/x"}, "--set teacher_filter_lr plays no part beside"),
+        ({"set": ["filter_interval=2", "teacher_interval=1"]}, "filter_interval=2 and teacher_interval=1: 2 layers of"),
+    ],
+)
+def test_what_is_refused(make: Any, values: dict[str, Any], sentence: str) -> None:
+    if values.get("method") == "emd":
+        values = {**values, "space": None, "set": []}
+    with pytest.raises(UserError) as error:
+        make(**values)
+    assert str(error.value).startswith(sentence)
+
+
+def test_a_point_that_comes_later_has_filters_made_for_it(first: Any) -> None:
+    recorder, _ = first
+    record = recorder.record
+    point = dict(record.plan["points"][0])
+    point["params"] = {**point["params"], "filter_nonlinear": True}
+    assert record.prepared is not None
+    found = beside.carried(record.plan, record.prepared, point)
+    assert len(found) == 8
+    inputs = beside.identity(record.plan, record.prepared, point)
+    assert inputs is not None
+    assert stages.key_of(inputs) not in record.prepared["beside"]
