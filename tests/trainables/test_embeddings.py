@@ -21,7 +21,7 @@ from trainables.door_trial import train
 from trainables.record import PREPARED, SWEEP
 from trainables.recorder import write_json
 
-NUMBERS = {"epochs": 2, "max_train_rows": 32}
+NUMBERS: dict[str, Any] = {"epochs": 2, "max_train_rows": 32}
 # So small a rate that what the student began with can be told from what it has become.
 VALUES = {"lr": 1e-7, "gate_lr": 1e-7, "hidden": 10.0}
 SHARED: dict[str, Any] = {
@@ -42,7 +42,8 @@ def _swept(header: dict[str, Any], data: Any, folder: Path, kill: bool) -> tuple
     folder.mkdir()
     write_json(folder / SWEEP, header)
     write_json(folder / PREPARED, prepare_here(header, data))
-    point, rows = header["plan"]["points"][0], []
+    point = header["plan"]["points"][0]
+    rows: list[dict[str, Any]] = []
 
     def report(row: dict[str, Any]) -> None:
         rows.append(row)

@@ -21,6 +21,7 @@ from tests.distill.training import runs
 
 LAD = methods.get("lad")
 SMALL, LARGE = Shape(2, 16, 2), Shape(4, 16, 2)
+NOTHING = torch.zeros((), dtype=torch.float64)
 CASES: list[tuple[Recipe, dict[str, Any], int]] = [
     ("modern", {}, 3),
     ("modern", {"reverse": True, "hidden": 3.0, "T": 2.0}, 2),
@@ -32,8 +33,8 @@ CASES: list[tuple[Recipe, dict[str, Any], int]] = [
 
 def _normalised(values: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Over all numbers at once, with the biased variance."""
-    mean = sum(values.flatten()) / values.numel()
-    variance = sum((v - mean) ** 2 for v in values.flatten()) / values.numel()
+    mean = sum(values.flatten(), NOTHING) / values.numel()
+    variance = sum(((v - mean) ** 2 for v in values.flatten()), NOTHING) / values.numel()
     return (values - mean) / torch.sqrt(variance + 1e-5) * weight + bias
 
 
@@ -69,14 +70,16 @@ def _literal(made: Bench, batch: dict[str, Tensor], params: dict[str, Any], reci
         behind[layer] = torch.stack([_merged(gate, p, h, published) for p, h in rows])
     targets = [math.ceil(i * count / students) for i in range(1, students + 1)]
     pairs = zip(ours.hidden[1:], targets, strict=True)
-    hidden = sum(literal.hidden_distance(own, behind[t], batch["attention_mask"], published) for own, t in pairs)
+    mask = batch["attention_mask"]
+    hidden = sum((literal.hidden_distance(own, behind[t], mask, published) for own, t in pairs), NOTHING)
     temperature = params.get("T", 10.0)
     cross, own = (literal.soft_cross_entropy(x, theirs.logits, temperature) for x in (ours.logits, theirs.logits))
     soft = (cross - own) / len(ours.logits)
     chances = [literal.softmax(list(row))[label] for row, label in zip(ours.logits, batch["labels"], strict=True)]
     hard = -torch.stack([chance.log() for chance in chances]).mean()
     weights = {"hidden": 1000.0, "soft": 0.5, "hard": 0.5, **params}
-    return weights["hidden"] * hidden / students + weights["soft"] * soft + weights["hard"] * hard
+    expected: Tensor = weights["hidden"] * hidden / students + weights["soft"] * soft + weights["hard"] * hard
+    return expected
 
 
 @pytest.mark.parametrize(("recipe", "params", "students"), CASES)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from distill import methods
 from distill.errors import UserError
+from distill.methods.base import Embeddings
 from distill.models.embeddings import give
 from distill.models.student import load_classifier
 from distill.tasks import registry
@@ -27,7 +28,7 @@ def _saved(folder: Path, **shape: Any) -> Path:
     return folder
 
 
-def _made(encoder: Path, whose: str, teacher: Path | None = None, seed: int = 0) -> dict[str, Tensor]:
+def _made(encoder: Path, whose: Embeddings, teacher: Path | None = None, seed: int = 0) -> dict[str, Tensor]:
     method = replace(methods.get("ft"), embeddings=lambda values: whose)
     run = assemble(
         method,

@@ -132,6 +132,16 @@ def test_bit_for_bit_again_and_after_a_kill(store: Store, tmp_path: Path) -> Non
     assert all(runs.same(one, two) for one, two in zip(straight, seen, strict=True))
 
 
+def test_gates_over_layers_on_disk(store: Store) -> None:
+    online, cached = (
+        list(_swapped("lad", source, store)) for source in (kept.online(store), CachedTeacher(kept.written(store)))
+    )
+    for exact, mine in zip(online, cached, strict=True):
+        assert mine.terms == pytest.approx(exact.terms, rel=0.01)
+        assert mine.seen["gates"]["open"] == pytest.approx(exact.seen["gates"]["open"], rel=0.01)
+    assert any(mine.terms != exact.terms for exact, mine in zip(online, cached, strict=True))
+
+
 def test_a_method_of_logits_reads_nothing_large(store: Store) -> None:
     source = CachedTeacher(kept.written(store, parts.kept({"logits"})))
     online = list(_swapped("kd", kept.online(store), store))
