@@ -29,10 +29,9 @@ class Passes:
 
 def sharing(record: Record, trial: Trial) -> dict[str, Any] | None:
     """How a trial's student runs layers twice: `mode`, and under `layers` the physical layer of each logical one."""
-    student: Mapping[str, Any] = record.plan["student"]
-    own, layers = student.get("sharing"), student["layers"]
+    own = record.plan.get("student", {}).get("sharing")
     if own is not None:
-        return {"mode": own["mode"], "layers": _order(layers, own["repeated"])}
+        return {"mode": own["mode"], "layers": _order(record.plan["layers"], own["repeated"])}
     found: dict[str, Any] | None = trial.point.get("sharing")
     return found
 
@@ -45,7 +44,7 @@ def logical(record: Record, trial: Trial | None) -> int | None:
 
 def passes(record: Record) -> list[Passes]:
     """One entry for each way in which students of the search run layers twice; empty where none does."""
-    physical = record.plan["student"]["layers"]
+    physical = record.plan["layers"]
     ways: dict[str, tuple[dict[str, Any], list[str]]] = {}
     for trial in record.trials.values():
         found = sharing(record, trial)

@@ -150,7 +150,7 @@ class Stage:
             ("encoder.layer.3.", "pooler.", "embeddings.") or of the whole classifier ("classifier."), where "head" is
             all that stands behind the layers, "output" its last linear layer and "body" everything but that. Nothing
             where the objective's own parameters alone are trained. May be a function of a point's resolved values, the
-            recipe and the student's shape.
+            recipe and the student's shape, whose `physical` layers have names.
         reporting: Whether its evaluations are the trial's score; exactly one stage of a method reports. Any other is
             judged by its own loss on the dev rows.
         needs: What the objective takes of the teacher, given a point's resolved values and the recipe: a subset of
