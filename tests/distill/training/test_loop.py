@@ -84,6 +84,8 @@ def test_an_epoch_is_what_it_says() -> None:
 @pytest.mark.parametrize("task", ["cola", "mnli", "stsb"])
 @pytest.mark.parametrize("name", ALL)
 def test_every_term_is_recorded_by_name(name: str, task: str) -> None:
+    if task == "stsb" and not methods.get(name).regression:
+        pytest.skip("declares that it knows no regression")
     run = runs.make(name, task=task, rows=16, epochs=2)
     for evaluation in run:
         terms = evaluation.terms
