@@ -87,7 +87,7 @@ def carried(plan: dict[str, Any], prepared: dict[str, Any], point: dict[str, Any
 def for_trial(
     spec: dict[str, Any], method: Method, params: dict[str, Any], say: Say = lambda line: None
 ) -> dict[str, Tensor]:
-    """What the stages of a trial of a person's own Tuner find of the teacher's side: given, in the store, or made there.
+    """What a trial of a person's own Tuner finds of the teacher's side: given, in the store, or made there.
 
     Args:
         spec: What the trials share, with `side`, `given` and `artifacts` where the method has such a stage.
