@@ -21,6 +21,7 @@ TEACHER = "google-bert/bert-base-uncased"
 DATA = "nyu-mll/glue"
 SEARCHES = ("published", "grid", "random", "tpe")
 SCHEDULERS = ("asha", "median", "none")
+DASHBOARDS = ("ray", "none")
 RECIPES = ("modern", "published")
 SOURCES = ("hub", "local", "embedded")
 FINETUNING = ("auto", "always", "never")
@@ -53,6 +54,7 @@ class SweepConfig:
         cache_gb: Largest size of the teacher's hidden states and attention scores on disk, in 1e9 bytes.
         artifacts_gb: Size that the store is kept below; None is unlimited.
         address: Of a running Ray cluster; None starts Ray on this machine.
+        dashboard: "ray", or "none" where Ray is started without it.
         storage: Any fsspec path that every node reaches; None where all see this machine's folders.
         settings: `--set`: hyper-parameters of method or training, each with the values to run.
         teacher_settings: `--teacher-set`: numbers of the teacher's own training.
@@ -105,6 +107,7 @@ class SweepConfig:
     artifacts: str | None = None
     artifacts_gb: float | None = None
     address: str | None = None
+    dashboard: str = "ray"
     storage: str | None = None
     settings: dict[str, list[Any]] = field(default_factory=dict)
     teacher_settings: dict[str, Any] = field(default_factory=dict)
@@ -353,6 +356,7 @@ def check(config: SweepConfig) -> None:
         "recipe": RECIPES,
         "source": SOURCES,
         "finetune_teacher": FINETUNING,
+        "dashboard": DASHBOARDS,
     }
     check_scheduler(config.scheduler, SCHEDULERS)
     for name, known in words.items():

@@ -35,6 +35,7 @@ _ELSEWHERE = {
     "out": "storage_path of your RunConfig",
     "storage": "storage_path of your RunConfig",
     "address": "your ray.init",
+    "dashboard": "your ray.init",
     "sizes": "layers, one size a call",
     "methods": "method, one method a call",
     "beside": "method, one method a call",

@@ -8,7 +8,17 @@ from typing import Any
 from distill import command_line
 from distill.artifact_command import STORE_HELP
 from distill.output import show
-from trainables.config import DATA, FINETUNING, RECIPES, SCHEDULERS, SEARCHES, SOURCES, STUDENT_INITS, TEACHER
+from trainables.config import (
+    DASHBOARDS,
+    DATA,
+    FINETUNING,
+    RECIPES,
+    SCHEDULERS,
+    SEARCHES,
+    SOURCES,
+    STUDENT_INITS,
+    TEACHER,
+)
 
 
 class Parser(command_line.Parser):
@@ -175,7 +185,7 @@ def parser() -> argparse.ArgumentParser:
         "--resume",
         metavar="DIR|URI",
         help="continue a sweep, also from its mirror in a storage; takes only --allow-changed and what concerns a "
-        "session: limits, --address, --storage",
+        "session: limits, --address, --dashboard, --storage",
     )
     place.add_argument(
         "--allow-changed", action="store_true", help="resume although code or versions differ from the start"
@@ -192,6 +202,12 @@ def add_budget_options(group: argparse._ArgumentGroup) -> None:
         "--max-consecutive-failures", type=int, metavar="N", help="stop when N points fail in a row (default: 5)"
     )
     group.add_argument("--address", metavar="HOST:PORT|auto", help="a running Ray cluster (default: this machine)")
+    group.add_argument(
+        "--dashboard",
+        choices=DASHBOARDS,
+        metavar="|".join(DASHBOARDS),
+        help="whether Ray shows its page (default: ray)",
+    )
 
 
 def add_later_options(group: argparse.ArgumentParser, what: str) -> None:

@@ -52,6 +52,7 @@ class Places:
 
     Attributes:
         address: Of the cluster; None for this machine.
+        dashboard: Whether Ray, where it is started here, has its dashboard.
         storage: None where all nodes see the same folders.
     """
 
@@ -59,6 +60,8 @@ class Places:
         asked = recorders[0].record.header["config"]
         address = typed.get("address", asked.get("address"))
         self.address: str | None = None if address == cluster.LOCAL else address
+        # Sweeps that began before there was a choice have the dashboard.
+        self.dashboard = typed.get("dashboard", asked.get("dashboard", "ray")) == "ray"
         self.storage: str | None = typed.get("storage", asked.get("storage"))
         self._recorders = list(recorders)
         self._mirror = Mirror(self.storage, recorders, parent) if self.storage else None

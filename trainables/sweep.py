@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED, FAILED = 130, 1
 # What concerns one session and not the plan.
-SESSION_OPTIONS = ("time_budget", "max_failures", "max_consecutive_failures", "address", "storage")
+SESSION_OPTIONS = ("time_budget", "max_failures", "max_consecutive_failures", "address", "dashboard", "storage")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -216,11 +216,12 @@ def drive(
                 waiting = [recorder for recorder in recorders if recorder.record.left]
                 for recorder in waiting:
                     check_room(recorder.record.header, data, note)
-                address = engine.start_ray(plan, address=place.address)
+                address = engine.start_ray(plan, dashboard=place.dashboard, address=place.address)
                 place.check()
                 name = engine.worker_name([recorder.record.plan for recorder in recorders])
-                where = address or "not available"
-                say(f"Ray dashboard: {where} (actors {name}; `ray get-auth-token` prints its token)")
+                if address or place.dashboard:
+                    where = address or "not available"
+                    say(f"Ray dashboard: {where} (actors {name}; `ray get-auth-token` prints its token)")
                 for recorder in waiting:
                     header = recorder.record.header
                     shared = prepare(header, data, note, engine.stop_requested)

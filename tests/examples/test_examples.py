@@ -16,11 +16,17 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 pytestmark = pytest.mark.slow
 
 
-def example(name: str, folder: Path, *arguments: str) -> str:
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Artifacts of all examples: their teachers are the same."""
+    return tmp_path_factory.mktemp("store")
+
+
+def example(name: str, folder: Path, store: Path, *arguments: str) -> str:
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))),
-        "DISTILL_TUNE_ARTIFACTS": str(folder / "store"),
+        "DISTILL_TUNE_ARTIFACTS": str(store),
         "HF_HUB_OFFLINE": "1",
         "OMP_NUM_THREADS": "1",
         # `ray.init()` would join the cluster of another test that happens to run.
@@ -46,8 +52,8 @@ def loads(folder: Path, layers: int) -> None:
     assert AutoTokenizer.from_pretrained(folder)("a sentence")["input_ids"]
 
 
-def test_without_ray(tmp_path: Path) -> None:
-    told = example("without_ray.py", tmp_path, "--rows", "64", "--epochs", "1", "--out", "mine")
+def test_without_ray(tmp_path: Path, store: Path) -> None:
+    told = example("without_ray.py", tmp_path, store, "--rows", "64", "--epochs", "1", "--out", "mine")
     assert re.search(r"^Teacher: epoch 1 of 1, mcc -?\d", told, re.MULTILINE)
     assert re.search(r"^<emd on cola-made-up: mcc .*; 15\.6 M parameters>$", told, re.MULTILINE)
     assert "attention" in told
@@ -56,9 +62,9 @@ def test_without_ray(tmp_path: Path) -> None:
     loads(tmp_path / "mine", 2)
 
 
-def test_own_tuner(tmp_path: Path) -> None:
+def test_own_tuner(tmp_path: Path, store: Path) -> None:
     pytest.importorskip("mlflow", reason="the example logs to MLflow: pip install mlflow")
-    told = example("own_tuner.py", tmp_path, "--rows", "64", "--epochs", "1", "--out", "mine")
+    told = example("own_tuner.py", tmp_path, store, "--rows", "64", "--epochs", "1", "--out", "mine")
     assert "Trials: 4, failed: 0" in told
     assert re.search(r"^Best: mcc -?\d\.\d+ with lr (5e-05|0\.0002), beta 0\.0", told, re.MULTILINE)
     loads(tmp_path / "mine" / "student", 2)

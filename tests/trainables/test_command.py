@@ -15,7 +15,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.trainables.commands import Done, command, evaluations
+from analysis import verify
+from tests.trainables.commands import NO_DASHBOARD, Done, command, evaluations, here
+from trainables import sweep
 from trainables.record import COMPLETE, FAIL, PRUNED, Record, read
 
 pytestmark = pytest.mark.slow
@@ -33,7 +35,8 @@ def arguments(tiny_encoder: Path, tiny_data: Path, tmp_path_factory: pytest.Temp
         return [
             *("--layers", "2", "--teacher", str(tiny_encoder), "--data-dir", str(tiny_data), "--out", str(out)),
             *("--artifacts", str(store), "--teacher-lr", "1e-3", "--teacher-epochs", "3", "--allow-weak-teacher"),
-            *("--set", "lr=1e-3,3e-4", "--set", "batch_size=8", "--epochs", "4", "--trials", "4", *more),
+            *("--set", "lr=1e-3,3e-4", "--set", "batch_size=8", "--epochs", "4", "--trials", "4"),
+            *(*NO_DASHBOARD, *more),
         ]
 
     return make
@@ -43,14 +46,14 @@ def arguments(tiny_encoder: Path, tiny_data: Path, tmp_path_factory: pytest.Temp
 def whole(arguments: Arguments, tmp_path_factory: pytest.TempPathFactory) -> tuple[Done, Path]:
     """An unbroken sweep with early stopping."""
     folder = tmp_path_factory.mktemp("whole") / "sweep"
-    return command(SWEEP, *arguments(folder)), folder
+    return command(SWEEP, *arguments(folder, "--dashboard", "ray")), folder
 
 
 @pytest.fixture(scope="module")
 def plain(arguments: Arguments, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An unbroken sweep without early stopping."""
+    """An unbroken sweep without early stopping, one trial after the other: what runs beside one plays no part."""
     folder = tmp_path_factory.mktemp("plain") / "sweep"
-    done = command(SWEEP, *arguments(folder, "--scheduler", "none"))
+    done = command(SWEEP, *arguments(folder, "--scheduler", "none", "--max-concurrent", "1"))
     assert done.code == 0, done.text
     return folder
 
@@ -65,7 +68,7 @@ def values(record: Record) -> dict[tuple[str, int], Any]:
 
 
 def proven(folder: Path) -> None:
-    done = command(VERIFY, str(folder))
+    done = here(verify.main, str(folder))
     assert done.code == 0, done.text
     assert "fault" not in done.text
 
@@ -95,7 +98,9 @@ def test_whole_run(whole: tuple[Done, Path]) -> None:
         assert sentence in done.text
     assert "Traceback" not in done.text
     assert len(done.lines) < 100
-    proven(folder)
+    verified = command(VERIFY, str(folder))
+    assert verified.code == 0, verified.text
+    assert "fault" not in verified.text
 
 
 def test_the_student_gives_the_recorded_score(whole: tuple[Done, Path]) -> None:
@@ -122,7 +127,7 @@ def test_the_student_gives_the_recorded_score(whole: tuple[Done, Path]) -> None:
 
 def test_best_yaml_plans_the_best_point(whole: tuple[Done, Path], tmp_path: Path) -> None:
     _, folder = whole
-    done = command(SWEEP, "--config", str(folder / "best.yaml"), "--dry-run", "--out", str(tmp_path / "again"))
+    done = here(sweep.main, "--config", str(folder / "best.yaml"), "--dry-run", "--out", str(tmp_path / "again"))
     assert done.code == 0, done.text
     assert "Points: 1 and 1 undistilled baseline" in done.text
     best = read(folder).best_trial()
@@ -166,7 +171,7 @@ def test_kill_and_interrupt_without_early_stopping(arguments: Arguments, plain: 
     assert values(read(folder)) == values(read(plain))
     assert not any(trial.faults for trial in read(folder).trials.values())
     proven(folder)
-    assert command(SWEEP, "--resume", str(folder)).code == 0
+    assert here(sweep.main, "--resume", str(folder)).code == 0
 
 
 def test_kill_of_the_driver_with_early_stopping(arguments: Arguments, whole: tuple[Done, Path], tmp_path: Path) -> None:
@@ -193,7 +198,7 @@ def test_resume_refuses_what_changed(arguments: Arguments, plain: Path, tmp_path
     copied = tmp_path / "copy"
     copied.mkdir()
     (copied / "sweep.json").write_text(json.dumps(header))
-    done = command(SWEEP, "--resume", str(copied))
+    done = here(sweep.main, "--resume", str(copied))
     assert done.code == 2
     assert "torch 1.0 →" in done.text
     assert "--allow-changed" in done.text

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from analysis.verify import verify
-from tests.trainables.commands import command, evaluations
+from tests.trainables.commands import NO_DASHBOARD, command, evaluations
 from tests.trainables.sweeps import create
 from trainables import confirm
 from trainables.record import COMPLETE, FINISHED, ROWS, read
@@ -56,7 +56,7 @@ def test_the_real_command(
     given += ["--teacher-lr", "1e-3", "--teacher-epochs", "2", "--allow-weak-teacher", "--set", "lr=1e-3,3e-4"]
     given += ["--epochs", "2", "--max-train-rows", "64", "--trials", "2", "--scheduler", "none"]
     # One worker: starting another takes longer than all of its work.
-    given += ["--max-concurrent", "1"]
+    given += ["--max-concurrent", "1", *NO_DASHBOARD]
     # Three searched trials of two evaluations each, then the first confirming ones.
     cut = command("trainables.sweep", *given, "--confirm", "1x2", "--out", str(folder), when=evaluations(8))
     assert cut.code < 0, cut.text

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from analysis import verify as verification
 from analysis.verify import verify
 from distill.errors import UserError
-from tests.trainables.commands import command, evaluations
+from tests.trainables.commands import NO_DASHBOARD, command, evaluations, here
 from tests.trainables.sweeps import create, run_to_end, value
 from tests.trainables.test_engine import CPUS, proven, run, starts, values
 from trainables import extend
@@ -139,11 +140,13 @@ def test_the_real_command(tiny_encoder: Path, tiny_data: Path, tmp_path: Path) -
     given = ["--layers", "2", "--teacher", str(tiny_encoder), "--data-dir", str(tiny_data), "--artifacts", str(store)]
     given += ["--teacher-lr", "1e-3", "--teacher-epochs", "3", "--allow-weak-teacher", "--set", "lr=1e-3,3e-4"]
     given += ["--set", "batch_size=8", "--epochs", "2", "--scheduler", "none"]
+    # One worker: starting another takes longer than all of its work.
+    given += ["--max-concurrent", "1", *NO_DASHBOARD]
     first = command("trainables.sweep", *given, "--trials", "2", "--out", str(folder))
     assert first.code == 0, first.text
     rows = (folder / ROWS).read_bytes()
 
-    dry = command("trainables.extend", str(folder), "--trials", "3", "--seeds", "1", "--dry-run")
+    dry = here(extend.main, str(folder), "--trials", "3", "--seeds", "1", "--dry-run")
     assert dry.code == 0, dry.text
     assert [line.split()[0] for line in dry.lines[1:-1]] == ["p03", "p00-s1", "ft-s1", "p02-s1", "p03-s1"]
     assert (folder / ROWS).read_bytes() == rows
@@ -163,9 +166,9 @@ def test_the_real_command(tiny_encoder: Path, tiny_data: Path, tmp_path: Path) -
     )
     terms = {point: [row["terms"] for row in t.evaluations.values()] for point, t in record.trials.items()}
     assert terms["p00-s1"] != terms["p00"]
-    assert command("analysis.verify", str(folder)).code == 0
+    assert here(verification.main, str(folder)).code == 0
 
-    again = command("trainables.extend", str(folder), "--seeds", "1")
+    again = here(extend.main, str(folder), "--seeds", "1")
     assert (again.code, len(again.lines)) == (2, 1)
     assert "Nothing is new" in again.text
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.trainables.commands import command, evaluations
+from analysis import verify
+from tests.trainables.commands import NO_DASHBOARD, command, evaluations, here
+from trainables import status
 from trainables.families import read_family
 from trainables.record import FINISHED
 from trainables.spending import used
@@ -23,6 +25,7 @@ def test_two_sizes_killed_and_resumed(tiny_encoder: Path, tiny_data: Path, tmp_p
         *("--layers", "1,2", "--teacher", str(tiny_encoder), "--data-dir", str(tiny_data), "--out", str(parent)),
         *("--artifacts", str(tmp_path / "store"), "--teacher-lr", "1e-3", "--teacher-epochs", "2"),
         *("--allow-weak-teacher", "--set", "lr=1e-3", "--set", "batch_size=8", "--epochs", "2", "--trials", "2"),
+        *NO_DASHBOARD,
     ]
     killed = command(SWEEP, *typed, when=evaluations(3))
     assert killed.code < 0
@@ -34,9 +37,9 @@ def test_two_sizes_killed_and_resumed(tiny_encoder: Path, tiny_data: Path, tmp_p
         for name, record in read_family(parent).records().items()
     }
 
-    status = command("trainables.status", str(parent))
-    assert "State: interrupted, no driver holds it." in status.text
-    assert f"Continue with: python -m trainables.sweep --resume {parent}" in status.text
+    told = here(status.main, str(parent))
+    assert "State: interrupted, no driver holds it." in told.text
+    assert f"Continue with: python -m trainables.sweep --resume {parent}" in told.text
 
     done = command(SWEEP, "--resume", str(parent))
     assert done.code == 0, done.text
@@ -58,7 +61,7 @@ def test_two_sizes_killed_and_resumed(tiny_encoder: Path, tiny_data: Path, tmp_p
         ("2L", "complete", "3"),
     ]
     assert int(rows[0]["parameters"]) < int(rows[1]["parameters"])
-    verified = command("analysis.verify", str(parent))
+    verified = here(verify.main, str(parent))
     assert verified.code == 0, verified.text
 
 
@@ -68,6 +71,7 @@ def test_three_methods_killed_and_resumed(tiny_encoder: Path, tiny_data: Path, t
         *("--method", "ft,kd,emd", "--layers", "1", "--teacher", str(tiny_encoder), "--data-dir", str(tiny_data)),
         *("--artifacts", str(tmp_path / "store"), "--teacher-lr", "1e-3", "--teacher-epochs", "2", "--epochs", "1"),
         *("--allow-weak-teacher", "--set", "batch_size=8", "--trials", "1", "--out", str(parent)),
+        *NO_DASHBOARD,
     ]
     killed = command(SWEEP, *typed, when=evaluations(2))
     assert killed.code < 0
@@ -95,5 +99,5 @@ def test_three_methods_killed_and_resumed(tiny_encoder: Path, tiny_data: Path, t
     told = command("analysis.compare", str(parent))
     assert told.code == 0, told.text
     assert told.lines[1].startswith("ft ")
-    verified = command("analysis.verify", str(parent))
+    verified = here(verify.main, str(parent))
     assert verified.code == 0, verified.text

@@ -55,7 +55,9 @@ def arguments(out: Path, store: Path, *more: str) -> list[str]:
     return [
         *("--layers", "4", "--out", str(out), "--artifacts", str(store), "--epochs", "2", "--trials", "2"),
         *("--set", "lr=1e-3,3e-4", "--set", "batch_size=8", "--allow-weak-teacher", "--scheduler", "none"),
-        *("--teacher-lr", "1e-3", "--teacher-epochs", "3", "--teacher-set", "batch_size=8", *more),
+        *("--teacher-lr", "1e-3", "--teacher-epochs", "3", "--teacher-set", "batch_size=8"),
+        # One worker: starting another takes longer than all of its work.
+        *("--max-concurrent", "1", *more),
     ]
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.trainables.commands import command
+from tests.trainables.commands import NO_DASHBOARD, command, here
+from trainables import status, sweep
 from trainables.record import COMPLETE, WAITING, read
 
 pytestmark = pytest.mark.slow
@@ -23,6 +24,8 @@ def test_a_budget_that_is_used_up_at_once_and_one_that_suffices(
         *("--layers", "2", "--teacher", str(tiny_encoder), "--data-dir", str(tiny_data), "--out", str(folder)),
         *("--artifacts", str(tmp_path / "store"), "--teacher-lr", "1e-3", "--teacher-epochs", "1"),
         *("--allow-weak-teacher", "--set", "batch_size=8", "--epochs", "1", "--trials", "1", "--scheduler", "none"),
+        # One worker: starting another takes longer than all of its work.
+        *("--max-concurrent", "1", *NO_DASHBOARD),
         *("--time-budget", "1s", "--max-failures", "2", "--gpus-per-trial", "auto"),
     )
     assert done.code == 3, done.text
@@ -34,10 +37,10 @@ def test_a_budget_that_is_used_up_at_once_and_one_that_suffices(
     assert "Not run: p00, ft." in done.text
     assert done.lines[-1].strip().endswith(f"--resume {folder} --max-failures 2")
     assert "Nothing was trained in these 1s: starting was not done after" in done.text
-    status = command("trainables.status", str(folder))
-    assert "Ended because the time budget of 1s is used up." in status.text
+    told = here(status.main, str(folder))
+    assert "Ended because the time budget of 1s is used up." in told.text
 
-    refused = command(SWEEP, "--resume", str(folder), "--time-budget", "an hour")
+    refused = here(sweep.main, "--resume", str(folder), "--time-budget", "an hour")
     assert refused.code == 2
     assert "--time-budget an hour is not a time" in refused.text
     done = command(SWEEP, "--resume", str(folder), "--time-budget", "1h")

@@ -22,6 +22,8 @@ from trainables.storage import Place
         ({"address": "auto", "storage": "file:///a"}, {}, "auto", "file:///a"),
         ({"address": "auto", "storage": "file:///a"}, {"address": "local"}, None, "file:///a"),
         ({"address": "auto"}, {"address": "h:1", "storage": "file:///b"}, "h:1", "file:///b"),
+        ({"dashboard": "none"}, {}, None, None),
+        ({}, {"dashboard": "none"}, None, None),
     ],
 )
 def test_what_is_typed_goes_before_what_was_asked_at_the_start(
@@ -31,6 +33,7 @@ def test_what_is_typed_goes_before_what_was_asked_at_the_start(
     sweep.record.header["config"] = {**sweep.record.header["config"], **asked}
     found = Places([sweep], None, typed)
     assert (found.address, found.storage) == (address, storage)
+    assert found.dashboard == ("none" not in (typed.get("dashboard"), asked.get("dashboard")))
     sweep.close()
 
 

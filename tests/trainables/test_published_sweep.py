@@ -17,7 +17,7 @@ import pytest
 from tests.conftest import SPECIAL, sentences
 from tests.hub_data import add_glue
 from tests.hub_server import running
-from tests.trainables.commands import Done, command
+from tests.trainables.commands import NO_DASHBOARD, Done, command
 from trainables.config import TEACHER
 from trainables.record import COMPLETE, Record, read
 
@@ -118,7 +118,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
             *("--method", "emd", "--task", "cola", "--layers", "4", "--recipe", "published", "--source", "hub"),
             *("--trials", "2", "--epochs", "1", "--scheduler", "none", "--set", f"evaluation_steps={EVERY}"),
             *("--set", "batch_size=8", "--set", "lr=1e-3,3e-3", "--teacher-lr", "1e-3", "--teacher-epochs", "2"),
-            *("--teacher-set", "batch_size=8", "--allow-weak-teacher"),
+            # One worker: starting another takes longer than all of its work.
+            *("--teacher-set", "batch_size=8", "--allow-weak-teacher", "--max-concurrent", "1"),
+            *NO_DASHBOARD,
             *("--out", str(out), "--artifacts", str(place / "store")),
             environment=hub.environment(place / "home"),
         )
