@@ -102,8 +102,7 @@ def for_trial(
     found = given.carried(spec.get("given") or {})
     if method.on_teacher is None or given.TEACHER in (spec.get("given") or {}):
         return found
-    shapes = (Shape(*spec[name]) for name in ("student_shape", "teacher_shape"))
-    its = Side(**spec["side"])
+    shapes, its = (Shape(*spec["student_shape"]), Shape(*spec["teacher_shape"])), Side(**spec["side"])
     inputs = beside.identity(method, params, spec["recipe"], *shapes, its)
     if Store(spec["artifacts"]).get(beside.KIND, key_of(inputs)) is None:
         say(f"{label(method)}: trained for {inputs['training']['epochs']} epochs.")
