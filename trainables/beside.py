@@ -87,7 +87,7 @@ def carried(plan: dict[str, Any], prepared: dict[str, Any], point: dict[str, Any
 def for_trial(
     spec: dict[str, Any], method: Method, params: dict[str, Any], say: Say = lambda line: None
 ) -> dict[str, Tensor]:
-    """What the stages of a trial of a person's own Tuner find of the teacher's side: given, in the store, or made there.
+    """What a trial of a person's own Tuner finds of the teacher's side: given, in the store, or made there.
 
     Args:
         spec: What the trials share, with `side`, `given` and `artifacts` where the method has such a stage.
@@ -102,8 +102,7 @@ def for_trial(
     found = given.carried(spec.get("given") or {})
     if method.on_teacher is None or given.TEACHER in (spec.get("given") or {}):
         return found
-    shapes = (Shape(*spec[name]) for name in ("student_shape", "teacher_shape"))
-    its = Side(**spec["side"])
+    shapes, its = (Shape(*spec["student_shape"]), Shape(*spec["teacher_shape"])), Side(**spec["side"])
     inputs = beside.identity(method, params, spec["recipe"], *shapes, its)
     if Store(spec["artifacts"]).get(beside.KIND, key_of(inputs)) is None:
         say(f"{label(method)}: trained for {inputs['training']['epochs']} epochs.")

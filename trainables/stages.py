@@ -164,6 +164,11 @@ def words(plan: Mapping[str, Any]) -> list[str]:
     for group in groups(plan):
         shared.setdefault(group.stage, []).append(group)
     lines = []
+    beside = methods.get(plan["method"]).on_teacher
+    if beside is not None and "teacher_filters" not in (plan.get("given") or {}):
+        lines.append(
+            f"Stage {beside.stage.name}: made once on the teacher, before the first trial, unless the store has it."
+        )
     for name, found in shared.items():
         often = "once" if len(found) == 1 else f"{len(found)} times"
         lines.append(

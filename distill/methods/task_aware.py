@@ -47,12 +47,15 @@ def task_aware(setting: Setting, teacher_filters: bool) -> Objective:
     compares = params["mse_alpha"] > 0
 
     class TaskAware(Objective):
+        distances: Tensor
+
         needs = needs(params, setting.recipe)
         uses_teacher = bool(needs)
 
         def __init__(self) -> None:
             super().__init__()
-            self.filters = self.teacher_filters = None
+            self.filters: Filters | None = None
+            self.teacher_filters: Filters | None = None
             if compares:
                 size, nonlinear = width(params, theirs), params.get("filter_nonlinear", False)
                 self.filters = Filters(len(own), ours.hidden_size, size, nonlinear)

@@ -89,7 +89,7 @@ def _settled(params: dict[str, Any], student: Shape, teacher: Shape) -> dict[str
 
 def _shapes(params: dict[str, Any], student: Shape, teacher: Shape) -> dict[str, dict[str, tuple[int, ...]]]:
     """Of the filters of both networks, as `distill.models.filters.Filters` names them."""
-    found = {}
+    found: dict[str, dict[str, tuple[int, ...]]] = {}
     sides = (("student_filters", student), ("teacher_filters", teacher))
     for (side, network), layers in zip(sides, shared.layers_met(params, student, teacher), strict=True):
         inner, outer = network.hidden_size, shared.width(params, teacher)

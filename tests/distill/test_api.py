@@ -143,7 +143,7 @@ def test_evaluations_per_epoch_replace_the_recipes_steps_between_them(encoder: P
 @pytest.mark.parametrize(
     ("how", "sentence"),
     [
-        ({"method": "edm"}, "did you mean emd?"),
+        ({"method": "emdx"}, "did you mean emd?"),
         ({"recipe": "modren"}, "did you mean modern?"),
         ({"params": {"betta": 1}}, "emd has no hyper-parameter betta; did you mean beta?"),
         ({"params": {"beta": "much"}}, "beta=much is not a number"),

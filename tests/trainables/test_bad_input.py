@@ -56,7 +56,7 @@ def refused(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ("--method edm", ("--method edm is unknown", "emd")),
+        ("--method emdx", ("--method emdx is unknown", "emd")),
         ("--task colla", ("colla", "cola")),
         ("--task rte", ("RTE",)),
         ("--layers 9", ("--layers 9", "4 layers", "1 to 4")),

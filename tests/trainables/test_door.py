@@ -73,7 +73,7 @@ def test_options_are_checked_like_the_commands(asked: dict[str, Any], options: d
     assert sentence in str(caught.value)
 
 
-@pytest.mark.parametrize(("method", "sentence"), [("ft", "has no teacher"), ("edm", "did you mean emd?")])
+@pytest.mark.parametrize(("method", "sentence"), [("ft", "has no teacher"), ("emdx", "did you mean emd?")])
 def test_methods_are_checked(method: str, sentence: str) -> None:
     with pytest.raises(UserError) as caught:
         trainables.trainable(method)

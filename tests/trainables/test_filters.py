@@ -104,6 +104,7 @@ def first(sweep: Any) -> tuple[Recorder, list[str]]:
 def test_what_the_plan_says(make: Any) -> None:
     header = make()
     lines = describe(header)
+    assert "Stage teacher-filters: made once on the teacher, before the first trial, unless the store has it." in lines
     assert "Stage finetune: made once for 2 of 2 points, before the first trial." in lines
     assert "Stage student-filters: made once for 2 of 2 points, before the first trial." in lines
     assert header["plan"]["teacher_source"]["needs_on_dev"] == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -27,9 +29,11 @@ def test_each_layer_passes_its_own_filter() -> None:
     states = torch.randn(2, 3, 5, 4)
     linear, nonlinear = Filters(2, 4, 6), Filters(2, 4, 6, nonlinear=True)
     for k in range(2):
-        one: nn.Linear = linear.filters[k][0]  # type: ignore[index, assignment]
+        one: Any = linear.filters[k]
+        one = one[0]
         torch.testing.assert_close(linear(states)[k], states[k] @ one.weight.T + one.bias)
-        first, _, last = nonlinear.filters[k]  # type: ignore[misc]
+        layers: Any = nonlinear.filters[k]
+        first, _, last = layers
         inner = states[k] @ first.weight.T + first.bias
         inner = inner * 0.5 * (1 + torch.erf(inner / 2**0.5))
         torch.testing.assert_close(nonlinear(states)[k], inner @ last.weight.T + last.bias)

@@ -78,7 +78,8 @@ def test_so_is_one_of_another_teacher(side: Side, changed: dict[str, Any]) -> No
 
 
 def test_filters_learn_the_task_and_the_teacher_stays(side: Side, tmp_path: Path) -> None:
-    store, told = Store(tmp_path / "store"), []
+    store = Store(tmp_path / "store")
+    told: list[Any] = []
     folder = beside.make(store, inputs(side), TED, side, told.append)
     assert [evaluation.stage for evaluation in told] == ["teacher-filters"] * 3
     assert told[-1].terms["filtered"] < told[0].terms["filtered"]

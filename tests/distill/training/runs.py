@@ -47,7 +47,7 @@ def make(
     known = found.hyperparameters if isinstance(method, str) else ()
     own = {h.name: numbers[end] for h in known if (end := h.name.rpartition("_")[2]) in numbers}
     asked = registry.get(task)
-    head = {"labels": asked.num_labels, "regression": asked.kind == "regression"}
+    head: dict[str, Any] = {"labels": asked.num_labels, "regression": asked.kind == "regression"}
     numerics = Numerics(autocast=autocast)
     source = None
     if found.needs_teacher:
