@@ -12,18 +12,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
-import search_spaces
 from distill import methods
 from distill.arguments import folder_of, mapping, whole_number
 from distill.artifacts import Store
 from distill.errors import UserError
 from distill.inputs import Encoder, Model, find_data, find_model, find_student
-from distill.methods.base import Method, Published, Shape, nearest
+from distill.methods.base import Method, Shape, nearest
 from distill.models.folder import check_head
 from distill.models.parameters import in_words, pooled, told, untrained
 from distill.models.student import parameter_count
-from distill.published import for_task
-from distill.tasks import registry, tokens
+from distill.published import published_of, task_of
+from distill.tasks import tokens
 from distill.tasks.base import Task, TaskData
 from distill.tasks.tokens import load_tokenizer
 from distill.teacher.choose import Chosen, TeacherWish, choose
@@ -161,7 +160,7 @@ def run(
     """
     say = progress or (lambda line: None)
     known = methods.get(method) if isinstance(method, str) else _unnamed(method)
-    values, training = _settle(known, recipe, _task_of(data), mapping("params", params), training, numbers)
+    values, training = _settle(known, recipe, task_of(data), mapping("params", params), training, numbers)
     wish = TeacherWish(mapping("teacher_settings", teacher_settings), finetune_teacher, allow_weak_teacher)
     whole_number("seed", seed, 0)
     target = _new_folder(out)
@@ -189,7 +188,7 @@ def run(
         splits = Tokens.load(folder / "train.npz"), Tokens.load(folder / "dev.npz")
         chosen: Chosen | None = None
         if known.needs_teacher and taught is not None:
-            published = _published(known, recipe, rows.task)
+            published = published_of(known, recipe, rows.task)
             read = folder if own is rows else tokens.prepare(store, taught_rows, taught.path, training.max_length)
             chosen = choose(
                 store, taught.name, taught.folder, taught_rows, read, training, wish, published, head, numerics, say
@@ -243,21 +242,6 @@ def run(
     )
 
 
-def _published(method: Method, recipe: str, task: Task | None) -> Published | None:
-    """The rest of the published recipe, for the task; None in the modern one."""
-    if recipe != "published" or method.published is None or method.name not in search_spaces.methods():
-        return method.published if recipe == "published" else None
-    return for_task(method.published, search_spaces.load(method.name), task.published_as if task else None)
-
-
-def _task_of(data: str | TaskData) -> Task | None:
-    """The task, before its rows are read; None where it is unknown, which is said when they are."""
-    try:
-        return data.task if isinstance(data, TaskData) else registry.get(data)
-    except (UserError, AttributeError):
-        return None
-
-
 def _settle(
     method: Method,
     recipe: str,
@@ -289,7 +273,7 @@ def _settle(
         raise UserError(
             f"training is a {type(training).__name__}; give a distill.Training, or its numbers by name (epochs=3)."
         )
-    published = _published(method, recipe, task)
+    published = published_of(method, recipe, task)
     base = training or Training(**(published.training if published else {}))
     base = Training(**{name: parse(name, value) for name, value in base.as_dict().items()})
     given = {**params, **numbers}

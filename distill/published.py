@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import search_spaces
 from distill.errors import UserError
-from distill.methods.base import Published, nearest
+from distill.methods.base import Method, Published, nearest
+from distill.tasks import registry
+from distill.tasks.base import Task, TaskData
 from distill.training.settings import TRAINING_FIELDS, parse
 from search_spaces import SearchSpace
 
@@ -28,6 +31,23 @@ def for_task(published: Published, space: SearchSpace, task: str | None) -> Publ
     teacher = dict(row.teacher)
     rate = {"lr": float(teacher.pop("lr"))} if "lr" in teacher else {}
     return replace(published, training=training, teacher={**published.teacher, **_numbers(teacher, space), **rate})
+
+
+def published_of(method: Method, recipe: str, task: Task | None) -> Published | None:
+    """The rest of the published recipe, for a task, by the rows that ship; None in the modern one."""
+    if recipe != "published" or method.published is None:
+        return None
+    if method.name not in search_spaces.methods():
+        return method.published
+    return for_task(method.published, search_spaces.load(method.name), task.published_as if task else None)
+
+
+def task_of(data: str | TaskData) -> Task | None:
+    """The task, before its rows are read; None where it is unknown, which is said when they are."""
+    try:
+        return data.task if isinstance(data, TaskData) else registry.get(data)
+    except (UserError, AttributeError):
+        return None
 
 
 def _numbers(found: dict[str, Any], space: SearchSpace) -> dict[str, Any]:
