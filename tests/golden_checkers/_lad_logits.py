@@ -31,8 +31,8 @@ def check(arrays: Arrays, *, double: bool) -> None:
         arrays.compare(key, loss, rtol=rtol)
         arrays.compare(f"{key.removesuffix('loss')}grad", student.grad, rtol=rtol)
     for key in (key for key in arrays.named() if "__soft_T" in key):
-        data, _, temperature = key.partition("__soft_T")
-        terms, _ = _terms(arrays, data, {"T": temperature})
+        data, _, degree = key.partition("__soft_T")
+        terms, _ = _terms(arrays, data, {"T": degree})
         arrays.compare(key, terms["soft"].value, rtol=rtol)
 
 
