@@ -55,8 +55,7 @@ def listwise_divergence(student: Tensor, teacher: Tensor, temperature: float) ->
     """
     if student.dim() == 2 and student.shape[1] != 1:
         raise ValueError(f"scores need one output a row, not {tuple(student.shape)}")
-    lists = (scores.reshape(1, -1) for scores in (student, teacher))
-    return distillation_kl(*lists, temperature) / student.shape[0]
+    return distillation_kl(student.reshape(1, -1), teacher.reshape(1, -1), temperature) / student.shape[0]
 
 
 def span_cross_entropy(
@@ -97,8 +96,11 @@ def span_divergence(
         ValueError: The shapes differ, or T is not positive.
     """
     with no_autocast(student[0]):
-        pairs = [[_positions(x, mask) for x in pair] for pair in zip(student, teacher, strict=True)]
-        return (distillation_kl(*pairs[0], temperature) + distillation_kl(*pairs[1], temperature)) / 2
+        halves = [
+            distillation_kl(_positions(mine, mask), _positions(theirs, mask), temperature)
+            for mine, theirs in zip(student, teacher, strict=True)
+        ]
+        return (halves[0] + halves[1]) / 2
 
 
 def _position_loss(logits: Tensor, gold: Tensor, mask: Tensor | None) -> Tensor:
