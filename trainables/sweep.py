@@ -216,7 +216,7 @@ def drive(
                 waiting = [recorder for recorder in recorders if recorder.record.left]
                 for recorder in waiting:
                     check_room(recorder.record.header, data, note)
-                address = engine.start_ray(plan, place.dashboard, place.address)
+                address = engine.start_ray(plan, dashboard=place.dashboard, address=place.address)
                 place.check()
                 name = engine.worker_name([recorder.record.plan for recorder in recorders])
                 if address or place.dashboard:

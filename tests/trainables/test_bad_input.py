@@ -177,7 +177,7 @@ def test_a_teacher_no_better_than_chance(
     assert teacher.main([*models, "--allow-weak-teacher"]) == 0
     assert "found in the store" in capsys.readouterr().out
 
-    monkeypatch.setattr(engine, "start_ray", lambda plan, address: None)
+    monkeypatch.setattr(engine, "start_ray", lambda plan, dashboard, address: None)
     monkeypatch.setattr(places.Places, "check", lambda self: None)
     monkeypatch.setattr(engine, "catch_signals", lambda say: None)
     out = tmp_path / "sweep"

@@ -36,7 +36,7 @@ from trainables.resources import Machine
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """No Ray, no teacher, no report."""
     monkeypatch.setattr(interrupt, "_STOP", type(interrupt._STOP)())
-    monkeypatch.setattr(engine, "start_ray", lambda plan, address: None)
+    monkeypatch.setattr(engine, "start_ray", lambda plan, dashboard, address: None)
     monkeypatch.setattr(engine, "catch_signals", lambda say: None)
     monkeypatch.setattr(places.Places, "check", lambda self: None)
     monkeypatch.setattr(prepare, "prepare", lambda *arguments: {"teacher": {"content": "same"}})
@@ -105,7 +105,7 @@ def test_the_newest_line_of_a_preparation_is_for_all_to_see_until_it_ends(
 def test_a_store_that_is_too_small_is_told_before_ray_starts(
     tiny_encoder: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "start_ray", lambda plan, address: pytest.fail("Ray was started"))
+    monkeypatch.setattr(engine, "start_ray", lambda plan, dashboard, address: pytest.fail("Ray was started"))
     values = {"layers": 2, "teacher": str(tiny_encoder), "data_dir": str(tiny_data), "trials": 1}
     values |= {"artifacts": str(tmp_path / "store"), "artifacts_gb": 1e-6}
     header, data = plan.make_with_rows(from_namespace(values, []), Machine(2, 0, False))
