@@ -52,9 +52,9 @@ def plan_trials(config: SweepConfig, say: Callable[[str], None]) -> dict[str, An
         "gpus": plan["resources"]["gpus_per_trial"],
         "data": str(made.rows),
         "teacher": str(made.folder / "model"),
-        "teacher_shape": astuple(shape_of(teacher)),
+        "teacher_shape": list(astuple(shape_of(teacher))),
         "student": student["path"] or str(made.folder / "model"),
-        "student_shape": astuple(shape_of(student)),
+        "student_shape": list(astuple(shape_of(student))),
         "kept": student["kept"],
     }
     brought = plan.get("given") or {}
