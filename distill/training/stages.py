@@ -8,7 +8,7 @@ the values of one that trained it. Imports without torch.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, astuple
+from dataclasses import asdict
 from functools import cache
 from importlib import metadata
 from itertools import takewhile
@@ -117,6 +117,7 @@ def make(
             torch.save(weights, folder / WEIGHTS)
             torch.save(run.left, folder / LEFT)
         own = [row for row in curve if row["stage"] == stage]
+        shape = shape_of(run.student)
         return {
             "method": run.method.name,
             "task": run.task.name,
@@ -127,7 +128,7 @@ def make(
             "terms": own[-1]["terms"] if own else {},
             "seen": run.seen,
             "left": {name: list(value.shape) for name, value in run.left.items()},
-            "student": [*astuple(shape_of(run.student)), run.task.num_labels],
+            "student": [shape.layers, shape.hidden_size, shape.heads, run.task.num_labels],
             "curve": curve,
         }
 

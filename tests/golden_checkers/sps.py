@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import torch
@@ -18,6 +19,10 @@ _NEEDS = frozenset({"logits", "hidden", "cls"})
 
 
 def check(name: str, arrays: Arrays) -> None:
+    """Check the file of this name; fails on a kind that is not known."""
+    assert re.fullmatch(r"sps_(L\d+(top\d+)?|selfattention)_f(32|64)|sps_param_counts", name), (
+        f"unknown kind of SPS golden: {name}"
+    )
     rtol = 1e-9 if name.endswith("f64") else 1e-5
     if "param_counts" in name:
         _counts(arrays)

@@ -46,6 +46,7 @@ def check(stem: str, arrays: Arrays) -> None:
     rtol = 1e-9 if match[1] == "64" else 2e-5
     # In classification the program computes the task's loss in float32 whatever the inputs are.
     hard = rtol if "start_positions" in arrays or match[1] == "32" else 1e-6
+    assert "config_t_s_layers_intervals_nonlinear" in arrays, f"unknown kind of TED golden: {stem}"
     counts = [int(value) for value in arrays["config_t_s_layers_intervals_nonlinear"]]
     sides = {
         "teacher": _side(arrays, "teacher", counts[0], counts[2], bool(counts[4])),

@@ -201,8 +201,10 @@ class _Watched(dict[str, Any]):
 
 def _own_rates(method: Method, stage: Stage, one: dict[str, Any], two: dict[str, Any], recipe: Recipe) -> bool:
     """Whether two points differ in how an objective's own parameters are trained, and in nothing else of them."""
+    number = method.stages.index(stage)
     try:
-        objectives = [stage.objective(_setting(method, params, recipe)) for params in (one, two)]
+        settings = [_setting(method, params, recipe) for params in (one, two)]
+        objectives = [stage.objective(replace(each, carried=carried(method, number, each))) for each in settings]
     except UserError:
         return False
     rates = [(objective.lr, objective.weight_decay) for objective in objectives]
