@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 import search_spaces
-from distill import artifacts, methods
+from distill import artifacts, given, methods
 from distill.errors import UserError
 from distill.methods.base import nearest
 from distill.tasks import registry
@@ -77,6 +77,7 @@ class _Growing:
         self.unwanted = {trial.id for trial in record.trials.values() if trial.by_hand}
         self.config = recorded_config(record.header["config"])
         self.method = methods.get(self.plan["method"])
+        self._given = {given.TEACHER: self.config.teacher_filters, given.STUDENT: self.config.student_filters}
         self.training = Training(**self.plan["training"])
         self.points: list[Point] = list(self.plan["points"])
         # Their ids are taken, in the Optuna study for instance.
@@ -118,6 +119,8 @@ class _Growing:
             where = config.space or f"the grid of {self.method.name}"
             raise UserError(f"{where} has changed since {self.path} began; bring it back, or start a new sweep.")
         values, _ = split_settings(config, self.method, self.plan["epochs"], [axis.name for axis in space.axes])
+        # As the plan had it: what is given is not trained, so its numbers are those of the sweep's own points.
+        values |= {name: [value] for name, value in given.idle(self.method, self._given).items()}
         points, *_ = make_points(
             config,
             self.method,
