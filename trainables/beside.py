@@ -84,6 +84,20 @@ def carried(plan: dict[str, Any], prepared: dict[str, Any], point: dict[str, Any
     return {**found, **beside.carried(Path(made))}
 
 
+def blank(plan: dict[str, Any], prepared: dict[str, Any], point: dict[str, Any]) -> dict[str, Tensor]:
+    """As many tensors as `carried` would give, as large, for which nothing is trained: what is not given is 0."""
+    import torch
+
+    from distill import given
+
+    found, method = given.carried(prepared.get("given") or {}), methods.get(point["method"])
+    if method.on_teacher is None or identity(plan, prepared, point) is None:
+        return found
+    params, _ = split(point["params"], Training(**plan["training"]))
+    shapes = method.on_teacher.shapes(params, shape_of(plan["student"]), shape_of(plan["teacher"]))[given.TEACHER]
+    return {**found, **{beside.PREFIX + name: torch.zeros(shape) for name, shape in shapes.items()}}
+
+
 def for_trial(
     spec: dict[str, Any], method: Method, params: dict[str, Any], say: Say = lambda line: None
 ) -> dict[str, Tensor]:

@@ -192,13 +192,16 @@ def measure_here(plan: dict[str, Any], prepared: dict[str, Any], point: dict[str
     import torch
 
     from distill.training.memory import peak_bytes
+    from trainables import beside
     from trainables.trial import run_of
 
     free, total = torch.cuda.mem_get_info()
     # Others may be on the GPU; the context of this process is counted with each need.
     device = min(total, free + CONTEXT_BYTES)
     try:
-        return Measured(peak_bytes(run_of(plan, prepared, point)), device)
+        # Nothing of the teacher's side is made yet, and a step takes as much with anything of its size.
+        carried = beside.blank(plan, prepared, point)
+        return Measured(peak_bytes(run_of(plan, prepared, point, carried=carried)), device)
     except Exception as error:
         if not exhausted(error):
             raise

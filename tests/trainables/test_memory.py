@@ -122,19 +122,20 @@ def test_what_counts_as_want_of_memory(error: Exception, wanted: bool) -> None:
 
 def test_one_step_is_measured_on_what_others_leave_free(monkeypatch: pytest.MonkeyPatch) -> None:
     from distill.training import memory as steps
-    from trainables import trial
+    from trainables import beside, trial
 
     class Device:
         peak: int | Exception = 7 * GB
 
     def peak(run: Any) -> int:
-        assert run == ("plan", "prepared", "point")
+        assert run == ("plan", "prepared", "point", {"carried": {}})
         if isinstance(Device.peak, Exception):
             raise Device.peak
         return Device.peak
 
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (30 * GB, 80 * GB))
-    monkeypatch.setattr(trial, "run_of", lambda *arguments: arguments)
+    monkeypatch.setattr(trial, "run_of", lambda *arguments, **named: (*arguments, named))
+    monkeypatch.setattr(beside, "blank", lambda *arguments: {})
     monkeypatch.setattr(steps, "peak_bytes", peak)
     measured = memory.measure_here("plan", "prepared", "point")  # type: ignore[arg-type]
     assert measured == Measured(7 * GB, 30 * GB + CONTEXT_BYTES)
