@@ -92,12 +92,12 @@ class StageOrder(Computed):
 
 
 def known(record: Record) -> dict[str, Any]:
-    """The part "stages" of `prepared.json`, if there is one: what earlier sessions made.
+    """The parts "stages" and "beside" of `prepared.json` that are there: what earlier sessions made.
 
     Its time counts wherever its weights are now, and where these are is looked up anew.
     """
-    made = (record.prepared or {}).get("stages")
-    return {"stages": {key: {**found, "path": None} for key, found in made.items()}} if made else {}
+    made = {name: found for name in ("stages", "beside") if (found := (record.prepared or {}).get(name))}
+    return {name: {key: {**one, "path": None} for key, one in found.items()} for name, found in made.items()}
 
 
 def share(recorders: Sequence[Recorder], say: Say, stopped: Callable[[], bool] | None = None) -> None:

@@ -12,7 +12,7 @@ import torch
 from distill.artifacts import Store
 from distill.errors import UserError
 from distill.training.loop import Run
-from trainables import beside, plan, prepare, spending, stage_work, stages, teacher_source, trial
+from trainables import beside, memory, plan, prepare, spending, stage_work, stages, teacher_source, trial
 from trainables.config import from_namespace
 from trainables.describe import describe
 from trainables.recorder import Recorder
@@ -208,3 +208,35 @@ def test_a_point_that_comes_later_has_filters_made_for_it(first: Any) -> None:
     inputs = beside.identity(record.plan, record.prepared, point)
     assert inputs is not None
     assert stages.key_of(inputs) not in record.prepared["beside"]
+
+
+@pytest.mark.parametrize("values", [{}, {"filter_nonlinear": True, "filter_output_dim": 8}, {"mse_alpha": 0}])
+def test_measuring_a_step_trains_no_filters(
+    make: Any, shared: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, values: dict[str, Any]
+) -> None:
+    """That comes before anything is made, and what it needs has the size of what will be made, no more."""
+    planned = make()["plan"]
+    planned["artifacts"] = str(tmp_path)
+    point = dict(planned["points"][0])
+    point["params"] = {**point["params"], **values}
+    monkeypatch.setattr(Run, "through", lambda *how: pytest.fail("something is trained"))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (8 * 10**9, 8 * 10**9))
+    measured = memory.measure_here(planned, shared, point)
+    assert measured.peak is not None
+    assert measured.peak > 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_earlier_sessions_made_on_the_teacher_stays_charged(sweep: Any) -> None:
+    recorder, _ = sweep()
+    (made,) = recorder.record.prepared["beside"].values()
+    charged, path = spending.of_artifacts(recorder.record), made["path"]
+    later = stage_work.known(recorder.record)
+    (kept,) = later["beside"].values()
+    assert kept == {**made, "path": None}
+    # As the next session prepares the sweep: where its filters are is looked up anew by those that still need them.
+    recorder.prepared({**{n: x for n, x in recorder.record.prepared.items() if n not in later}, **later})
+    assert spending.of_artifacts(recorder.record) == pytest.approx(charged)
+    stage_work.share([recorder], lambda line: None)
+    (found,) = recorder.record.prepared["beside"].values()
+    assert found == {**made, "path": path}
