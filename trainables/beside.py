@@ -17,6 +17,7 @@ from distill.methods.base import Method, Shape
 from distill.teacher import beside
 from distill.teacher.beside import Side
 from distill.training.settings import Training, split
+from trainables import stages
 from trainables.building import Job, build_what_can_be, room_for
 from trainables.record import FINISHED
 from trainables.teacher_source import shape_of
@@ -82,6 +83,17 @@ def carried(plan: dict[str, Any], prepared: dict[str, Any], point: dict[str, Any
         method = methods.get(point["method"])
         made = beside.make(Store(plan["artifacts"]), inputs, method, side(plan, prepared))
     return {**found, **beside.carried(Path(made))}
+
+
+def seconds_alone(plan: dict[str, Any], prepared: dict[str, Any], point: dict[str, Any]) -> float:
+    """Time of what a point's own trial had made of the teacher's side, because the sweep did not; 0 where it did.
+
+    The same wherever the store had it from, as is all that a sweep is charged.
+    """
+    if (inputs := identity(plan, prepared, point)) is None or key_of(inputs) in (prepared.get("beside") or {}):
+        return 0.0
+    store = Store(plan["artifacts"])
+    return float(store.facts(store.path(beside.KIND, key_of(inputs)))["seconds"])
 
 
 def blank(plan: dict[str, Any], prepared: dict[str, Any], point: dict[str, Any]) -> dict[str, Tensor]:
@@ -189,15 +201,24 @@ def share(recorders: Sequence[Recorder], say: Say, stopped: Callable[[], bool] |
 
 
 def _wanted(recorder: Recorder) -> dict[str, dict[str, Any]]:
-    """What the points of a sweep that are not finished need, by key."""
-    record, found = recorder.record, {}
+    """What the points of a sweep that are not finished, or are yet to be suggested, need, by key.
+
+    Where device-seconds are limited, that is what some point needs which is run in any case: a sweep is charged for it.
+    """
+    record, needed, certain = recorder.record, {}, set()
     assert record.prepared is not None
+    begins = stages.in_any_case(record)
     for trial in record.everything():
-        if trial.state in FINISHED or methods.get(trial.point["method"]).on_teacher is None:
+        if methods.get(trial.point["method"]).on_teacher is None:
             continue
-        if (inputs := identity(record.plan, record.prepared, trial.point)) is not None:
-            found[key_of(inputs)] = inputs
-    return found
+        if (inputs := identity(record.plan, record.prepared, trial.point)) is None:
+            continue
+        # Also of those that have ended: what was made for them serves the others on.
+        if trial.id in begins:
+            certain.add(key_of(inputs))
+        if trial.state not in FINISHED or record.to_suggest:
+            needed[key_of(inputs)] = inputs
+    return {key: inputs for key, inputs in needed.items() if key in certain}
 
 
 def _job(recorder: Recorder, inputs: dict[str, Any]) -> Job:

@@ -17,7 +17,6 @@ from trainables import beside, stages
 from trainables.building import Job, build_what_can_be, room_for
 from trainables.progress import plural
 from trainables.record import FINISHED, Record, Trial
-from trainables.spending import later
 from trainables.steps import stages_of
 from trainables.teacher_work import SILENCE, Computed, Order, Say
 
@@ -137,12 +136,6 @@ def share(recorders: Sequence[Recorder], say: Say, stopped: Callable[[], bool] |
         one.write()
 
 
-def _certain(record: Record) -> set[str]:
-    """Ids of trials that are run whatever the others use of the devices, where that is limited; else of all."""
-    planned = stages.certain(record.plan, int(record.resources["max_concurrent"]))
-    return {*planned, *record.confirming, *later(record)}
-
-
 def _make_room(orders: Sequence[tuple[Order, int]], record: Record, say: Say) -> None:
     """As `room_for`, of what is to be made for all sweeps together, each with its bytes; they have one store."""
     room_for(orders, 0, Path(record.plan["artifacts"]), record.header["config"].get("artifacts_gb"), say)
@@ -169,7 +162,7 @@ class _Sharing:
 
     def _look(self, record: Record, common: dict[str, Any]) -> None:
         """Count who needs what."""
-        begins = _certain(record)
+        begins = stages.in_any_case(record)
         for trial in record.everything():
             self._identities[trial.id] = stages.identities(record.plan, trial.point, common)
             for number, inputs in enumerate(self._identities[trial.id]):

@@ -18,6 +18,8 @@ from distill.training import stages
 from distill.training.settings import Training, split
 from trainables.points import Maker, suggestible
 from trainables.progress import plural
+from trainables.record import Record
+from trainables.spending import later
 from trainables.teacher_source import source_of
 
 if TYPE_CHECKING:
@@ -103,6 +105,14 @@ def certain(plan: Mapping[str, Any], at_once: int) -> set[str]:
     limit = plan.get("device_seconds")
     own = [str(point["id"]) for point in plan["points"] if point["origin"] != "baseline"]
     return set(own if limit is None else own[: limit.get("trials", at_once)])
+
+
+def in_any_case(record: Record) -> set[str]:
+    """Ids of a sweep's trials that are run whatever the others use of the devices, where that is limited; else of all.
+
+    Those of a person's later wishes and of confirming runs are among them.
+    """
+    return {*certain(record.plan, int(record.resources["max_concurrent"])), *record.confirming, *later(record)}
 
 
 class Group(NamedTuple):

@@ -215,6 +215,7 @@ class _Work:
         # Evaluations of stages before the one that reports.
         self.early = 0
         self.run = run_of(plan, prepared, own.point, micro)
+        self.beside_seconds = beside.seconds_alone(plan, prepared, own.point)
         self.dev = self.run.dev
         path, training = prepared["data"]["path"], self.run.training
         self.last_look = last_look.of(plan, path, self.run.task, training.evaluation_batch, self.run.numerics.device)
@@ -253,7 +254,7 @@ class _Work:
             self._save_state()
             return None
         if not self.rows:
-            row["stage_seconds"] = stage_rows.seconds(self.folder)
+            row["stage_seconds"] = stage_rows.seconds(self.folder) + self.beside_seconds
         self.rows.append(row)
         if self.best is None or evaluation.value > self.best:
             self.best = evaluation.value

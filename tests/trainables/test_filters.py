@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -68,9 +69,11 @@ def sweep(make: Any, shared: dict[str, Any], tmp_path_factory: pytest.TempPathFa
     opened: list[Recorder] = []
     place = tmp_path_factory.mktemp("sweeps")
 
-    def begun(settings: tuple[str, ...] = (), **values: Any) -> tuple[Recorder, list[str]]:
+    def begun(
+        settings: tuple[str, ...] = (), planned: dict[str, Any] | None = None, **values: Any
+    ) -> tuple[Recorder, list[str]]:
         header = make(settings, **values)
-        header["plan"]["artifacts"] = str(place / "store")
+        header["plan"] |= {"artifacts": str(place / "store"), **(planned or {})}
         opened.append(Recorder.create(place / f"s{len(opened)}", header))
         given = header["plan"].get("given")
         paths = {"given": {what: found["path"] for what, found in given.items()}} if given else {}
@@ -240,3 +243,21 @@ def test_what_earlier_sessions_made_on_the_teacher_stays_charged(sweep: Any) -> 
     stage_work.share([recorder], lambda line: None)
     (found,) = recorder.record.prepared["beside"].values()
     assert found == {**made, "path": path}
+
+
+def test_points_that_may_not_be_run_pay_for_their_own_filters(sweep: Any, first: Any) -> None:
+    limit = {"rule": "dearest", "trials": 1}
+    wish = ("kl_alpha=20", "filter_nonlinear=false,true")
+    recorder, _ = sweep(wish, {"device_seconds": limit}, baseline=False)
+    (made,) = recorder.record.prepared["beside"].values()
+    paths = spending.of_artifacts(recorder.record)
+    plain, other = (reports(recorder, id)[0] for id in ("p00", "p01"))
+    assert plain["stage_seconds"] == 0.0
+    alone = [Store.facts(Store(f.parent), f) for f in Path(made["path"]).parent.glob("teacher-stage-*")]
+    (own,) = [facts["seconds"] for facts in alone if len(facts["left"]) == 8]
+    rows = (recorder.path / "trials" / "p01" / "stages.jsonl").read_text().splitlines()
+    stages_alone = sum(json.loads(row)["seconds"] for row in rows)
+    assert other["stage_seconds"] == pytest.approx(own + stages_alone)
+    # What the store has now is still no part of what the sweep needs in any case.
+    stage_work.share([recorder], lambda line: None)
+    assert spending.of_artifacts(recorder.record) == pytest.approx(paths)
