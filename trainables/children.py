@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import search_spaces
-from distill import methods
+from distill import given, methods
 from distill.errors import UserError
 from distill.methods.adaptors import ADAPTORS
 from distill.methods.base import nearest
@@ -22,6 +22,8 @@ from trainables.models import Models
 from trainables.spelled import spelled
 
 BASELINE = "ft"
+# Options that methods without filters know nothing of.
+FILTERS = (given.TEACHER, given.STUDENT)
 
 
 def children_of(config: SweepConfig) -> list[dict[str, Any]]:
@@ -56,6 +58,10 @@ def check(config: SweepConfig) -> None:
         if name not in known and name not in TRAINING_FIELDS:
             tail = nearest(name, [*known, *TRAINING_FIELDS])
             raise UserError(f"--set {name}: none of {listed(config.methods)} has it{tail}")
+    for name in FILTERS:
+        if getattr(config, name) and not any(methods.get(n).on_teacher for n in config.methods):
+            flag = f"--{name.replace('_', '-')}"
+            raise UserError(f"{flag} plays no part: none of {listed(config.methods)} has filters; leave it out.")
     if config.space is not None and (owner := search_spaces.from_file(config.space).method) not in config.methods:
         raise UserError(
             f"--space {config.space} is a grid of {owner}, which is not among --method {','.join(config.methods)}; "
@@ -66,9 +72,10 @@ def check(config: SweepConfig) -> None:
 def config_of(config: SweepConfig, changes: dict[str, Any], models: Models) -> SweepConfig:
     """What one child is asked for, but for its folder and its command.
 
-    Of several methods each gets the settings that it has, and the grid of `--space` if that is its own. In the modern
-    recipe all students are cut alike, so that the methods differ in nothing else. The undistilled student is not run
-    again beside each method where it has a sweep of its own: one with as many device-seconds is the stronger opponent.
+    Of several methods each gets the settings that it has, ready filters if it has any, and the grid of `--space` if
+    that is its own. In the modern recipe all students are cut alike, so that the methods differ in nothing else. The
+    undistilled student is not run again beside each method where it has a sweep of its own: one with as many
+    device-seconds is the stronger opponent.
     """
     own = replace(config, **changes, sizes=(), methods=())
     if not config.methods:
@@ -76,6 +83,8 @@ def config_of(config: SweepConfig, changes: dict[str, Any], models: Models) -> S
     method = methods.get(own.method)
     known = {*(hyper.name for hyper in method.hyperparameters), *TRAINING_FIELDS}
     space = own.space if own.space and search_spaces.from_file(own.space).method == method.name else None
+    if method.on_teacher is None:
+        own = replace(own, **dict.fromkeys(FILTERS))
     kept, init = own.student_layers, own.student_init
     if own.student is None and own.recipe == "modern":
         rule, first = _start(config.methods)
@@ -128,6 +137,9 @@ def command_of(typed: Sequence[str], own: SweepConfig, asked: SweepConfig, names
             found = without(found, "--set", f"{name}=")
     if not set(ADAPTORS) & {hyper.name for hyper in methods.get(own.method).hyperparameters}:
         found = without(found, "--adaptors")
+    for name in FILTERS:
+        if getattr(own, name) is None:
+            found = without(found, f"--{name.replace('_', '-')}")
     if asked.baseline and not own.baseline:
         found.append("--no-baseline")
     return tuple(found)

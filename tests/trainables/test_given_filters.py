@@ -10,12 +10,16 @@ import torch
 
 from distill import given, methods
 from distill.artifacts import Store
-from trainables import plan
+from distill.errors import UserError
+from tests.trainables.test_family import ask
+from trainables import family, plan
 from trainables.config import from_namespace
 from trainables.growth import grow
 from trainables.recorder import Recorder
 from trainables.resources import Machine
 from trainables.shapes import shape_of
+
+__all__ = ["ask"]
 
 TED = methods.get("ted")
 _KINDS = {given.TEACHER: ("teacher-stage", "teacher."), given.STUDENT: ("stage", "")}
@@ -69,3 +73,14 @@ def test_more_of_a_grid_with_ready_filters(header: Any, ready: Any, tmp_path: Pa
     assert all(point["params"][name] == 0 for point in added for name in given.idle(TED, folders))
     assert {point["hash"] for point in [*small.record.plan["points"], *added]} == {p["hash"] for p in larger}
     small.close()
+
+
+def test_of_several_methods_those_with_filters_take_them(ask: Any, ready: Any) -> None:
+    named = ("--teacher-filters", ready(given.TEACHER), f"--student-filters={ready(given.STUDENT)}")
+    headers = family.plan_family(ask("--method", "ft,ted,lwd", "--layers", "2", *named)).headers
+    assert {name for name, header in headers.items() if "given" in header["plan"]} == {"ted"}
+    assert set(headers["ted"]["plan"]["given"]) == {given.TEACHER, given.STUDENT}
+    told = {name: [word for word in header["command"] if "-filters" in word] for name, header in headers.items()}
+    assert {name: len(words) for name, words in told.items()} == {"ft": 0, "ted": 2, "lwd": 0}
+    with pytest.raises(UserError, match=r"^--teacher-filters plays no part: none of ft and lwd has filters; leave"):
+        family.plan_family(ask("--method", "ft,lwd", "--layers", "2", *named))
