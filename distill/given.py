@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distill.artifacts import SEAL, hash_file, key_of
 from distill.errors import UserError
 from distill.methods.base import Method, Shape
+from distill.models.folder import encoder_facts
+from distill.tasks.base import Task
 from distill.teacher import beside
 from distill.training import stages
 
@@ -60,20 +63,36 @@ def refuse_idle(method: Method, given: Mapping[str, str | None], named: Mapping[
                     raise UserError(f"{flag}{wrong} plays no part beside {_flag(what)}; leave one of them out.")
 
 
-def check(
-    what: str, folder: str, method: Method, params: dict[str, Any], student: Shape, teacher: Shape, labels: int
-) -> dict[str, str]:
+@dataclass(frozen=True)
+class Fit:
+    """The networks and the task that what is given has to fit.
+
+    Attributes:
+        student, teacher: Layers that run twice count twice.
+        student_type, teacher_type: Their `model_type`.
+        vocabulary: Number of token ids of both.
+    """
+
+    student: Shape
+    teacher: Shape
+    student_type: str
+    teacher_type: str
+    vocabulary: int
+    task: Task
+
+
+def check(what: str, folder: str, method: Method, params: dict[str, Any], fit: Fit) -> dict[str, str]:
     """`path` and `content` (a hash) of what is given, which fits a point of the method.
 
     Args:
         what: `TEACHER` or `STUDENT`.
         params: The point's resolved values.
-        labels: Outputs of the task.
+        fit: Networks and task of all points.
 
     Raises:
-        UserError: There is no such folder, it is of another method or kind, damaged, or of other sizes.
+        UserError: There is no such folder, it is of another method or kind, damaged, or of another task, architecture
+            or size.
     """
-    assert method.on_teacher is not None
     flag, seal = f"{_flag(what)} {folder}", _seal(what, folder)
     facts = seal["facts"]
     if facts.get("method") != method.name:
@@ -82,6 +101,33 @@ def check(
         )
     if facts.get("failure"):
         raise UserError(f"{flag} holds nothing, because its training failed ({facts['failure']}); name another.")
+    if facts.get("task") != fit.task.name:
+        raise UserError(f"{flag} was trained on {facts.get('task')}, not on {fit.task.name}; name another folder.")
+    check_sizes(what, folder, method, params, fit.student, fit.teacher)
+    own = [fit.student.layers, fit.student.hidden_size, fit.student.heads, fit.task.num_labels]
+    if what == STUDENT and facts.get("student") != own:
+        raise UserError(
+            f"{flag} holds a student of layers, width, heads and labels {facts.get('student')}, and this sweep's has "
+            f"{own}; name another folder, or another student."
+        )
+    whose, kind = ("student", fit.student_type) if what == STUDENT else ("teacher", fit.teacher_type)
+    if (found := facts.get("encoder")) != (needed := encoder_facts(kind, fit.vocabulary)):
+        raise UserError(
+            f"{flag} is of a {whose} with type and number of token ids {found}, and this sweep's has {needed}; name "
+            f"another folder, or another {whose}."
+        )
+    return {"path": str(Path(folder).absolute()), "content": key_of(seal["files"])}
+
+
+def check_sizes(what: str, folder: str, method: Method, params: dict[str, Any], student: Shape, teacher: Shape) -> None:
+    """Raise UserError where the filters of a folder, which was found sound, do not fit a further point.
+
+    Args:
+        what: `TEACHER` or `STUDENT`.
+        params: The point's resolved values.
+    """
+    assert method.on_teacher is not None
+    flag, facts = f"{_flag(what)} {folder}", _read_seal(what, folder)["facts"]
     stem = "" if what == STUDENT else beside.PREFIX
     expected = method.on_teacher.shapes(params, student, teacher)[what]
     found = {name: tuple(shape) for name, shape in (facts.get("left") or {}).items()}
@@ -101,13 +147,6 @@ def check(
             f"{flag} holds {len(found)} tensors, and this sweep needs {len(expected)}; name another folder, or change "
             "filter_interval, teacher_interval or filter_nonlinear."
         )
-    own = [student.layers, student.hidden_size, student.heads, labels]
-    if what == STUDENT and facts.get("student") != own:
-        raise UserError(
-            f"{flag} holds a student of layers, width, heads and labels {facts.get('student')}, and this sweep's has "
-            f"{own}; name another folder, or another student."
-        )
-    return {"path": str(Path(folder).absolute()), "content": key_of(seal["files"])}
 
 
 def carried(given: Mapping[str, str]) -> dict[str, Tensor]:
@@ -132,22 +171,30 @@ def begin(run: Run, given: Mapping[str, str]) -> None:
 
 
 def _seal(what: str, folder: str) -> dict[str, Any]:
+    """The seal of a folder whose files are as it says."""
+    flag, place, seal = f"{_flag(what)} {folder}", Path(folder), _read_seal(what, folder)
+    if seal["facts"].get("failure"):
+        return seal
+    files = seal["files"]
+    for name in dict.fromkeys((*_FILES[what], *files)):
+        if name not in files or not (place / name).is_file() or hash_file(place / name) != files[name]:
+            raise UserError(f"{flag} is damaged: {name} is missing or not as it was written; name another folder.")
+    return seal
+
+
+def _read_seal(what: str, folder: str) -> dict[str, Any]:
     flag, place = f"{_flag(what)} {folder}", Path(folder)
     if not place.is_dir():
         raise UserError(f"{flag} does not exist; name a folder {_KINDS[what]}-… of the store.")
     try:
         seal: dict[str, Any] = json.loads((place / SEAL).read_text(encoding="utf-8"))
-        kind, files = seal["kind"], dict(seal["files"])
+        kind = seal["kind"]
+        dict(seal["files"])
         dict(seal["facts"])
     except (OSError, ValueError, KeyError, TypeError):
         raise UserError(f"{flag} has no readable {SEAL}; name a folder {_KINDS[what]}-… of the store.") from None
     if kind != _KINDS[what]:
         raise UserError(f"{flag} is a {kind}, not a {_KINDS[what]}; name a folder {_KINDS[what]}-… of the store.")
-    if seal["facts"].get("failure"):
-        return seal
-    for name in dict.fromkeys((*_FILES[what], *files)):
-        if name not in files or not (place / name).is_file() or hash_file(place / name) != files[name]:
-            raise UserError(f"{flag} is damaged: {name} is missing or not as it was written; name another folder.")
     return seal
 
 

@@ -12,6 +12,7 @@ from distill.arguments import folder_of
 from distill.artifacts import Store
 from distill.errors import UserError
 from distill.methods.base import Method, Shape
+from distill.models.folder import EncoderFolder
 from distill.tasks.base import Task
 from distill.teacher import beside
 from distill.teacher.choose import Chosen
@@ -47,11 +48,24 @@ class ReadyMade:
 
     folders: dict[str, str]
 
-    def check(self, method: Method, values: dict[str, Any], student: Shape, teacher: Shape | None, task: Task) -> None:
-        """Raise UserError where a folder does not fit."""
+    def check(
+        self,
+        method: Method,
+        values: dict[str, Any],
+        task: Task,
+        student: tuple[EncoderFolder, Shape],
+        teacher: tuple[EncoderFolder, Shape] | None,
+    ) -> None:
+        """Raise UserError where a folder does not fit.
+
+        Args:
+            student, teacher: What each comes from, and its shape.
+        """
         for what, folder in self.folders.items():
             assert teacher is not None
-            given.check(what, folder, method, values, student, teacher, task.num_labels)
+            (own, shape), (taught, its) = student, teacher
+            fit = given.Fit(shape, its, own.model_type, taught.model_type, taught.vocabulary, task)
+            given.check(what, folder, method, values, fit)
 
     def carried(
         self,

@@ -58,9 +58,11 @@ def settle(spec: dict[str, Any], config: dict[str, Any]) -> Point:
     for name in config:
         if name not in known:
             raise UserError(f"{method.name} has no hyper-parameter {name}{nearest(name, known)}")
-    given = {**spec["params"], **{name: value for name, value in config.items() if name != "seed"}}
-    numbers = {name: parse(name, value) for name, value in given.items() if name in TRAINING_FIELDS}
-    values, training = split({**given, **numbers}, Training(**spec["training"]))
+    brought = spec.get("given") or {}
+    given.refuse_idle(method, brought, config, "")
+    asked = {**spec["params"], **{name: value for name, value in config.items() if name != "seed"}}
+    numbers = {name: parse(name, value) for name, value in asked.items() if name in TRAINING_FIELDS}
+    values, training = split({**asked, **numbers}, Training(**spec["training"]))
     if training.max_length != spec["training"]["max_length"]:
         raise UserError(
             f"max_length={training.max_length} is not that of the tokens, {spec['training']['max_length']}: all trials "
@@ -69,8 +71,11 @@ def settle(spec: dict[str, Any], config: dict[str, Any]) -> Point:
     seed = whole_number("seed", config.get("seed", spec["seed"]), 0)
     params = method.resolve(values, spec["recipe"], regression=task.kind == "regression")
     student = Shape(*spec["student_shape"]).shared(method.sharing(params))
-    if problem := method.misfit(params, student, Shape(*spec["teacher_shape"])):
+    teacher_shape = Shape(*spec["teacher_shape"])
+    if problem := method.misfit(params, student, teacher_shape):
         raise UserError(problem)
+    for what, folder in brought.items():
+        given.check_sizes(what, folder, method, params, student, teacher_shape)
     return Point(method, params, training, seed)
 
 

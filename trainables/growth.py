@@ -150,9 +150,11 @@ class _Growing:
     def _check(self, point: Point) -> None:
         plan = self.plan
         params, _ = split(point["params"], self.training)
-        own = student_of(plan, self.method, params)
-        if problem := self.method.misfit(params, own, shape_of(plan["teacher"])):
+        own, teacher = student_of(plan, self.method, params), shape_of(plan["teacher"])
+        if problem := self.method.misfit(params, own, teacher):
             raise UserError(problem)
+        for what, found in (plan.get("given") or {}).items():
+            given.check_sizes(what, found["path"], self.method, params, own, teacher)
         _, training = split(point["params"], replace(self.training, **point["training"]))
         count = len(training.evaluations(plan["data"]["train_rows"]))
         if count != plan["evaluations"]:
@@ -183,6 +185,7 @@ class _Growing:
                 raise UserError(f"--set {name}: all trials of a sweep share it; start a new sweep for another value.")
             known = [*(hyper.name for hyper in self.method.hyperparameters), *SWEPT_FIELDS]
             raise UserError(f"--set {name} is unknown{nearest(name, known)}")
+        given.refuse_idle(self.method, self._given, {name: values}, "--set ")
         bases = self._bases()
         # Values that an earlier extension brought are on no axis of the grid.
         brought: dict[str, list[Any]] = {}

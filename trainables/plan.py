@@ -201,8 +201,7 @@ def _check_fit(method: Method, points: list[dict[str, Any]], student: dict[str, 
     """Raise UserError where the method cannot run a point on these two networks."""
     named = f"--student {student['name']}" if student["kept"] is None else f"--teacher {models.teacher_name}"
     alone = student["sharing"] and (student["sharing"]["mode"], student["sharing"]["repeated"])
-    found = models.teacher
-    teacher = Shape(found.layers + found.repeated, found.hidden_size, found.heads, found.repeated)
+    teacher = _teacher_shape(models)
     for point in points:
         if point["method"] != method.name:
             continue
@@ -212,17 +211,29 @@ def _check_fit(method: Method, points: list[dict[str, Any]], student: dict[str, 
             raise UserError(problem)
 
 
+def _teacher_shape(models: Models) -> Shape:
+    """Of the teacher, whose layers that run twice count twice."""
+    found = models.teacher
+    return Shape(found.layers + found.repeated, found.hidden_size, found.heads, found.repeated)
+
+
 def _given(
     wanted: dict[str, str | None], method: Method, points: list[dict[str, Any]], student: dict[str, Any], models: Models
 ) -> dict[str, dict[str, str]]:
     """Path and content of what a person gives in place of what would be trained, which fits every point."""
-    own = Shape(student["layers"], student["hidden_size"], student["heads"])
-    teacher = Shape(models.teacher.layers, models.teacher.hidden_size, models.teacher.heads)
-    labels, found = models.task.num_labels, {}
+    fit = given.Fit(
+        student=shape_of(student),
+        teacher=_teacher_shape(models),
+        student_type=student["model_type"],
+        teacher_type=models.teacher.model_type,
+        vocabulary=models.teacher.vocabulary,
+        task=models.task,
+    )
+    found = {}
     for what, folder in wanted.items():
         for point in points if folder else ():
             if folder and point["method"] == method.name:
-                found[what] = given.check(what, folder, method, point["params"], own, teacher, labels)
+                found[what] = given.check(what, folder, method, point["params"], fit)
     return found
 
 

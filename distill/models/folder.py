@@ -106,6 +106,11 @@ class EncoderFolder:
         return self.sharing[1] if self.sharing else 0
 
 
+def encoder_facts(model_type: str, vocabulary: int) -> list[str | int]:
+    """What tells one kind of encoder from another beside its shape, however its classifier is read."""
+    return ["bert" if model_type == RELU_HEAD else model_type, vocabulary]
+
+
 def inspect(path: str | Path, flag: str, name: str | None = None) -> EncoderFolder:
     """Read and check an encoder folder.
 

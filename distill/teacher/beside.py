@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from distill.artifacts import Store
 from distill.methods.base import Method, Shape
+from distill.models.folder import encoder_facts
 from distill.tasks import registry
 from distill.training.settings import Numerics, Training, of_stage
 from distill.training.stages import LEFT, code
@@ -138,6 +139,7 @@ def make(
             "failure": failure,
             "seconds": sum(row["seconds"] for row in curve),
             "left": {name: list(value.shape) for name, value in left.items()},
+            "encoder": encoder_facts(run.student.config.model_type, run.student.config.vocab_size),
             "curve": curve,
         }
 

@@ -188,9 +188,15 @@ def choose(
             "another, or go on with allow_weak_teacher=True."
         )
     on_dev = facts.get("report")
-    own, shape = store.facts(artifact), Shape(encoder.layers, encoder.hidden_size, encoder.heads)
+    own, shape = store.facts(artifact), _shape(encoder)
     reported = on_dev["score"] if on_dev else None
     return Chosen(artifact / MODEL, facts["score"], trained, own["content"], shape, read, recipe, reported)
+
+
+def _shape(encoder: EncoderFolder) -> Shape:
+    """Layers that run twice count twice, as for the student that meets them."""
+    layers = encoder.layers + encoder.repeated
+    return Shape(layers, encoder.hidden_size, encoder.heads, encoder.repeated)
 
 
 def _finetuned(

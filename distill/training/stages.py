@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import distill
 from distill.artifacts import Store, hash_file, key_of
 from distill.methods.base import Method, Stage
+from distill.models.folder import encoder_facts
 from distill.training.settings import Training, of_stage
 
 if TYPE_CHECKING:
@@ -128,6 +129,7 @@ def make(
             "terms": own[-1]["terms"] if own else {},
             "seen": run.seen,
             "left": {name: list(value.shape) for name, value in run.left.items()},
+            "encoder": encoder_facts(run.student.config.model_type, run.student.config.vocab_size),
             "student": [shape.layers, shape.hidden_size, shape.heads, run.task.num_labels],
             "curve": curve,
         }

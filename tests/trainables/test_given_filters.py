@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,8 +13,12 @@ import torch
 from distill import given, methods
 from distill.artifacts import Store
 from distill.errors import UserError
+from distill.methods.base import Shape
+from distill.models.folder import EncoderFolder, encoder_facts, inspect
+from distill.tasks import registry
+from distill.teacher import choose
 from tests.trainables.test_family import ask
-from trainables import family, plan
+from trainables import door_trial, family, plan
 from trainables.config import from_namespace
 from trainables.growth import grow
 from trainables.recorder import Recorder
@@ -36,7 +42,7 @@ def header(tiny_encoder: Path, tiny_data: Path, tmp_path: Path) -> Any:
 
 
 @pytest.fixture
-def ready(header: Any, tmp_path: Path) -> Any:
+def ready(header: Any, tiny_encoder: Path, tmp_path: Path) -> Any:
     """Folders such as those of the store, which fit that plan but for what is changed in their facts."""
 
     def make(what: str, **changed: Any) -> str:
@@ -45,13 +51,14 @@ def ready(header: Any, tmp_path: Path) -> Any:
         assert TED.on_teacher is not None
         shapes = TED.on_teacher.shapes(TED.resolve({}, "modern"), student, teacher)[what]
         kind, prefix = _KINDS[what]
+        encoder = encoder_facts("bert", inspect(tiny_encoder, "--teacher").vocabulary)
 
         def fill(folder: Path) -> dict[str, Any]:
             left = {prefix + name: torch.full(shape, 0.5) for name, shape in shapes.items()}
             for name in ("left.pt", "weights.pt"):
                 torch.save(left, folder / name)
             own = [student.layers, student.hidden_size, student.heads, 2]
-            facts = {"method": "ted", "task": "cola", "failure": None, "student": own}
+            facts = {"method": "ted", "task": "cola", "failure": None, "student": own, "encoder": encoder}
             return {**facts, "left": {name: list(value.shape) for name, value in left.items()}, **changed}
 
         return str(Store(tmp_path / "ready").build(kind, {"what": what, **changed}, fill))
@@ -84,3 +91,78 @@ def test_of_several_methods_those_with_filters_take_them(ask: Any, ready: Any) -
     assert {name: len(words) for name, words in told.items()} == {"ft": 0, "ted": 2, "lwd": 0}
     with pytest.raises(UserError, match=r"^--teacher-filters plays no part: none of ft and lwd has filters; leave"):
         family.plan_family(ask("--method", "ft,lwd", "--layers", "2", *named))
+
+
+@pytest.mark.parametrize(
+    ("what", "changed", "words"),
+    [
+        (given.TEACHER, {"task": "rte"}, "was trained on rte, not on cola"),
+        (given.STUDENT, {"task": "rte"}, "was trained on rte, not on cola"),
+        (given.STUDENT, {"encoder": ["roberta", 50265]}, "is of a student with type and number of token ids"),
+        (given.TEACHER, {"encoder": ["bert", 7]}, "is of a teacher with type and number of token ids"),
+    ],
+)
+def test_filters_of_another_task_or_architecture_are_refused(
+    header: Any, ready: Any, what: str, changed: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(UserError) as error:
+        header(**{what: ready(what, **changed)})
+    assert words in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("filter_nonlinear", "true", "has no filters.filters.0.2.weight"),
+        ("filter_output_dim", "8", "and 8 × "),
+        ("filter_interval", "2", "holds 4 tensors, and this sweep needs 2"),
+        ("teacher_filter_lr", "1e-3", "--set teacher_filter_lr plays no part beside --teacher-filters"),
+    ],
+)
+def test_a_point_that_is_added_must_fit_them_too(
+    header: Any, ready: Any, tmp_path: Path, name: str, value: str, words: str
+) -> None:
+    folder = ready(given.TEACHER)
+    small = Recorder.create(tmp_path / "s", header(trials=2, teacher_filters=folder))
+    with pytest.raises(UserError) as error:
+        grow(small.record, settings={name: [value]})
+    assert words in str(error.value)
+    small.close()
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"filter_nonlinear": True}, "has no filters.filters.0.2.weight"),
+        ({"filter_output_dim": 8}, "and 8 × "),
+        ({"teacher_filter_epochs": 2}, "teacher_filter_epochs plays no part beside --teacher-filters"),
+    ],
+)
+def test_so_must_a_trial_of_a_persons_own_tuner(header: Any, ready: Any, config: dict[str, Any], words: str) -> None:
+    plan_ = header()["plan"]
+    spec = {
+        **{"method": "ted", "task": "cola", "recipe": "modern", "seed": 0, "training": plan_["training"]},
+        "params": {"teacher_filter_epochs": 0},
+        "student_shape": list(astuple(shape_of(plan_["student"]))),
+        "teacher_shape": list(astuple(shape_of(plan_["teacher"]))),
+        "given": {given.TEACHER: ready(given.TEACHER)},
+    }
+    assert door_trial.settle(spec, {"kl_alpha": 5}).params["teacher_filter_epochs"] == 0
+    with pytest.raises(UserError) as error:
+        door_trial.settle(spec, config)
+    assert words in str(error.value)
+
+
+def test_layers_that_run_twice_count_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Intervals are settled by them, wherever a network's shape is needed."""
+    kind, seen = "bert-shared-layers", []
+    folder = EncoderFolder(Path("x"), kind, 4, 32, 4, 100, 64, 0, ("share", 2))
+    monkeypatch.setattr(given, "check", lambda *arguments: seen.append(arguments[-1]) or {})
+    student = {"layers": 2, "hidden_size": 32, "heads": 4, "sharing": {"mode": "share", "repeated": 1}}
+    models: Any = SimpleNamespace(teacher=folder, task=registry.get("cola"))
+    points = [{"method": "ted", "params": TED.resolve({}, "modern")}]
+    plan._given({given.TEACHER: "x"}, TED, points, {**student, "model_type": kind}, models)
+    (fit,) = seen
+    assert (fit.student, fit.teacher) == (Shape(3, 32, 4, 1), Shape(6, 32, 4, 2))
+    assert (fit.student_type, fit.teacher_type, fit.vocabulary) == (kind, kind, 100)
+    assert choose._shape(folder) == fit.teacher

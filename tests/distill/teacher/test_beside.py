@@ -14,6 +14,7 @@ from distill.artifacts import SEAL, Store, key_of
 from distill.errors import UserError
 from distill.methods.base import Shape
 from distill.models.filters import Filters
+from distill.tasks import registry
 from distill.tasks import tokens as rows
 from distill.teacher import beside
 from distill.teacher.beside import Side
@@ -104,14 +105,15 @@ def test_what_is_not_finite_is_said(side: Side, tmp_path: Path) -> None:
 
 def test_given_filters(side: Side, tmp_path: Path) -> None:
     folder = beside.make(Store(tmp_path / "store"), inputs(side, teacher_filter_epochs=1), TED, side)
-    fits = (TED, TED.resolve({}, "modern"), STUDENT, TEACHER, 2)
+    fit = given.Fit(STUDENT, TEACHER, "bert", "bert", len(tiny.VOCABULARY), registry.get("cola"))
+    fits = (TED, TED.resolve({}, "modern"), fit)
     found = given.check(given.TEACHER, str(folder), *fits)
     assert found["path"] == str(folder)
     assert given.carried({given.TEACHER: found["path"]}).keys() == beside.carried(folder).keys()
 
-    def refused(what: str, path: Path, **values: Any) -> str:
+    def refused(what: str, path: Path, fit: given.Fit = fit, **values: Any) -> str:
         with pytest.raises(UserError) as error:
-            given.check(what, str(path), TED, TED.resolve(values, "modern"), STUDENT, TEACHER, 2)
+            given.check(what, str(path), TED, TED.resolve(values, "modern"), fit)
         assert "\n" not in str(error.value)
         assert str(error.value).endswith(".")
         assert str(error.value).startswith(f"--{what.replace('_', '-')} {path}")
@@ -123,6 +125,13 @@ def test_given_filters(side: Side, tmp_path: Path) -> None:
     assert "16 × 16, and 8 × 16 is needed" in refused(given.TEACHER, folder, filter_output_dim=8)
     assert "has no filters.filters.0.2" in refused(given.TEACHER, folder, filter_nonlinear=True)
     assert "holds 4 tensors, and this sweep needs 2" in refused(given.TEACHER, folder, filter_interval=2)
+    assert "was trained on cola, not on rte" in refused(given.TEACHER, folder, replace(fit, task=registry.get("rte")))
+    kinds = "is of a teacher with type and number of token ids ['bert', "
+    assert kinds in refused(given.TEACHER, folder, replace(fit, teacher_type="roberta"))
+    assert kinds in refused(given.TEACHER, folder, replace(fit, vocabulary=9))
+    # Read through another head, an encoder is the same.
+    read = replace(fit, teacher_type="bert-relu-head", student_type="roberta")
+    assert given.check(given.TEACHER, str(folder), TED, TED.resolve({}, "modern"), read) == found
     (folder / "left.pt").write_bytes(b"other")
     assert "damaged: left.pt" in refused(given.TEACHER, folder)
     (folder / "left.pt").unlink()
