@@ -84,7 +84,7 @@ def config_of(config: SweepConfig, changes: dict[str, Any], models: Models) -> S
     known = {*(hyper.name for hyper in method.hyperparameters), *TRAINING_FIELDS}
     space = own.space if own.space and search_spaces.from_file(own.space).method == method.name else None
     if method.on_teacher is None:
-        own = replace(own, **dict.fromkeys(FILTERS))
+        own = replace(own, teacher_filters=None, student_filters=None)
     kept, init = own.student_layers, own.student_init
     if own.student is None and own.recipe == "modern":
         rule, first = _start(config.methods)
