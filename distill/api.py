@@ -190,9 +190,8 @@ def run(
         for stage in known.stages:
             # Before hours go into a teacher of a student that would not be trained.
             of_stage(stage, values, recipe, training)[0].steps_per_epoch(len(own.train))
-        brought.check(
-            known, values, rows.task, (origin.folder, _shape(origin, kept)), taught and (taught.folder, _shape(taught))
-        )
+        its = None if taught is None else (taught.folder, _shape(taught))
+        brought.check(known, values, rows.task, (origin.folder, _shape(origin, kept)), its)
         store = Store(folder_of("artifacts", artifacts))
         folder = tokens.prepare(store, own, (taught or origin).path, training.max_length)
         splits = Tokens.load(folder / "train.npz"), Tokens.load(folder / "dev.npz")
