@@ -137,12 +137,17 @@ def for_trial(
 
 @dataclass(frozen=True)
 class BesideOrder(Computed):
-    """Everything a worker needs to train a method's stage on the teacher."""
+    """Everything a worker needs to train a method's stage on the teacher.
+
+    Attributes:
+        gpus: Share of a GPU that a trial has.
+    """
 
     store: str
     inputs: dict[str, Any]
     method: str
     side: Side
+    gpus: float
     label: str
     numerics: dict[str, Any]
 
@@ -152,6 +157,9 @@ class BesideOrder(Computed):
 
     def carry_out(self, say: Say) -> Path:
         """Train it in this process, one line per evaluation and one a minute while there is none."""
+        from trainables import memory
+
+        memory.fence(self.gpus)
         epochs, told = self.inputs["training"]["epochs"], time.monotonic()
 
         def tell(evaluation: Evaluation) -> None:
@@ -230,6 +238,7 @@ def _job(recorder: Recorder, inputs: dict[str, Any]) -> Job:
         inputs=inputs,
         method=inputs["method"],
         side=side(plan, dict(record.prepared or {})),
+        gpus=gpus,
         label=label(methods.get(inputs["method"])),
         numerics=plan["numerics"],
     )

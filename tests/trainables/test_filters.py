@@ -261,3 +261,18 @@ def test_points_that_may_not_be_run_pay_for_their_own_filters(sweep: Any, first:
     # What the store has now is still no part of what the sweep needs in any case.
     stage_work.share([recorder], lambda line: None)
     assert spending.of_artifacts(recorder.record) == pytest.approx(paths)
+
+
+def test_they_are_trained_within_a_trials_share_of_the_gpu(sweep: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder, _ = sweep()
+    plan_ = recorder.record.plan
+    inputs = beside.identity(plan_, recorder.record.prepared, plan_["points"][0])
+    assert inputs is not None
+    fenced: list[float] = []
+    monkeypatch.setattr(memory, "fence", fenced.append)
+    monkeypatch.setattr(beside.beside, "make", lambda *how: fenced.append(-1.0))
+    recorder.record.prepared["resources"] = {"gpus_per_trial": 0.25, "max_concurrent": 4}
+    recorder.record.header["plan"]["numerics"] = {**plan_["numerics"], "device": "cuda"}
+    order = beside._job(recorder, inputs).order
+    order.carry_out(lambda line: None)
+    assert fenced == [0.25, -1.0]
