@@ -16,7 +16,7 @@ from distill.artifacts import Store, key_of
 from distill.methods.base import Method, Shape
 from distill.teacher import beside
 from distill.teacher.beside import Side
-from distill.training.settings import Training, split
+from distill.training.settings import Training, of_stage, split
 from trainables import stages
 from trainables.building import Job, build_what_can_be, room_for
 from trainables.record import FINISHED
@@ -54,6 +54,22 @@ def identity(plan: dict[str, Any], prepared: dict[str, Any], point: dict[str, An
     shapes = shape_of(plan["student"]), shape_of(plan["teacher"])
     recipe = point.get("recipe", plan["recipe"])
     return beside.identity(method, params, recipe, *shapes, side(plan, prepared))
+
+
+def epochs_before(plan: dict[str, Any]) -> int:
+    """Epochs over the teacher's rows in which what a plan's points need of its side is trained, each once."""
+    found: dict[str, int] = {}
+    for point in plan["points"]:
+        on_teacher = methods.get(point["method"]).on_teacher
+        if on_teacher is None or (plan.get("given") or {}).get("teacher_filters"):
+            continue
+        params, _ = split(point["params"], Training(**plan["training"]))
+        values = on_teacher.settle(params, shape_of(plan["student"]), shape_of(plan["teacher"]))
+        teacher = plan["teacher"]
+        run = {**values, "lr": teacher["lr"]}
+        own, _ = of_stage(on_teacher.stage, run, point["recipe"], Training(**teacher["training"]))
+        found[key_of({"method": point["method"], "recipe": point["recipe"], "values": values})] = own.epochs
+    return sum(found.values())
 
 
 def of_point(plan: dict[str, Any], prepared: dict[str, Any], point: dict[str, Any]) -> dict[str, Any]:

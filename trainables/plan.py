@@ -18,7 +18,7 @@ from distill.models.folder import check_head
 from distill.tasks.base import Examples, Task, TaskData
 from distill.training.settings import Training, split
 from search_spaces import SearchSpace
-from trainables import option_values, resources, select, stages, steps, untrained
+from trainables import beside, option_values, resources, select, stages, steps, untrained
 from trainables.config import SweepConfig
 from trainables.early import plan_scheduler
 from trainables.models import Models, check_length, resolve_models, shared_part
@@ -328,8 +328,11 @@ def _estimate(plan: dict[str, Any], models: Models, student: dict[str, Any]) -> 
     student_pass = tokens * 6 * depth * layer
     teacher_pass = tokens * 2 * shape_of(plan["teacher"]).layers * teacher_layer
     passes = {"cached": 1, "none": 0}.get(plan["teacher_source"]["kind"], taught)
-    operations = (trained * student_pass + passes * teacher_pass) / running
-    sharing = alone * (student_pass + (teacher_pass if plan["teacher_source"]["kind"] == "online" else 0)) / running
+    # What is trained on the teacher itself is small beside it, and it only answers there.
+    on_teacher = beside.epochs_before(plan) * own * 2 * shape_of(plan["teacher"]).layers * teacher_layer
+    operations = (trained * student_pass + passes * teacher_pass + on_teacher) / running
+    asked = teacher_pass if plan["teacher_source"]["kind"] == "online" else 0
+    sharing = (alone * (student_pass + asked) + on_teacher) / running
     rates = _RATES[plan["numerics"]["device"]]
     rate = rates[plan["numerics"]["autocast"] is not None] * (
         plan["resources"]["threads"] if not plan["resources"]["gpus_per_trial"] else 1

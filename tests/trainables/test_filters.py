@@ -117,6 +117,21 @@ def test_what_the_plan_says(make: Any) -> None:
     assert not any(line.startswith(("Stage ", "Stages:")) for line in raw)
 
 
+def test_the_estimate_counts_them_once_for_all_that_settle_alike(make: Any) -> None:
+    def seconds(*settings: str) -> tuple[float, float]:
+        estimate = make(("batch_size=16", "finetune_epochs=0", "filter_epochs=0", *settings))["plan"]["estimate"]
+        return estimate["stage_seconds"], estimate["seconds"]
+
+    one, whole = seconds("teacher_filter_epochs=2")
+    assert one > 0
+    assert seconds("teacher_filter_epochs=4")[0] == pytest.approx(2 * one)
+    assert seconds("teacher_filter_epochs=2", "kl_alpha=5")[0] == pytest.approx(one)
+    assert seconds("teacher_filter_epochs=2", "filter_nonlinear=false,true")[0] == pytest.approx(2 * one)
+    none, rest = seconds("teacher_filter_epochs=0")
+    assert none == 0
+    assert whole - rest == pytest.approx(one)
+
+
 def test_filters_are_made_once_and_counted(first: tuple[Recorder, list[str]]) -> None:
     recorder, said = first
     (line,) = [line for line in said if line.startswith("Teacher's filters: teacher-stage-")]
