@@ -126,10 +126,11 @@ def check_sizes(what: str, folder: str, method: Method, params: dict[str, Any], 
         what: `TEACHER` or `STUDENT`.
         params: The point's resolved values.
     """
-    assert method.on_teacher is not None
+    if (on_teacher := method.taken_of_teacher(params)) is None:
+        return
     flag, facts = f"{_flag(what)} {folder}", _read_seal(what, folder)["facts"]
     stem = "" if what == STUDENT else beside.PREFIX
-    expected = method.on_teacher.shapes(params, student, teacher)[what]
+    expected = on_teacher.shapes(params, student, teacher)[what]
     found = {name: tuple(shape) for name, shape in (facts.get("left") or {}).items()}
     for name, shape in expected.items():
         if (there := found.get(stem + name)) is None:

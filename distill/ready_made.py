@@ -92,7 +92,7 @@ class ReadyMade:
         from distill.training.loop import Diverged
 
         found = given.carried(self.folders)
-        if method.on_teacher is None or chosen is None or given.TEACHER in self.folders:
+        if method.taken_of_teacher(values) is None or chosen is None or given.TEACHER in self.folders:
             return found
         side = chosen.side(task, numerics)
         inputs = beside.identity(method, values, recipe, student, chosen.shape, side)

@@ -48,9 +48,9 @@ def side(plan: dict[str, Any], prepared: dict[str, Any]) -> Side:
 def identity(plan: dict[str, Any], prepared: dict[str, Any], point: dict[str, Any]) -> dict[str, Any] | None:
     """What determines what a point takes of the teacher's side; None where it takes nothing, or what a person gave."""
     method = methods.get(point["method"])
-    if method.on_teacher is None or (plan.get("given") or {}).get("teacher_filters"):
-        return None
     params, _ = split(point["params"], Training(**plan["training"]))
+    if method.taken_of_teacher(params) is None or (plan.get("given") or {}).get("teacher_filters"):
+        return None
     shapes = shape_of(plan["student"]), shape_of(plan["teacher"])
     recipe = point.get("recipe", plan["recipe"])
     return beside.identity(method, params, recipe, *shapes, side(plan, prepared))
@@ -60,10 +60,10 @@ def epochs_before(plan: dict[str, Any]) -> int:
     """Epochs over the teacher's rows in which what a plan's points need of its side is trained, each once."""
     found: dict[str, int] = {}
     for point in plan["points"]:
-        on_teacher = methods.get(point["method"]).on_teacher
+        params, _ = split(point["params"], Training(**plan["training"]))
+        on_teacher = methods.get(point["method"]).taken_of_teacher(params)
         if on_teacher is None or (plan.get("given") or {}).get("teacher_filters"):
             continue
-        params, _ = split(point["params"], Training(**plan["training"]))
         values = on_teacher.settle(params, shape_of(plan["student"]), shape_of(plan["teacher"]))
         teacher = plan["teacher"]
         run = {**values, "lr": teacher["lr"]}
@@ -142,7 +142,7 @@ def for_trial(
     from distill import given
 
     found = given.carried(spec.get("given") or {})
-    if method.on_teacher is None or given.TEACHER in (spec.get("given") or {}):
+    if method.taken_of_teacher(params) is None or given.TEACHER in (spec.get("given") or {}):
         return found
     shapes, its = (Shape(*spec["student_shape"]), Shape(*spec["teacher_shape"])), Side(**spec["side"])
     inputs = beside.identity(method, params, spec["recipe"], *shapes, its)

@@ -174,8 +174,10 @@ def words(plan: Mapping[str, Any]) -> list[str]:
     for group in groups(plan):
         shared.setdefault(group.stage, []).append(group)
     lines = []
-    beside = methods.get(plan["method"]).on_teacher
-    if beside is not None and "teacher_filters" not in (plan.get("given") or {}):
+    method = methods.get(plan["method"])
+    beside = method.on_teacher
+    taken = any(method.taken_of_teacher(p["params"]) for p in plan["points"] if p["method"] == method.name)
+    if beside is not None and taken and "teacher_filters" not in (plan.get("given") or {}):
         lines.append(
             f"Stage {beside.stage.name}: made once on the teacher, before the first trial, unless the store has it."
         )

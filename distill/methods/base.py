@@ -227,12 +227,14 @@ class OnTeacher:
         shapes: Names and shapes of what it leaves ("teacher_filters"), and of what the student's own stage of the kind
             does ("student_filters"), given the same.
         idle: Hyper-parameters that are 0 where a person gives the one or the other.
+        used: Whether a point takes anything of it, given its resolved values.
     """
 
     stage: Stage
     settle: Callable[[dict[str, Any], Shape, Shape], dict[str, Any]]
     shapes: Callable[[dict[str, Any], Shape, Shape], dict[str, dict[str, tuple[int, ...]]]]
     idle: dict[str, tuple[str, ...]]
+    used: Callable[[dict[str, Any]], bool] = lambda values: True
 
 
 @dataclass(frozen=True)
@@ -289,6 +291,10 @@ class Method:
 
     def hyperparameter(self, name: str) -> Hyperparameter | None:
         return next((h for h in self.hyperparameters if h.name == name), None)
+
+    def taken_of_teacher(self, params: dict[str, Any]) -> OnTeacher | None:
+        """`on_teacher`, where a point with these resolved values takes anything of it."""
+        return self.on_teacher if self.on_teacher is not None and self.on_teacher.used(params) else None
 
     def needs(self, params: dict[str, Any], recipe: str) -> frozenset[str]:
         """What any of its stages takes of the teacher at a point's resolved values; nothing without a teacher."""

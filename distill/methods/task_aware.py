@@ -44,7 +44,6 @@ def task_aware(setting: Setting, teacher_filters: bool) -> Objective:
     if problem := misfit(params, ours, theirs):
         raise UserError(problem)
     own, read = layers_met(params, ours, theirs)
-    compares = params["mse_alpha"] > 0
 
     class TaskAware(Objective):
         distances: Tensor
@@ -56,7 +55,7 @@ def task_aware(setting: Setting, teacher_filters: bool) -> Objective:
             super().__init__()
             self.filters: Filters | None = None
             self.teacher_filters: Filters | None = None
-            if compares:
+            if compares(params):
                 size, nonlinear = width(params, theirs), params.get("filter_nonlinear", False)
                 self.filters = Filters(len(own), ours.hidden_size, size, nonlinear)
                 if teacher_filters:
@@ -174,25 +173,34 @@ def early_training(prefix: str) -> Callable[[dict[str, Any], str], dict[str, Any
 
     def training(params: dict[str, Any], recipe: str) -> dict[str, Any]:
         own: dict[str, Any] = {"evaluations_per_epoch": 1}
-        if params[f"{prefix}_epochs"] != AS_THE_RUN:
-            own["epochs"] = params[f"{prefix}_epochs"]
+        # Inert where nothing comes of the stage.
+        if (epochs := params.get(f"{prefix}_epochs", 0)) != AS_THE_RUN:
+            own["epochs"] = epochs
         given = (("lr", f"{prefix}_lr"), ("batch_size", f"{prefix}_batch"))
         return own | {name: params[value] for name, value in given if params.get(value)}
 
     return training
 
 
-def early(prefix: str, what: str, usual: str, **defaults: Any) -> tuple[Hyperparameter, ...]:
+def compares(values: dict[str, Any]) -> bool:
+    """Whether layers are compared, without which filters are of no use."""
+    return bool(values["mse_alpha"] > 0)
+
+
+def early(
+    prefix: str, what: str, usual: str, wanted: Callable[[dict[str, Any]], bool] = lambda values: True, **defaults: Any
+) -> tuple[Hyperparameter, ...]:
     """Epochs, rate and batch of a stage before the distilling one.
 
     Args:
         what: Happens in it, for people.
         usual: Whose numbers it has where it has none of its own.
+        wanted: Whether anything comes of it, given a point's values.
         defaults: Of `epochs`, `lr` and, for the published recipe, `published_epochs` and `published_lr`.
     """
 
     def active(values: dict[str, Any]) -> bool:
-        return bool(values[f"{prefix}_epochs"])
+        return wanted(values) and bool(values[f"{prefix}_epochs"])
 
     return (
         Hyperparameter(
@@ -203,6 +211,7 @@ def early(prefix: str, what: str, usual: str, **defaults: Any) -> tuple[Hyperpar
             low=-1,
             high=10_000,
             published=defaults.get("published_epochs"),
+            active=wanted,
         ),
         Hyperparameter(
             f"{prefix}_lr",
@@ -249,10 +258,22 @@ DISTILLING = (
 )
 INTERVALS = (
     Hyperparameter(
-        "filter_interval", "int", 0, "a filter at every so many layers of the student, 0 to find it", low=0, high=1_000
+        "filter_interval",
+        "int",
+        0,
+        "a filter at every so many layers of the student, 0 to find it",
+        low=0,
+        high=1_000,
+        active=compares,
     ),
     Hyperparameter(
-        "teacher_interval", "int", 0, "a filter at every so many layers of the teacher, 0 to find it", low=0, high=1_000
+        "teacher_interval",
+        "int",
+        0,
+        "a filter at every so many layers of the teacher, 0 to find it",
+        low=0,
+        high=1_000,
+        active=compares,
     ),
 )
 

@@ -38,7 +38,7 @@ def filters(setting: Setting) -> Objective:
 
         def __init__(self) -> None:
             super().__init__()
-            self.filters = Filters(len(layers), own.hidden_size, width, params["filter_nonlinear"])
+            self.filters = Filters(len(layers), own.hidden_size, width, params.get("filter_nonlinear", False))
             shared.load(self.filters, setting, shared.FILTERS, required=False)
             self.heads = FilterHeads(len(layers), width, setting.num_labels, setting.kind, setting.dropout)
 
@@ -82,7 +82,7 @@ def _settled(params: dict[str, Any], student: Shape, teacher: Shape) -> dict[str
     values = {
         "filter_interval": shared.intervals(params, student, teacher)[1],
         "filter_output_dim": shared.width(params, teacher),
-        "filter_nonlinear": params["filter_nonlinear"],
+        "filter_nonlinear": params.get("filter_nonlinear", False),
     }
     return values | {name: params[name] for h in _TEACHER if (name := h.name) in params}
 
@@ -93,7 +93,7 @@ def _shapes(params: dict[str, Any], student: Shape, teacher: Shape) -> dict[str,
     sides = (("student_filters", student), ("teacher_filters", teacher))
     for (side, network), layers in zip(sides, shared.layers_met(params, student, teacher), strict=True):
         inner, outer = network.hidden_size, shared.width(params, teacher)
-        sizes = {0: (inner, inner), 2: (outer, inner)} if params["filter_nonlinear"] else {0: (outer, inner)}
+        sizes = {0: (inner, inner), 2: (outer, inner)} if params.get("filter_nonlinear", False) else {0: (outer, inner)}
         found[side] = {
             f"{shared.FILTERS}filters.{place}.{part}.{name}": shape if name == "weight" else shape[:1]
             for place in range(len(layers))
@@ -119,13 +119,34 @@ def _filters_stage(name: str, prefix: str, depends_on: tuple[str, ...]) -> Stage
 
 
 _FORM = (
-    Hyperparameter("filter_output_dim", "int", 0, "width behind a filter, 0 for the teacher's", low=0, high=65_536),
-    Hyperparameter("filter_nonlinear", "bool", False, "two layers with a GELU between them in place of one"),
+    Hyperparameter(
+        "filter_output_dim",
+        "int",
+        0,
+        "width behind a filter, 0 for the teacher's",
+        low=0,
+        high=65_536,
+        active=shared.compares,
+    ),
+    Hyperparameter(
+        "filter_nonlinear",
+        "bool",
+        False,
+        "two layers with a GELU between them in place of one",
+        active=shared.compares,
+    ),
 )
 _STUDENT = shared.early(
-    "filter", "the student's filters learn the task", "the distilling stage", lr=5e-5, published_lr=0.0
+    "filter",
+    "the student's filters learn the task",
+    "the distilling stage",
+    wanted=shared.compares,
+    lr=5e-5,
+    published_lr=0.0,
 )
-_TEACHER = shared.early("teacher_filter", "the teacher's filters learn the task", "the teacher's own training")
+_TEACHER = shared.early(
+    "teacher_filter", "the teacher's filters learn the task", "the teacher's own training", wanted=shared.compares
+)
 _FINETUNE = shared.finetuning()
 _OWN_FILTERS = (*shared.INTERVALS, *_FORM, *_STUDENT)
 
@@ -155,5 +176,6 @@ METHOD = Method(
         _settled,
         _shapes,
         idle={"teacher_filters": ("teacher_filter_epochs",), "student_filters": ("finetune_epochs", "filter_epochs")},
+        used=shared.compares,
     ),
 )

@@ -132,6 +132,23 @@ def test_the_estimate_counts_them_once_for_all_that_settle_alike(make: Any) -> N
     assert whole - rest == pytest.approx(one)
 
 
+def test_without_distances_nothing_concerns_filters(make: Any) -> None:
+    header = make(("mse_alpha=0", "filter_nonlinear=false,true", "teacher_filter_epochs=1,2"), trials=8, baseline=False)
+    points = header["plan"]["points"]
+    assert sorted(point["params"]["kl_alpha"] for point in points) == [5, 20]
+    assert not any("filter" in name for point in points for name in point["params"])
+    said = [line for line in describe(header) if line.startswith("Stage ")]
+    assert said == ["Stage finetune: made once for 2 of 2 points, before the first trial."]
+    assert beside.epochs_before(header["plan"]) == 0
+
+
+def test_a_trial_without_distances_trains_no_filters(first: Any, sweep: Any) -> None:
+    recorder, said = sweep(("mse_alpha=0",), baseline=False)
+    assert [line.partition(" (")[0] for line in said] == ["Stage finetune"]
+    assert "beside" not in (recorder.record.prepared or {})
+    assert [row["failure"] for row in reports(recorder, "p00")] == [None]
+
+
 def test_filters_are_made_once_and_counted(first: tuple[Recorder, list[str]]) -> None:
     recorder, said = first
     (line,) = [line for line in said if line.startswith("Teacher's filters: teacher-stage-")]

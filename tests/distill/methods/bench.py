@@ -166,7 +166,9 @@ def read_by_the_loop(method: Method) -> set[str]:
                 method.sharing(watched)
                 found |= watched.asked
                 every = (*method.stages, *([method.on_teacher.stage] if method.on_teacher else []))
-                if any(_trained_otherwise(stage, usual, other, recipe) for stage in every):
+                # A weight of 0 may leave a stage without use, which makes the weight no number of that stage.
+                weighs = h.name in asked and usual.keys() != other.keys()
+                if not weighs and any(_trained_otherwise(stage, usual, other, recipe) for stage in every):
                     found.add(h.name)
                 if method.embeddings(usual) != method.embeddings(other):
                     found.add(h.name)
