@@ -52,12 +52,15 @@ def objective(setting: Setting) -> Objective:
     if problem := misfit(setting.params, setting.student, setting.teacher):
         raise UserError(problem)
     params = _own(setting.params, setting.student, setting.teacher)
-    return _chosen(params).stages[0].objective(replace(setting, params=params))
+    made = _chosen(params).stages[0].objective(replace(setting, params=params))
+    made.needs = needs(params, setting.recipe)
+    return made
 
 
 def needs(params: dict[str, Any], recipe: str) -> frozenset[str]:
-    """What the chosen method takes of both networks."""
-    return _chosen(params).stages[0].needs(params, recipe)
+    """What the chosen method takes of both networks; nothing of a teacher that it does not ask."""
+    chosen = _chosen(params)
+    return chosen.stages[0].needs(params, recipe) if chosen.needs_teacher else frozenset()
 
 
 def misfit(params: dict[str, Any], student: Shape, teacher: Shape) -> str | None:
