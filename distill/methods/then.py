@@ -66,6 +66,8 @@ def needs(params: dict[str, Any], recipe: str) -> frozenset[str]:
 def misfit(params: dict[str, Any], student: Shape, teacher: Shape) -> str | None:
     """Why the chosen method cannot train this student, as one sentence with the remedy, or None."""
     rule = params["layers"] if _is_patient(params) else None
+    if rule is not None and student.layers < 2:
+        return "then=pkd compares the layers below the last, and a student of 1 has none: --layers 2, or --set then=kd."
     if rule is not None and student.repeated and not rule[0].isdigit():
         if student.layers > teacher.layers:
             return (
