@@ -22,6 +22,8 @@ KEY = "ptp_labels"
 _PANELS = {"right": (0, 1), "wrong": (2, 3)}
 _COLORS = {"right": (BLUE, SKY), "wrong": (ORANGE, "#E9B48F")}
 _HEIGHT, _GAP = 560, 0.09
+# Up to so many thresholds the bars have room for their numbers, which a sampler's suggestions exceed.
+_NUMBERED = 10
 
 
 class _Counted(NamedTuple):
@@ -100,7 +102,7 @@ def _bars(figure: go.Figure, row: int, words: list[str], counted: list[_Counted]
         x=words,
         y=rows,
         marker={"color": color},
-        text=[f"{count:,}" for count in rows],
+        text=[f"{count:,}" for count in rows] if len(rows) <= _NUMBERED else None,
         textposition="outside",
         textangle=0,
         textfont={"size": 10, "color": INK},

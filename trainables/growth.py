@@ -20,7 +20,7 @@ from trainables.draws import ADAPTIVE, next_number
 from trainables.plan import point_hash
 from trainables.points import Maker, find_space, make_points, parse_value, split_settings
 from trainables.record import Record, suggests
-from trainables.shapes import shape_of, student_of
+from trainables.shapes import refuse_sharing, shape_of, student_of
 
 Point = dict[str, Any]
 _LARGEST_SEED = 2**32 - 1
@@ -150,6 +150,7 @@ class _Growing:
     def _check(self, point: Point) -> None:
         plan = self.plan
         params, _ = split(point["params"], self.training)
+        refuse_sharing(plan["student"], plan["teacher"]["name"], self.method.sharing(params))
         own, teacher = student_of(plan, self.method, params), shape_of(plan["teacher"])
         if problem := self.method.misfit(params, own, teacher):
             raise UserError(problem)

@@ -13,7 +13,6 @@ import search_spaces
 from distill import artifacts, given, methods
 from distill.errors import UserError
 from distill.methods.base import Method, Shape
-from distill.models import repeats
 from distill.models.folder import check_head
 from distill.tasks.base import Examples, Task, TaskData
 from distill.training.settings import Training, split
@@ -24,7 +23,7 @@ from trainables.early import plan_scheduler
 from trainables.models import Models, check_length, resolve_models, shared_part
 from trainables.points import Maker, distributions, find_space, make_points, split_settings, suggestible
 from trainables.record import SCHEMA
-from trainables.shapes import shape_of, student_of
+from trainables.shapes import refuse_sharing, shape_of, student_of
 from trainables.student import resolve_student
 from trainables.teacher_source import plan_source, source_of
 
@@ -199,14 +198,12 @@ def point_hash(point: dict[str, Any], plan: dict[str, Any], fingerprint: dict[st
 
 def _check_fit(method: Method, points: list[dict[str, Any]], student: dict[str, Any], models: Models) -> None:
     """Raise UserError where the method cannot run a point on these two networks."""
-    named = f"--student {student['name']}" if student["kept"] is None else f"--teacher {models.teacher_name}"
-    alone = student["sharing"] and (student["sharing"]["mode"], student["sharing"]["repeated"])
     teacher = _teacher_shape(models)
     for point in points:
         if point["method"] != method.name:
             continue
         sharing = method.sharing(point["params"])
-        repeats.check(sharing, named, student["model_type"], student["layers"], alone)
+        refuse_sharing(student, models.teacher_name, sharing)
         if problem := method.misfit(point["params"], shape_of(student).shared(sharing), teacher):
             raise UserError(problem)
 
@@ -337,7 +334,7 @@ def _estimate(plan: dict[str, Any], models: Models, student: dict[str, Any]) -> 
     rate = rates[plan["numerics"]["autocast"] is not None] * (
         plan["resources"]["threads"] if not plan["resources"]["gpus_per_trial"] else 1
     )
-    making = own * plan["teacher"]["training"]["epochs"] * 6 * models.teacher.layers * teacher_layer
+    making = own * plan["teacher"]["training"]["epochs"] * 6 * shape_of(plan["teacher"]).layers * teacher_layer
     return {
         "trials": trials,
         "steps_per_trial": longest,

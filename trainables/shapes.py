@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from distill.methods.base import Method, Shape
+from distill.models import repeats
+from distill.models.repeats import Sharing
 
 
 def shape_of(network: Mapping[str, Any]) -> Shape:
@@ -28,3 +30,14 @@ def student_of(plan: Mapping[str, Any], method: Method, params: dict[str, Any]) 
         UserError: It asks for more layers to run twice than there are.
     """
     return shape_of(plan["student"]).shared(method.sharing(params))
+
+
+def refuse_sharing(student: Mapping[str, Any], teacher: str, sharing: Sharing | None) -> None:
+    """Raise UserError where the plan's student cannot run its layers twice as a point asks for.
+
+    Args:
+        teacher: Its name; a student that is cut from it is of its kind.
+    """
+    named = f"--student {student['name']}" if student["kept"] is None else f"--teacher {teacher}"
+    own = student["sharing"] and (student["sharing"]["mode"], student["sharing"]["repeated"])
+    repeats.check(sharing, named, student["model_type"], student["layers"], own)

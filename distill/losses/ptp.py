@@ -53,7 +53,8 @@ def judged(confidence: Tensor, right: Tensor, t: float, t2: float) -> Tensor:
     Returns:
         int64 [B].
     """
-    above = [confidence > torch.as_tensor(at, dtype=confidence.dtype, device=confidence.device) for at in (t, t2)]
+    # Filled on the device, which nothing has to wait for.
+    above = [confidence > torch.full((), at, dtype=confidence.dtype, device=confidence.device) for at in (t, t2)]
     return torch.where(right, 1 - above[0].long(), 3 - above[1].long())
 
 

@@ -48,6 +48,8 @@ class Hyperparameter:
         active: Whether the value changes anything, given all the others, "recipe" and "regression" (whether labels are
             real numbers); where not, points drop it, so that points which differ only in inert values are one.
         regression: Whether it changes anything in regression tasks.
+        canonical: The one value for all that mean the same as the given one, given it and all the others; so that
+            points which say the same in two ways are one.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Hyperparameter:
     published: Any = None
     active: Callable[[dict[str, Any]], bool] = lambda values: True
     regression: bool = True
+    canonical: Callable[[Any, dict[str, Any]], Any] = lambda value, values: value
 
     def parse(self, value: Any) -> Any:
         """Bring `value` (a number, or text from the command line) to the declared type.
@@ -349,6 +352,7 @@ class Method:
         for h in self.hyperparameters:
             default = h.published if recipe == "published" and h.published is not None else h.default
             full[h.name] = h.parse(values.get(h.name, default))
+        full = {h.name: h.canonical(full[h.name], full) for h in self.hyperparameters}
         known_by = {**full, "recipe": recipe, "regression": regression}
         acting = (h for h in self.hyperparameters if h.active(known_by) and (h.regression or not regression))
         return {h.name: full[h.name] for h in acting}

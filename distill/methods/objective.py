@@ -103,7 +103,7 @@ class Term(NamedTuple):
 class Objective(nn.Module):
     """A stage's loss. Its own parameters (projections, gates) are trained with the student.
 
-    Where the stage does not report, a call in eval mode changes nothing of it: so it is judged by its loss on dev.
+    Where the stage does not report, a call in eval mode changes nothing that a loss reads: so it is judged on dev.
 
     Attributes:
         needs: What is captured of both networks: a subset of `distill.methods.base.PARTS`.

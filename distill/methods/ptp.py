@@ -80,7 +80,15 @@ def _training(params: dict[str, Any], recipe: str) -> dict[str, Any]:
 
 _PRETRAINING = (
     Hyperparameter("t", "float", 0.95, "above it the teacher is confident where it is right", low=0.0, high=1.0),
-    Hyperparameter("t2", "float", 0.0, "the same where it is wrong; 0 takes t", low=0.0, high=1.0),
+    Hyperparameter(
+        "t2",
+        "float",
+        0.0,
+        "the same where it is wrong; 0 takes t",
+        low=0.0,
+        high=1.0,
+        canonical=lambda t2, values: 0.0 if t2 == values["t"] else t2,
+    ),
     Hyperparameter("ptp_epochs", "int", 4, "epochs of the pre-training", low=1, high=10_000),
     Hyperparameter(
         "ptp_schedule_epochs",
@@ -118,6 +126,7 @@ def method(name: str, title: str, *, shared: str, following: str) -> Method:
                 training=_training,
                 keep=lambda recipe: "best",
                 additive=True,
+                origin="ptp",
             ),
             Stage(
                 "train",

@@ -52,17 +52,22 @@ def objective(setting: Setting) -> Objective:
     if problem := misfit(setting.params, setting.student, setting.teacher):
         raise UserError(problem)
     params = _own(setting.params, setting.student, setting.teacher)
-    return _chosen(params).stages[0].objective(replace(setting, params=params))
+    made = _chosen(params).stages[0].objective(replace(setting, params=params))
+    made.needs = needs(params, setting.recipe)
+    return made
 
 
 def needs(params: dict[str, Any], recipe: str) -> frozenset[str]:
-    """What the chosen method takes of both networks."""
-    return _chosen(params).stages[0].needs(params, recipe)
+    """What the chosen method takes of both networks; nothing of a teacher that it does not ask."""
+    chosen = _chosen(params)
+    return chosen.stages[0].needs(params, recipe) if chosen.needs_teacher else frozenset()
 
 
 def misfit(params: dict[str, Any], student: Shape, teacher: Shape) -> str | None:
     """Why the chosen method cannot train this student, as one sentence with the remedy, or None."""
     rule = params["layers"] if _is_patient(params) else None
+    if rule is not None and student.layers < 2:
+        return "then=pkd compares the layers below the last, and a student of 1 has none: --layers 2, or --set then=kd."
     if rule is not None and student.repeated and not rule[0].isdigit():
         if student.layers > teacher.layers:
             return (

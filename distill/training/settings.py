@@ -79,8 +79,8 @@ class Training:
     def __post_init__(self) -> None:
         if 0 < self.schedule_epochs < self.epochs:
             raise UserError(
-                f"schedule_epochs={self.schedule_epochs} would end the schedule before the {self.epochs} epochs do: "
-                "--set schedule_epochs=0 for as many, or more."
+                f"schedule_epochs={self.schedule_epochs} (a published recipe may have one) ends the schedule before "
+                f"epochs={self.epochs} do; schedule_epochs=0 makes it as long as they are."
             )
 
     def as_dict(self) -> dict[str, Any]:

@@ -80,6 +80,13 @@ def test_two_thresholds_make_a_place_of_their_own(sweep: Build) -> None:
     assert figure.layout.xaxis3.title.text == "thresholds t and t2"
 
 
+def test_many_thresholds_have_no_numbers_above_their_bars(sweep: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.analysis.test_label_counts.TS", tuple(0.5 + 0.04 * place for place in range(12)))
+    bars = [trace for trace in drawn(thresholds(sweep(points=12))).data if trace.type == "bar"]
+    assert len(bars[0].x) == 12
+    assert all(bar.text is None for bar in bars)
+
+
 @pytest.mark.parametrize("events", [6, 12])
 def test_a_sweep_under_way_shows_what_it_has(sweep: Build, events: int) -> None:
     record = thresholds(sweep(points=6, events=events))

@@ -67,7 +67,7 @@ def test_pea_runs_layers_twice(make: Any) -> None:
         (("--layers", "2", "--set", "sps_repeat=1", "--set", "layers=skip"), "no multiple of the student's 3 logical"),
         (("--layers", "2", "--set", "ptp_schedule_epochs=2"), "would end the schedule before ptp_epochs=4 do"),
         (("--layers", "2", "--set", "sps_repeat=0"), "sps_repeat=0 is unknown; choose one of auto, all, 1, 2"),
-        (("--layers", "2", "--set", "schedule_epochs=3"), "would end the schedule before the 5 epochs do"),
+        (("--layers", "2", "--set", "schedule_epochs=3"), "ends the schedule before epochs=5 do"),
     ],
 )
 def test_what_does_not_fit_is_refused(make: Any, arguments: tuple[str, ...], why: str) -> None:

@@ -19,6 +19,8 @@ from trainables import memory, plan, shapes
 from trainables.config import from_namespace
 from trainables.describe import describe
 from trainables.door_trial import settle
+from trainables.growth import grow
+from trainables.recorder import Recorder
 from trainables.resources import Machine
 
 
@@ -124,6 +126,16 @@ def test_an_encoder_that_cannot_share_is_refused_by_name(make: Any, monkeypatch:
     assert make("sps=none")
     with pytest.raises(UserError, match=r"^--teacher bert: layers of encoders of type bert-relu-head cannot run twice"):
         make()
+
+
+def test_points_that_come_later_are_refused_as_well(make: Any, tmp_path: Path) -> None:
+    """A student whose layers run twice by itself runs them in no other way."""
+    header = make("sps=none", "lr=1e-3")
+    header["plan"]["student"].update(kept=None, name="two", sharing={"mode": "swap", "repeated": 2})
+    sweep = Recorder.create(tmp_path / "s", header)
+    with pytest.raises(UserError, match=r"^--student two runs layers twice already"):
+        grow(sweep.record, settings={"sps": ["share"]})
+    sweep.close()
 
 
 def test_a_shared_stage_is_that_of_one_student(make: Any) -> None:

@@ -108,6 +108,18 @@ def test_one_pretraining_for_all_that_follows(method: str, recipe: str) -> None:
         assert _key(method, {"sps_repeat": "all"}, recipe) != usual
 
 
+def test_one_pretraining_for_both_methods() -> None:
+    for params in ({"sps": "swap"}, {"sps": "share", "t": 0.6}, {"sps": "none", "t": 0.7, "t2": 0.6}):
+        assert _key("ptp", params, "modern") == _key("pea", params, "modern")
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_second_threshold_that_says_nothing_new_is_none(recipe: Recipe) -> None:
+    same = [PTP.resolve({"t": 0.8, **more}, recipe) for more in ({}, {"t2": 0}, {"t2": 0.8}, {"t2": "0.80"})]
+    assert all(params == same[0] and params["t2"] == 0 for params in same)
+    assert PTP.resolve({"t": 0.8, "t2": 0.7}, recipe)["t2"] == 0.7
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_what_is_left_does_not_depend_on_what_follows(recipe: Recipe) -> None:
     left = []

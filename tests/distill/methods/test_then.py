@@ -140,7 +140,7 @@ def test_plain_students_have_the_layers_of_patient_distillation() -> None:
         ({}, shared(12, 12), "A student of 24 logical layers cannot be laid onto a teacher of 12"),
         ({"layers": "last"}, shared(12, 1), "repeat fewer with --set sps_repeat=N"),
         ({"layers": "2-4"}, shared(3, 3), "has 2 of the teacher's layers, but 5 of the student's learn from them"),
-        ({"sps": "none"}, Shape(1, 16, 2), "a student of 1 has none"),
+        ({"sps": "none"}, Shape(1, 16, 2), "a student of 1 has none: --layers 2, or --set then=kd"),
         ({}, Shape(4, 8, 2, 2), "choose a --student as wide, or --set beta=0"),
     ],
 )

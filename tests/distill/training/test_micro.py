@@ -67,7 +67,8 @@ def test_what_is_declared_additive_is_and_nothing_else(name: str, task: dict[str
         settings = [params for params in settings if _fits(name, number, params, recipe)]
         if stage.additive:
             assert max(_gap(name, number, params, recipe, task) for params in settings) < 1e-6
-        else:
+        elif not stage.one_length(recipe):
+            # Among rows of one length means over all their places are means over rows.
             assert _gap(name, number, {}, recipe, task) > 1e-4
 
 
@@ -92,8 +93,11 @@ def _double(name: str, **how: Any) -> Run:
 def test_a_run_in_parts_is_the_whole_one(name: str, micro: int) -> None:
     """With incomplete batches, accumulation, and a clip at which the size of a gradient matters."""
     how: dict[str, Any] = {"rows": 21, "epochs": 2, "accumulation": 2, "warmup": 0.0, "clip": 0.5}
-    whole, parts = _double(name, **how), _double(name, micro=micro, **how)
-    for one, other in zip(whole, parts, strict=True):
+    # One after the other, as what an objective draws at its beginning comes from one generator.
+    whole = _double(name, **how)
+    expected = list(whole)
+    parts = _double(name, micro=micro, **how)
+    for one, other in zip(expected, parts, strict=True):
         assert one.terms.keys() == other.terms.keys()
         assert other.terms == pytest.approx(one.terms, rel=1e-5)
         np.testing.assert_allclose(other.logits, one.logits, atol=1e-6)

@@ -36,7 +36,7 @@ def test_a_run_has_the_first_epochs_of_its_schedule(optimizer: str) -> None:
 
 def test_it_may_not_end_before_the_epochs_do() -> None:
     with pytest.raises(
-        UserError, match=r"^schedule_epochs=3 would end the schedule before the 4 epochs do: --set .*\.$"
+        UserError, match=r"^schedule_epochs=3 .* ends the schedule before epochs=4 do; schedule_epochs=0 .*\.$"
     ):
         Training(epochs=4, schedule_epochs=3)
 
