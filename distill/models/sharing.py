@@ -14,14 +14,19 @@ from torch import Tensor, nn
 from transformers import (
     BertConfig,
     BertForSequenceClassification,
+    BertModel,
     CamembertConfig,
     CamembertForSequenceClassification,
+    CamembertModel,
     ElectraConfig,
     ElectraForSequenceClassification,
+    ElectraModel,
     RobertaConfig,
     RobertaForSequenceClassification,
+    RobertaModel,
     XLMRobertaConfig,
     XLMRobertaForSequenceClassification,
+    XLMRobertaModel,
 )
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
@@ -84,7 +89,7 @@ def exchanged(layer: Any) -> Iterator[None]:
 
 
 class _TwoPasses:
-    """Puts the encoder of a classifier, whatever its kind, into two passes. Weights are named as in the plain one."""
+    """Puts the encoder of a model, whatever its kind, into two passes. Weights are named as in the plain one."""
 
     # Layers would be computed again in the backward pass, when queries and keys are back in their places.
     supports_gradient_checkpointing = False
@@ -93,6 +98,10 @@ class _TwoPasses:
         super().__init__(config)  # type: ignore[call-arg]
         base: Any = self.base_model  # type: ignore[attr-defined]
         base.encoder = TwoPassEncoder(base.encoder.layer, config)
+        # A saved model names its own class alone, so that the encoder of a classifier could not be loaded.
+        alone = next(known for known in ENCODERS if isinstance(config, known.config_class))
+        own = getattr(config, "auto_map", None) or {}
+        config.auto_map = {"AutoModel": f"{alone.__module__.rpartition('.')[2]}.{alone.__name__}", **own}
 
 
 class SharedBertConfig(BertConfig):
@@ -127,6 +136,26 @@ class SharedElectraConfig(ElectraConfig):
     repeated_layers: int | None = None
 
 
+class SharedBertModel(_TwoPasses, BertModel):
+    config_class = SharedBertConfig
+
+
+class SharedRobertaModel(_TwoPasses, RobertaModel):
+    config_class = SharedRobertaConfig
+
+
+class SharedXLMRobertaModel(_TwoPasses, XLMRobertaModel):
+    config_class = SharedXLMRobertaConfig
+
+
+class SharedCamembertModel(_TwoPasses, CamembertModel):
+    config_class = SharedCamembertConfig
+
+
+class SharedElectraModel(_TwoPasses, ElectraModel):
+    config_class = SharedElectraConfig
+
+
 class SharedBertForSequenceClassification(_TwoPasses, BertForSequenceClassification):
     config_class = SharedBertConfig
 
@@ -147,6 +176,14 @@ class SharedElectraForSequenceClassification(_TwoPasses, ElectraForSequenceClass
     config_class = SharedElectraConfig
 
 
+# In the order of the kinds, as the classifiers.
+ENCODERS: tuple[Any, ...] = (
+    SharedBertModel,
+    SharedRobertaModel,
+    SharedXLMRobertaModel,
+    SharedCamembertModel,
+    SharedElectraModel,
+)
 CLASSIFIERS: tuple[Any, ...] = (
     SharedBertForSequenceClassification,
     SharedRobertaForSequenceClassification,
@@ -155,6 +192,7 @@ CLASSIFIERS: tuple[Any, ...] = (
     SharedElectraForSequenceClassification,
 )
 # With these `save_pretrained` puts this file beside the weights and names its classes in config.json.
-for _classifier in CLASSIFIERS:
+for _encoder, _classifier in zip(ENCODERS, CLASSIFIERS, strict=True):
     _classifier.config_class.register_for_auto_class("AutoConfig")
+    _encoder.register_for_auto_class("AutoModel")
     _classifier.register_for_auto_class("AutoModelForSequenceClassification")

@@ -5,9 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import math
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -321,44 +318,3 @@ def test_a_pass_that_fails_leaves_queries_and_keys_in_their_places(saved: tuple[
 def test_layers_are_never_computed_again_in_the_backward_pass(saved: tuple[Any, Path]) -> None:
     with pytest.raises(ValueError, match="does not support"):
         saved[0].gradient_checkpointing_enable()
-
-
-_ELSEWHERE = """
-import json, sys
-import torch
-from transformers import AutoConfig, AutoModelForSequenceClassification
-
-folder = sys.argv[1]
-for loader in (AutoConfig, AutoModelForSequenceClassification):
-    try:
-        loader.from_pretrained(folder, trust_remote_code=False)
-    except ValueError as error:
-        assert "trust_remote_code" in str(error), error
-    else:
-        raise SystemExit(f"{loader.__name__} loaded it without trust")
-model = AutoModelForSequenceClassification.from_pretrained(folder, trust_remote_code=True).eval()
-inputs = {name: torch.tensor(rows) for name, rows in json.loads(sys.argv[2]).items()}
-assert "distill" not in sys.modules
-print(json.dumps([model(**inputs).logits.tolist(), sum(p.numel() for p in model.parameters())]))
-"""
-
-
-def test_it_loads_where_this_program_is_not(saved: tuple[Any, Path], tmp_path: Path) -> None:
-    """With the folder's own code once it is trusted; without, it is refused instead of read as a plain BERT."""
-    model, folder = saved
-    (tmp_path / "elsewhere").mkdir()
-    given = json.dumps({name: rows.tolist() for name, rows in INPUTS.items()})
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    found = subprocess.run(
-        [sys.executable, "-I", "-c", _ELSEWHERE, str(folder), given],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path / "elsewhere",
-        # The trusted code is copied there.
-        env={**environment, "HF_HOME": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "1"},
-        stdin=subprocess.DEVNULL,
-    )
-    assert found.returncode == 0, found.stderr
-    logits, count = json.loads(found.stdout.splitlines()[-1])
-    torch.testing.assert_close(torch.tensor(logits), model(**INPUTS).logits, atol=1e-6, rtol=0)
-    assert count == parameter_count(model)
