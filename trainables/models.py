@@ -134,11 +134,6 @@ def _check_source(config: SweepConfig, task: Task) -> None:
         for flag in ("--teacher", "--data-dir"):
             if not named[flag]:
                 raise UserError(f"--source local needs {flag}, a folder.")
-        if config.recipe == "published" and not (config.student or config.student_layers or config.student_init):
-            raise UserError(
-                "--source local needs --student, a folder, with --recipe published: the student that the method was "
-                "published with lies on the hub."
-            )
     if config.source == "hub":
         if config.data_dir:
             raise UserError(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from distill.errors import UserError
 from distill.methods.base import Method
+from distill.models.folder import EncoderFolder
 from distill.models.layers import chosen
 from distill.models.repeats import uncut
 from trainables.config import SweepConfig
@@ -31,7 +33,7 @@ def _published(config: SweepConfig, method: Method, models: Models) -> tuple[str
     """Hub id of the student that the method was published with; None where layers of the teacher serve instead."""
     assert method.published is not None
     if not method.published.students:
-        return None, _departures(config, method)
+        return None, []
     if config.student_layers or config.student_init:
         return None, ["The student is cut from the teacher, as asked; the published one was another encoder."]
     if models.teacher_origin == "embedded":
@@ -45,15 +47,23 @@ def _published(config: SweepConfig, method: Method, models: Models) -> tuple[str
             "these, name a --student, or use --recipe modern."
         )
     named = method.published.students[config.layers]
+    if config.source == "local":
+        raise UserError(
+            f"--source local needs --student, a folder, with --recipe published: the student that {method.title} was "
+            f"published with, {named}, lies on the hub."
+        )
     return named, [f"No --student was named: the published one serves, {named}."]
 
 
-def _departures(config: SweepConfig, method: Method) -> list[str]:
-    """What to say where a person decides how the student is cut, which the published recipe does too."""
-    if not config.student_layers and not config.student_init:
+def _departures(config: SweepConfig, method: Method, kept: Sequence[int], teacher: EncoderFolder) -> list[str]:
+    """What to say where a student that was published cut from the teacher is cut otherwise."""
+    if config.recipe != "published" or (method.published and method.published.students):
+        return []
+    init = method.student_inits[0]
+    same = list(kept) == list(chosen(method.student_layers, len(kept), teacher.layers))
+    if same and config.student_init in (None, init):
         return []
     usual = {"first": "first", "evenly": "evenly spaced"}[method.student_layers]
-    init = method.student_inits[0]
     return [f"The student is cut as asked; the published one has the {usual} layers of the {init} encoder."]
 
 
@@ -115,6 +125,7 @@ def _truncated(
         )
     if list(kept) != sorted(set(kept)):
         raise UserError(f"--student-layers {','.join(map(str, kept))} must ascend, each layer named once.")
+    notices = [*notices, *_departures(config, method, kept, teacher)]
     init = config.student_init or method.student_inits[0]
     if models.teacher_mode == "ready" and init == "pretrained":
         if config.student_init:

@@ -51,6 +51,21 @@ def test_the_published_recipe_cuts_its_student_too(make: Any, grid: str) -> None
     assert not any(said in notice for notice in planned["notices"])
     for asked in (("--student-layers", "2,4"), ("--student-init", "teacher", "--layers", "2")):
         assert any(said in notice for notice in make(*how, *asked)["notices"])
+    for same in (("--student-layers", "1,2"), ("--student-init", "pretrained", "--layers", "2")):
+        assert not any(said in notice for notice in make(*how, *same)["notices"])
+
+
+def test_folders_alone_suffice_where_the_student_is_cut(make: Any, grid: str) -> None:
+    planned = make("--method", "kd", "--recipe", "published", "--space", grid, "--layers", "2", "--source", "local")
+    assert (planned["student"]["origin"], planned["student"]["kept"]) == ("local", [1, 2])
+    emd = ("--method", "emd", "--recipe", "published", "--source", "local")
+    with pytest.raises(UserError) as error:
+        make(*emd, "--layers", "4")
+    assert str(error.value) == (
+        "--source local needs --student, a folder, with --recipe published: the student that BERT-EMD was published "
+        "with, huawei-noah/TinyBERT_General_4L_312D, lies on the hub."
+    )
+    assert make(*emd, "--student-layers", "1,2,3,4")["student"]["origin"] == "local"
 
 
 def test_sizes_without_a_row_are_refused(make: Any) -> None:
