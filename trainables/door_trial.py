@@ -69,8 +69,9 @@ def settle(spec: dict[str, Any], config: dict[str, Any]) -> Point:
             "share them, so pass it to trainable."
         )
     seed = whole_number("seed", config.get("seed", spec["seed"]), 0)
-    params = method.resolve(values, spec["recipe"], regression=task.kind == "regression")
-    student = Shape(*spec["student_shape"]).shared(method.sharing(params))
+    own_shape = Shape(*spec["student_shape"])
+    params = method.resolve(values, spec["recipe"], regression=task.kind == "regression", layers=own_shape.physical)
+    student = own_shape.shared(method.sharing(params))
     teacher_shape = Shape(*spec["teacher_shape"])
     if problem := method.misfit(params, student, teacher_shape):
         raise UserError(problem)

@@ -50,6 +50,7 @@ class Hyperparameter:
         regression: Whether it changes anything in regression tasks.
         canonical: The one value for all that mean the same as the given one, given it and all the others; so that
             points which say the same in two ways are one.
+        settled: The same for a student of so many layers with weights of their own.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Hyperparameter:
     active: Callable[[dict[str, Any]], bool] = lambda values: True
     regression: bool = True
     canonical: Callable[[Any, dict[str, Any]], Any] = lambda value, values: value
+    settled: Callable[[Any, int], Any] = lambda value, layers: value
 
     def parse(self, value: Any) -> Any:
         """Bring `value` (a number, or text from the command line) to the declared type.
@@ -338,8 +340,12 @@ class Method:
         """Through which student and teacher are read in a recipe."""
         return self.published.head if recipe == "published" and self.published else "own"
 
-    def resolve(self, values: dict[str, Any], recipe: str, regression: bool = False) -> dict[str, Any]:
+    def resolve(
+        self, values: dict[str, Any], recipe: str, regression: bool = False, layers: int | None = None
+    ) -> dict[str, Any]:
         """Defaults overlaid with `values`, parsed, without what is inert in `recipe` or, if asked, in regression.
+
+        Where the student's `layers` are known, values are settled for them.
 
         Raises:
             UserError: A name is unknown, or a value illegal.
@@ -355,7 +361,7 @@ class Method:
         full = {h.name: h.canonical(full[h.name], full) for h in self.hyperparameters}
         known_by = {**full, "recipe": recipe, "regression": regression}
         acting = (h for h in self.hyperparameters if h.active(known_by) and (h.regression or not regression))
-        return {h.name: full[h.name] for h in acting}
+        return {h.name: full[h.name] if layers is None else h.settled(full[h.name], layers) for h in acting}
 
 
 def nearest(name: str, known: list[str] | tuple[str, ...]) -> str:

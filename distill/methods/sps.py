@@ -33,8 +33,15 @@ def sharing_hyperparameters(default: str) -> tuple[Hyperparameter, Hyperparamete
             "which layers run twice: all, so many of the top ones, or auto (all, but of six the upper three)",
             choices=("auto", "all", *map(str, range(1, _MOST + 1))),
             active=lambda values: values["sps"] != "none",
+            settled=_settled,
         ),
     )
+
+
+def _settled(repeat: str, layers: int) -> str:
+    """How many layers the words `auto` and `all` mean, as far as numbers go."""
+    count = int(repeat) if repeat.isdigit() else Sharing(repeat="auto" if repeat == "auto" else "all").repeated(layers)
+    return str(count) if count <= _MOST else "all"
 
 
 def sharing(values: dict[str, Any]) -> Sharing | None:

@@ -108,6 +108,15 @@ def test_one_pretraining_for_all_that_follows(method: str, recipe: str) -> None:
         assert _key(method, {"sps_repeat": "all"}, recipe) != usual
 
 
+def test_one_pretraining_for_all_words_that_mean_the_same_layers() -> None:
+    def key(repeat: str, layers: int) -> Any:
+        params = PTP.resolve({"sps": "swap", "sps_repeat": repeat}, "modern", layers=layers)
+        return stages.identity(PTP, 0, params, "modern", Training(), {"seed": 0})
+
+    assert key("auto", 6) == key("3", 6) != key("all", 6) == key("6", 6)
+    assert key("auto", 6)["sharing"] == {"mode": "swap", "repeat": 3}
+
+
 def test_one_pretraining_for_both_methods() -> None:
     for params in ({"sps": "swap"}, {"sps": "share", "t": 0.6}, {"sps": "none", "t": 0.7, "t2": 0.6}):
         assert _key("ptp", params, "modern") == _key("pea", params, "modern")

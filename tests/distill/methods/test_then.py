@@ -92,6 +92,25 @@ def test_sharing(values: dict[str, Any], expected: tuple[str, Any] | None) -> No
     assert (None if sharing is None else (sharing.mode, sharing.repeat)) == expected
 
 
+@pytest.mark.parametrize(
+    ("layers", "counts"),
+    [
+        (3, {"auto": "3", "all": "3", "2": "2", "3": "3", "5": "5"}),
+        (6, {"auto": "3", "all": "6", "3": "3", "6": "6"}),
+        (24, {"auto": "all", "all": "all", "12": "12"}),
+    ],
+)
+@pytest.mark.parametrize("name", ["sps", "ptp", "pea"])
+def test_words_for_the_same_layers_are_one_value(name: str, layers: int, counts: dict[str, str]) -> None:
+    method = methods.get(name)
+    for given, settled in counts.items():
+        params = method.resolve({"sps": "share", "sps_repeat": given}, "modern", layers=layers)
+        assert params["sps_repeat"] == settled
+        assert method.resolve(params, "modern", layers=layers) == params
+    # Inert, it may say anything.
+    assert "sps_repeat" not in method.resolve({"sps": "none", "sps_repeat": "12"}, "modern", layers=layers)
+
+
 # Physical layers, those that run twice, and the teacher's layers of their [CLS] vectors.
 MAPS = [
     (3, 3, (2, 4, 6, 8, 10)),
