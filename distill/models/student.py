@@ -24,6 +24,7 @@ def load_classifier(
     *,
     head: Head = "own",
     dropout: float | None = None,
+    classifier_dropout: float | None = None,
     sharing: Sharing | None = None,
 ) -> Any:
     """A sequence classifier with `task`'s labels from an encoder folder, in float32.
@@ -36,6 +37,7 @@ def load_classifier(
         head: "relu" reads the pooled output through a ReLU and without dropout (see `relu_head`); "own" is the head
             of the folder's architecture, which for a saved student with a ReLU is that ReLU.
         dropout: Of hidden states, attention and classifier; None keeps what the folder's configuration says.
+        classifier_dropout: Before the classifier, where the head has any; None is `dropout`.
         sharing: How layers run twice (see `distill.models.sharing`), of those that are kept; None keeps what the
             folder is, a plain encoder or a saved student that shares.
 
@@ -56,6 +58,8 @@ def load_classifier(
         config.problem_type = "regression" if task.kind == "regression" else "single_label_classification"
         if dropout is not None:
             config.hidden_dropout_prob = config.attention_probs_dropout_prob = config.classifier_dropout = dropout
+        if classifier_dropout is not None:
+            config.classifier_dropout = classifier_dropout
         model, report = build.from_pretrained(
             path, config=config, dtype=torch.float32, ignore_mismatched_sizes=True, output_loading_info=True
         )

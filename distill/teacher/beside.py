@@ -109,7 +109,7 @@ def make(
         torch.manual_seed(side.seed)
         run = Run(
             method=replace(method, stages=(stage,), needs_teacher=False, on_teacher=None),
-            student=load_classifier(side.model, task, dropout=training.dropout),
+            student=load_classifier(side.model, task, **training.dropouts),
             params={**inputs["values"], "lr": side.lr},
             recipe=inputs["recipe"],
             task=task,

@@ -99,7 +99,7 @@ def _train(
 ) -> dict[str, Any]:
     torch.set_num_threads(numerics.threads)
     torch.manual_seed(recipe.seed)
-    model = load_classifier(encoder, task, dropout=recipe.training.dropout)
+    model = load_classifier(encoder, task, **recipe.training.dropouts)
     train, dev = Tokens.load(tokens / "train.npz"), Tokens.load(tokens / "dev.npz")
     run = Run(
         method=methods.get("ft"),

@@ -65,7 +65,7 @@ def assemble(
     own, training = split(params, training)
     torch.set_num_threads(numerics.threads)
     torch.manual_seed(seed)
-    model = load_classifier(student, task, kept, head=head, dropout=training.dropout, sharing=method.sharing(own))
+    model = load_classifier(student, task, kept, head=head, sharing=method.sharing(own), **training.dropouts)
     give(model, method.embeddings(own), teacher, task)
     run = Run(
         method=method,

@@ -45,6 +45,7 @@ class Training:
         clip: Largest gradient norm, global with AdamW and per tensor with BertAdam; 0 switches clipping off.
         flooding: Level below which the loss of a batch is driven up again; 0 switches flooding off.
         dropout: Of the student, everywhere; None keeps what its configuration says.
+        classifier_dropout: Before its classifier, where its head has one; None is as everywhere.
         max_length: Tokens per row, longer ones are truncated.
         padding: Up to the longest row of a batch, or always to `max_length`.
         drop_last: Whether an incomplete last batch of an epoch is skipped.
@@ -67,6 +68,7 @@ class Training:
     clip: float = _setting(1.0, "largest gradient norm, 0 for none", low=0.0, high=1e6)
     flooding: float = _setting(0.0, "level below which the loss is driven up again, 0 for none", low=0.0, high=1e6)
     dropout: float | None = _setting(None, "dropout of the student", low=0.0, high=0.99)
+    classifier_dropout: float | None = _setting(None, "dropout before the classifier", low=0.0, high=0.99)
     max_length: int = _setting(128, "tokens per row", low=3, high=100_000, swept=False)
     padding: str = _setting("longest", "what rows are padded to", choices=PADDINGS, swept=False)
     drop_last: bool = _setting(False, "skip an incomplete last batch", swept=False)
@@ -85,6 +87,11 @@ class Training:
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+    @property
+    def dropouts(self) -> dict[str, float | None]:
+        """What `load_classifier` takes of a student's dropout."""
+        return {"dropout": self.dropout, "classifier_dropout": self.classifier_dropout}
 
     @property
     def length(self) -> int | None:
@@ -166,7 +173,7 @@ def multiplies_in_bfloat16(info: Path = Path("/proc/cpuinfo")) -> bool:
 _FIELDS = {entry.name: entry for entry in fields(Training)}
 TRAINING_FIELDS = tuple(_FIELDS)
 # Those that all stages of a run share: rows are tokenised and the student is built once.
-_WHOLE = ("max_length", "dropout")
+_WHOLE = ("max_length", "dropout", "classifier_dropout")
 # Those in which the points of one sweep may differ.
 SWEPT_FIELDS = tuple(name for name, entry in _FIELDS.items() if entry.metadata["swept"])
 

@@ -130,12 +130,14 @@ def test_the_teacher_is_read_through_the_points_head(with_point: Callable[..., P
 
 def test_swept_training_numbers(with_point: Callable[..., Path]) -> None:
     """In a point's parameters they go before those of its training, and these before the plan's."""
-    folder = with_point(params={"batch_size": 8, "dropout": 0.0}, training={"batch_size": 32, "epochs": 1})
+    folder = with_point(
+        params={"batch_size": 8, "dropout": 0.0, "classifier_dropout": 0.25}, training={"batch_size": 32, "epochs": 1}
+    )
     (row,) = train(folder, "p00")
     assert (row["steps"], row["epoch"]) == (10, 1.0)
     config = json.loads((folder / TRIALS / "p00" / "student" / "config.json").read_text())
     assert {config[f"{where}_dropout_prob"] for where in ("hidden", "attention_probs")} == {0.0}
-    assert config["classifier_dropout"] == 0.0
+    assert config["classifier_dropout"] == 0.25
 
 
 def test_a_point_that_says_nothing_follows_the_plan(with_point: Callable[..., Path]) -> None:

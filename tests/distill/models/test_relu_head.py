@@ -191,6 +191,24 @@ def test_dropout_is_set_everywhere(tmp_path: Path, kind: str, head: Any) -> None
     assert rates(0.0) == {0.0}
 
 
+@pytest.mark.parametrize(("kind", "head"), [*((kind, "own") for kind in SUPPORTED), ("bert", "relu")])
+def test_dropout_before_the_classifier_alone(tmp_path: Path, kind: str, head: Any) -> None:
+    tiny.classifier(kind, dropout=0.25).save_pretrained(tmp_path)
+
+    def rates(**dropout: float) -> tuple[set[float], set[float]]:
+        """Inside of the encoder, and before the classifier."""
+        model = load_classifier(tmp_path, COLA, head=head, **dropout)
+        inside = {m.p for m in model.base_model.modules() if isinstance(m, torch.nn.Dropout)}
+        heads = [part for name, part in model.named_children() if name != model.base_model_prefix]
+        before = {m.p for part in heads for m in part.modules() if isinstance(m, torch.nn.Dropout)}
+        return inside, before
+
+    relu = RELU_HEAD in (kind, f"bert-{head}-head")
+    assert rates(classifier_dropout=0.0) == ({0.25}, set() if relu else {0.0})
+    assert rates(dropout=0.5, classifier_dropout=0.125) == ({0.5}, set() if relu else {0.125})
+    assert rates(dropout=0.5) == ({0.5}, set() if relu else {0.5})
+
+
 def test_dropout_of_nothing_makes_training_passes_equal(tmp_path: Path) -> None:
     tiny.classifier(dropout=0.5).save_pretrained(tmp_path)
     still = load_classifier(tmp_path, COLA, dropout=0.0).train()

@@ -97,6 +97,8 @@ def test_the_published_rhythm() -> None:
         ("optimizer", "bertadam", "bertadam"),
         ("dropout", "0.2", 0.2),
         ("dropout", "none", None),
+        ("classifier_dropout", "0", 0.0),
+        ("classifier_dropout", "none", None),
         ("padding", "max_length", "max_length"),
     ],
 )
