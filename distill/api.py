@@ -22,7 +22,7 @@ from distill.models.folder import check_head
 from distill.models.parameters import in_words, pooled, told, untrained
 from distill.models.repeats import check as check_sharing
 from distill.models.student import parameter_count
-from distill.published import published_of, task_of
+from distill.published import published_of, task_of, task_values
 from distill.ready_made import ready_made
 from distill.tasks import tokens
 from distill.tasks.base import Task, TaskData
@@ -124,7 +124,8 @@ def run(
         student: How many layers of the teacher's encoder, or which (from 1); or a folder, hub id or loaded model.
         method: "emd", or "ft" for fine-tuning without a teacher (then a teacher only lends its layers).
         data: Rows, or the name of a task: generated ("cola-made-up"), below `data_dir`, or from the hub.
-        params: Hyper-parameters of the method; missing ones take its defaults. Training numbers may be among them.
+        params: Hyper-parameters of the method; missing ones take what was published for the task whatever the size
+            (thresholds of "ptp" and "pea"), else its defaults. Training numbers may be among them.
         recipe: The method as one would train it today, or as it was published.
         training: All training numbers at once, instead of the recipe's.
         data_dir: Folder in GLUE's layout.
@@ -177,11 +178,14 @@ def run(
         rows = find_data(data, data_dir, max_train_rows, seed, select_on, augmented)
         if rows.task.kind == "regression" and not known.regression:
             raise UserError(f"{method} is not defined for regression, and {rows.task.name} has real labels.")
+        values = {**task_values(known, recipe, rows.task), **values}
         values = known.resolve(values, recipe, regression=rows.task.kind == "regression")
         if known.needs_teacher and teacher is None:
             raise UserError(f"{method} needs a teacher; name a folder, a hub id or a loaded classifier.")
         taught = None if teacher is None else find_model(teacher, "teacher", tokenizer, stack, say)
         origin, kept = find_student(student, taught, stack, say, tokenizer, known.student_layers)
+        count = len(kept or range(origin.folder.layers))
+        values = known.resolve(values, recipe, regression=rows.task.kind == "regression", layers=count)
         head = known.head(recipe)
         _check_fit(known, values, training, recipe, origin, kept, taught)
         if left := _untrained(known, values, recipe, origin, kept):

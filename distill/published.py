@@ -12,6 +12,7 @@ from distill.tasks import registry
 from distill.tasks.base import Task, TaskData
 from distill.training.settings import TRAINING_FIELDS, parse
 from search_spaces import SearchSpace
+from search_spaces.every_size import of_task
 
 
 def for_task(published: Published, space: SearchSpace, task: str | None) -> Published:
@@ -40,6 +41,13 @@ def published_of(method: Method, recipe: str, task: Task | None) -> Published | 
     if method.name not in search_spaces.methods():
         return method.published
     return for_task(method.published, search_spaces.load(method.name), task.published_as if task else None)
+
+
+def task_values(method: Method, recipe: str, task: Task | None) -> dict[str, Any]:
+    """Hyper-parameters that were published for a task whatever the student's size, by the rows that ship."""
+    if task is None or task.published_as is None or method.name not in search_spaces.methods():
+        return {}
+    return dict(of_task(search_spaces.load(method.name), task.published_as, recipe))
 
 
 def task_of(data: str | TaskData) -> Task | None:

@@ -52,6 +52,7 @@ class Axis:
         default: The value taken where neither a row nor a person names one; one of `values`.
         range: Ends of what a random search may draw, where the file gives them; else `search_spaces.ranges` finds them
             around `values`.
+        every_size: Whether what a row says of it holds for the row's task with any number of layers.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Axis:
     help: str
     default: Scalar
     range: tuple[float, float] | None = None
+    every_size: bool = False
 
     def cast(self, value: Any) -> Scalar:
         """Brings a value to the axis's type: 1 becomes 1.0 on a float axis.

@@ -16,6 +16,7 @@ The format (`schema: 1`), by example::
         range: [0.5, 20]            # what random and TPE draw between; numeric axes only, may be left out
         recipes: [modern, published]   # where the axis acts; elsewhere it is inert
         default: 1                  # one of the values
+        every_size: true            # what a row says of it holds for its task with any layers; may be left out
         values:
           - {value: 1, grade: published, source: table 2 of the paper}
     rows:                           # published settings; may be an empty list; the first of a task and size leads
@@ -43,7 +44,7 @@ from search_spaces.names import SpaceError, UnknownName, canonical, nearest_name
 
 SCHEMA = 1
 _KEYS = ("schema", "method", "title", "reference", "epochs", "axes", "rows")
-_AXIS_KEYS = ("help", "type", "scale", "bounds", "range", "recipes", "default", "values")
+_AXIS_KEYS = ("help", "type", "scale", "bounds", "range", "recipes", "default", "every_size", "values")
 _NUMERIC_KEYS = ("scale", "bounds", "range")
 # What an axis of a person's own file may lack after `search_spaces.own` completed it.
 _LEFT_OUT = ("help", "bounds", "default")
@@ -160,6 +161,11 @@ class _Reader:
             "rows": self.rows(top.get("rows"), {axis.name: axis for axis in axes}),
         }
 
+    def flag(self, data: Any, key: str) -> bool:
+        if data is not None and not isinstance(data, bool):
+            self.say(key, f"is {data!r}, but takes true or false")
+        return data is True
+
     def reference(self, data: Any) -> dict[str, str]:
         if data is None or (self.own and data == {}):
             return {}
@@ -206,7 +212,7 @@ class _Reader:
         kind = data.get("type") if isinstance(data, Mapping) else None
         numeric = kind in NUMERIC
         meaningless = () if numeric or kind not in TYPES else _NUMERIC_KEYS
-        useless = (*meaningless, "range")
+        useless = (*meaningless, "range", "every_size")
         entry = self.mapping(data, key, _AXIS_KEYS, (*useless, *_LEFT_OUT) if self.own else useless)
         for word in meaningless:
             if word in entry:
@@ -221,6 +227,7 @@ class _Reader:
             recipes=self.recipes(entry.get("recipes"), f"{key}.recipes"),
             help="" if self.own and not entry.get("help") else self.text(entry, "help", f"{key}.help"),
             default=0,
+            every_size=self.flag(entry.get("every_size"), f"{key}.every_size"),
         )
         if numeric:
             low, high = self.bounds(entry.get("bounds"), f"{key}.bounds", axis)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from search_spaces import own
+from search_spaces import every_size, own
 from search_spaces.axes import GIVEN, RECIPES, Axis, Row, Scalar, Value
 from search_spaces.names import SpaceError, UnknownName, canonical, nearest_name
 from search_spaces.points import Origin, Point
@@ -235,8 +235,7 @@ class SearchSpace:
         return list(points.values())
 
     def points(self, task: str, layers: int, recipe: str = "modern", seed: int = 0) -> list[Point]:
-        """The points of a sweep in their order: the published ones first, then the rest of the grid, shuffled.
-
+        """The points of a sweep in their order: first the published (or `every_size.opening`), then the grid, shuffled.
         A shuffled order keeps early stopping fair: in the order of the product, a bad value of the first axis
         fills the first rungs. The order is a function of the seed and the grid alone, not of the task or the
         process, and points that differ in inert axes only are one.
@@ -255,7 +254,8 @@ class SearchSpace:
         # Sorting by draws of random() is reproducible by documented promise; shuffle() makes none.
         keys = [draw.random() for _ in rest]
         rest = [point for _, point in sorted(zip(keys, rest, strict=True), key=lambda pair: pair[0])]
-        first = {p.id: p for p in self.settings(task, layers, recipe) if p.origin == "published"}
+        leading = [p for p in self.settings(task, layers, recipe) if p.origin == "published"]
+        first = {p.id: p for p in leading or every_size.opening(self, task, layers, recipe)}
         return [*first.values(), *(point for point in rest if point.id not in first)]
 
     def ray(self, task: str, layers: int, recipe: str = "modern") -> dict[str, Any]:
@@ -363,5 +363,6 @@ def _axis_dict(axis: Axis) -> dict[str, Any]:
         **numeric,
         "recipes": list(axis.recipes),
         "default": axis.default,
+        **({"every_size": True} if axis.every_size else {}),
         "values": [_value_dict(value) for value in axis.values],
     }

@@ -10,6 +10,7 @@ from typing import Any
 from distill import given, methods
 from distill.artifacts import key_of
 from distill.errors import UserError
+from distill.published import task_values
 from distill.tasks import tokens
 from distill.training.settings import TRAINING_FIELDS
 from trainables import beside
@@ -47,8 +48,11 @@ def plan_trials(config: SweepConfig, say: Callable[[str], None]) -> dict[str, An
         "method": plan["method"],
         "select_on": plan["select_on"],
         "head": point["head"],
-        # What `settings` fixed of the method, else its defaults, not the first point of a grid.
-        "params": {n: listed[0] for n, listed in config.settings.items() if n not in TRAINING_FIELDS},
+        # What `settings` fixed of the method, else what holds for the task or its defaults, not the first of a grid.
+        "params": {
+            **task_values(methods.get(plan["method"]), plan["recipe"], data.task),
+            **{n: listed[0] for n, listed in config.settings.items() if n not in TRAINING_FIELDS},
+        },
         "gpus": plan["resources"]["gpus_per_trial"],
         "data": str(made.rows),
         "teacher": str(made.folder / "model"),
@@ -66,7 +70,9 @@ def plan_trials(config: SweepConfig, say: Callable[[str], None]) -> dict[str, An
         spec["side"] = asdict(beside.side(plan, {"teacher": taught}))
         spec["artifacts"] = str(plan["artifacts"])
         # Once here, in place of by every trial at once.
-        params = method.resolve(spec["params"], plan["recipe"], regression=data.task.kind == "regression")
+        params = method.resolve(
+            spec["params"], plan["recipe"], regression=data.task.kind == "regression", layers=plan["layers"]
+        )
         beside.for_trial(spec, method, params, say)
     # Where things lie does not decide values, so a moved store may go on with old checkpoints.
     places = (

@@ -16,7 +16,7 @@ from distill.published import for_task
 from distill.tasks import registry
 from distill.tasks.base import Task
 from distill.training.settings import SWEPT_FIELDS, TRAINING_FIELDS, Training, distribution_of, evaluated, parse, split
-from search_spaces import SearchSpace, format_params
+from search_spaces import SearchSpace, every_size, format_params
 from search_spaces.ranges import Range
 from trainables.config import SweepConfig
 from trainables.draws import ADAPTIVE, candidate_ranges, draw_points, plan_search
@@ -162,7 +162,7 @@ class Maker:
             UserError: A name is unknown or a value illegal, or does not fit the student's layers.
         """
         own, _ = split(chosen, self.training)
-        params = self.method.resolve(own, self.recipe, regression=self.regression)
+        params = self.method.resolve(own, self.recipe, regression=self.regression, layers=self.layers)
         # In the declaration's order, so that labels and tables do not depend on who named a number first.
         numbers = {n: parse(n, chosen[n]) for n in SWEPT_FIELDS if n in chosen}
         params |= {n: value for n, value in numbers.items() if value is not None}
@@ -213,8 +213,13 @@ def make_points(
             note = f"{note.partition(';')[0]}; the points are those of other tasks or sizes."
     else:
         note = ""
+    if config.search != "published":
+        note += every_size.told(space, name or task.name, layers, recipe, values)
     maker = Maker(method, recipe, training, task.kind == "regression", layers)
-    defaults = {hyper.name: hyper.default for hyper in method.hyperparameters} | training.as_dict()
+    settled = {hyper.name: hyper.settled for hyper in method.hyperparameters}
+    defaults = {h.name: h.settled(h.default, layers) for h in method.hyperparameters} | training.as_dict()
+    values = {n: [settled[n](v, layers) for v in given] if n in settled else given for n, given in values.items()}
+    values = {name: list(dict.fromkeys(given)) for name, given in values.items()}
     candidates = space.points(name or task.name, layers, recipe, config.seed)
     if config.search == "published":
         candidates = space.settings(name or task.name, layers, recipe)
@@ -235,7 +240,8 @@ def make_points(
     total = len(merged) if wanted is None else wanted
     if config.search in ADAPTIVE:
         ranges = [_bounded(r, method) for r in candidate_ranges(space, row, recipe, values) if r.name in acting]
-        first = space.published(name or task.name, layers, recipe) or space.point(recipe=recipe)
+        opening = [*every_size.opening(space, name or task.name, layers, recipe), space.point(recipe=recipe)]
+        first = space.published(name or task.name, layers, recipe) or opening[0]
         begun = [maker.point(*found) for found in _overlay(first, _one_each(first, values, defaults), defaults)]
         search |= plan_search(config.search, ranges, total)
         merged = {search_spaces.point_id(point["params"]): point for point in begun}

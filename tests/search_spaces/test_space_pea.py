@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 import search_spaces
+from search_spaces import SearchSpace
+from search_spaces.every_size import of_task, told
 
 PUBLISHED, DEFAULT, OURS = search_spaces.GRADES
 # t and t2 of the programs.
@@ -76,6 +78,44 @@ def test_one_threshold_in_the_modern_recipe(name: str) -> None:
         assert "t2" not in modern.params
         assert published.params["t2"] == t2
     assert {point.params["t"] for point in space.grid("modern")} == {0.6, 0.7, 0.8, 0.9, 0.95, 0.98}
+
+
+@pytest.mark.parametrize("recipe", search_spaces.RECIPES)
+@pytest.mark.parametrize("layers", [1, 2, 3, 4, 6])
+@pytest.mark.parametrize("name", ["ptp", "pea"])
+def test_thresholds_hold_for_every_size(name: str, layers: int, recipe: str) -> None:
+    space = search_spaces.load(name)
+    for task, (t, t2) in THRESHOLDS.items():
+        points = space.points(task, layers, recipe)
+        first = points[0]
+        assert (first.params["t"], first.grades["t"]) == (t, PUBLISHED)
+        assert ("t2" in first.params) == (recipe == "published")
+        assert first.params.get("t2", t2) == t2
+        assert (first.origin == "published") == (space.row(task, layers) is not None)
+        # Nothing else goes over from the rows, and no point is there twice.
+        if first.origin != "published":
+            assert all(first.params[a.name] == a.default for a in space.active(recipe) if not a.every_size)
+        assert len({point.id for point in points}) == len(points)
+    assert of_task(space, "mnli", recipe) == {}
+    assert space.points("mnli", layers, recipe) == space.points("wnli", layers, recipe)
+
+
+def test_the_words_name_the_source() -> None:
+    pea = search_spaces.load("pea")
+    assert told(pea, "RTE", 6, "modern") == (
+        " The first point has t 0.8, published for rte whatever the size (README and programs, RTE)."
+    )
+    assert told(pea, "rte", 3, "modern") == told(pea, "mnli", 6, "modern") == ""
+    assert told(pea, "rte", 6, "modern", ["t"]) == ""
+    assert told(search_spaces.load("kd"), "rte", 4, "modern") == ""
+
+
+def test_an_axis_says_so_with_true_or_false() -> None:
+    data = search_spaces.load("pea").to_dict()
+    assert SearchSpace.from_dict(data, strict=True).to_dict() == data
+    data["axes"]["t"]["every_size"] = "yes"
+    with pytest.raises(search_spaces.SpaceError, match=r"axes\.t\.every_size is 'yes', but takes true or false"):
+        SearchSpace.from_dict(data, strict=True)
 
 
 def test_nine_layers_have_no_row() -> None:

@@ -60,6 +60,35 @@ def test_pea_runs_layers_twice(make: Any) -> None:
     assert {str(point["sharing"]) for point in plain["points"]} == {"None"}
 
 
+def test_the_threshold_of_the_task_comes_first_whatever_the_size(make: Any) -> None:
+    """CoLA's is 0.95; only students of 3 and 6 layers have rows."""
+    for search in ("grid", "random", "tpe"):
+        planned = make("ptp", "--layers", "2", "--search", search, "--trials", "3")
+        first = distilled(planned)[0]
+        assert (first["params"]["t"], first["grades"]["t"], first["origin"]) == (0.95, "published", "grid")
+        assert planned["published_note"].endswith(
+            "The first point has t 0.95, published for cola whatever the size (README and programs, MRPC and CoLA)."
+        )
+    asked = make("ptp", "--layers", "2", "--set", "t=0.6", "--trials", "1")
+    assert distilled(asked)[0]["params"]["t"] == 0.6
+    assert "whatever the size" not in asked["published_note"]
+
+
+def test_words_for_the_same_layers_are_one_point(make: Any) -> None:
+    """A student of 2 layers: `auto` and `all` repeat both."""
+    said = ("--layers", "2", "--set", "t=0.8", "--set", "ptp_lr=2e-5", "--set", "lr=2e-5", "--set")
+    points = distilled(make("pea", *said, "sps_repeat=all,1,auto,2"))
+    assert [point["params"]["sps_repeat"] for point in points] == ["2", "1"]
+    assert [point["sharing"]["layers"] for point in points] == [[1, 2, 1, 2], [1, 2, 2]]
+    [usual] = distilled(make("pea", *said[:-1]))
+    for words in ("auto", "all", "2"):
+        [point] = distilled(make("pea", *said, f"sps_repeat={words}"))
+        assert (point["hash"], point["grades"], point["origin"]) == (usual["hash"], usual["grades"], usual["origin"])
+    ranges = make("pea", *said, "sps_repeat=all,1,auto", "--search", "tpe", "--trials", "2")["search"]["ranges"]
+    # What a sampler draws from is what points have, or it would not know them again.
+    assert next(found["values"] for found in ranges if found["name"] == "sps_repeat") == ["2", "1"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [

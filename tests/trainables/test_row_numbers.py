@@ -10,7 +10,7 @@ import pytest
 import search_spaces
 from distill import methods
 from distill.errors import UserError
-from distill.published import for_task, published_of, task_of
+from distill.published import for_task, published_of, task_of, task_values
 from distill.tasks import registry
 from search_spaces import SearchSpace
 from trainables import plan
@@ -79,6 +79,17 @@ def test_what_ships_is_legal(name: str) -> None:
     assert SearchSpace.from_dict(space.to_dict(), strict=True) == space
 
 
+@pytest.mark.parametrize("name", ["ptp", "pea"])
+def test_what_holds_for_a_task_whatever_the_size(name: str) -> None:
+    """Where a single point is trained, it takes the place of the defaults."""
+    method, rte = methods.get(name), registry.get("rte")
+    assert task_values(method, "modern", rte) == {"t": 0.8}
+    assert task_values(method, "published", rte) == {"t": 0.8, "t2": 0.6}
+    for task in (registry.get("mnli"), registry.get("cola-made-up"), None):
+        assert task_values(method, "modern", task) == {}
+    assert task_values(methods.get("kd"), "modern", rte) == {}
+
+
 @pytest.mark.parametrize("name", ["ted", "lwd"])
 def test_rows_of_ted(name: str) -> None:
     """Batch, epochs, warm-up and rates of the scripts, for the students and the teacher."""
@@ -91,6 +102,11 @@ def test_rows_of_ted(name: str) -> None:
     cola = published_of(methods.get(name), "published", task_of("cola"))
     assert cola is not None
     assert (cola.training["warmup_steps"], cola.teacher["warmup_steps"]) == (0, 100)
+    # The CoLA students alone have no dropout before the classifier.
+    assert cola.training["classifier_dropout"] == 0
+    assert "classifier_dropout" not in cola.teacher
+    rows = search_spaces.load(name).rows
+    assert all(("classifier_dropout" in row.training) == (row.task == "cola") for row in rows)
     rte = published_of(methods.get(name), "published", registry.get("rte"))
     assert rte is not None
     assert rte.training["dropout"] == rte.teacher["dropout"] == 0
