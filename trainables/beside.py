@@ -59,16 +59,17 @@ def identity(plan: dict[str, Any], prepared: dict[str, Any], point: dict[str, An
 def epochs_before(plan: dict[str, Any]) -> int:
     """Epochs over the teacher's rows in which what a plan's points need of its side is trained, each once."""
     found: dict[str, int] = {}
+    teacher = plan["teacher"]
     for point in plan["points"]:
         params, _ = split(point["params"], Training(**plan["training"]))
         on_teacher = methods.get(point["method"]).taken_of_teacher(params)
         if on_teacher is None or (plan.get("given") or {}).get("teacher_filters"):
             continue
-        values = on_teacher.settle(params, shape_of(plan["student"]), shape_of(plan["teacher"]))
-        teacher = plan["teacher"]
-        run = {**values, "lr": teacher["lr"]}
-        own, _ = of_stage(on_teacher.stage, run, point["recipe"], Training(**teacher["training"]))
-        found[key_of({"method": point["method"], "recipe": point["recipe"], "values": values})] = own.epochs
+        values = on_teacher.settle(params, shape_of(plan["student"]), shape_of(teacher))
+        run = {**params, "lr": teacher["lr"]}
+        own, lr = of_stage(on_teacher.stage, run, point["recipe"], Training(**teacher["training"]))
+        named = {name: point[name] for name in ("method", "recipe")}
+        found[key_of({**named, "values": values, "training": own.as_dict(), "lr": lr})] = own.epochs
     return sum(found.values())
 
 
