@@ -92,12 +92,12 @@ def carried(plan: dict[str, Any], prepared: dict[str, Any], point: dict[str, Any
     """
     from distill import given
 
-    found = given.carried(prepared.get("given") or {})
+    method = methods.get(point["method"])
+    found = given.carried(given.taken(method, point["params"], prepared.get("given") or {}))
     if (inputs := identity(plan, prepared, point)) is None:
         return found
     made = (prepared.get("beside") or {}).get(key_of(inputs), {}).get("path")
     if made is None:
-        method = methods.get(point["method"])
         made = beside.make(Store(plan["artifacts"]), inputs, method, side(plan, prepared))
     return {**found, **beside.carried(Path(made))}
 
@@ -119,7 +119,8 @@ def blank(plan: dict[str, Any], prepared: dict[str, Any], point: dict[str, Any])
 
     from distill import given
 
-    found, method = given.carried(prepared.get("given") or {}), methods.get(point["method"])
+    method = methods.get(point["method"])
+    found = given.carried(given.taken(method, point["params"], prepared.get("given") or {}))
     if method.on_teacher is None or identity(plan, prepared, point) is None:
         return found
     params, _ = split(point["params"], Training(**plan["training"]))

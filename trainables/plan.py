@@ -179,6 +179,7 @@ def _usual_epochs(config: SweepConfig, space: SearchSpace, task: Task) -> int:
 def point_hash(point: dict[str, Any], plan: dict[str, Any], fingerprint: dict[str, Any]) -> str:
     """Hash of all that was asked and decides the numbers of a trial of `point`; code and versions are not in it."""
     student = plan["student"]
+    brought = given.taken(methods.get(point["method"]), point["params"], plan.get("given") or {})
     return artifacts.key_of(
         {
             "method": point["method"],
@@ -190,7 +191,7 @@ def point_hash(point: dict[str, Any], plan: dict[str, Any], fingerprint: dict[st
             "teacher_source": source_of(plan, point),
             "teacher": {name: plan["teacher"][name] for name in ("lr", "seed", "keep", "mode", "training")},
             "student": {name: student[name] for name in ("init", "kept")},
-            **({"given": {what: made["content"] for what, made in plan["given"].items()}} if plan.get("given") else {}),
+            **({"given": {what: made["content"] for what, made in brought.items()}} if brought else {}),
             **{name: fingerprint[name] for name in ("data", "encoder", "student")},
         }
     )
