@@ -23,7 +23,7 @@ from trainables.early import plan_scheduler
 from trainables.models import Models, check_length, resolve_models, shared_part
 from trainables.points import Maker, distributions, find_space, make_points, split_settings, suggestible
 from trainables.record import SCHEMA
-from trainables.shapes import refuse_sharing, shape_of, student_of
+from trainables.shapes import refuse_embeddings, refuse_sharing, shape_of, student_of
 from trainables.student import resolve_student
 from trainables.teacher_source import plan_source, source_of
 
@@ -207,6 +207,7 @@ def _check_fit(method: Method, points: list[dict[str, Any]], student: dict[str, 
         refuse_sharing(student, models.teacher_name, sharing)
         if problem := method.misfit(point["params"], shape_of(student).shared(sharing), teacher):
             raise UserError(problem)
+        refuse_embeddings(method, point["params"], student, models.teacher.path)
 
 
 def _teacher_shape(models: Models) -> Shape:
