@@ -20,7 +20,7 @@ from distill.errors import UserError
 from distill.inputs import Encoder, Model, find_data, find_model, find_student
 from distill.methods.base import Method, Shape
 from distill.models.folder import check_embeddings, check_head
-from distill.models.parameters import in_words, pooled, told, untrained
+from distill.models.parameters import left_alone, told
 from distill.models.repeats import check as check_sharing
 from distill.models.student import parameter_count
 from distill.published import published_of, task_of
@@ -188,7 +188,8 @@ def run(
         values, training = asked.with_row(recipe, rows.task, len(kept or range(origin.folder.layers)))
         head = known.head(recipe)
         _check_fit(known, values, training, recipe, origin, kept, taught)
-        if left := _untrained(known, values, recipe, origin, kept):
+        shape = _shape(origin, kept).shared(known.sharing(values))
+        if left := left_alone(known.stages, values, recipe, shape, origin.folder.model_type):
             say(told(left))
         own, taught_rows = rows.of_student(), rows.of_teacher()
         for stage in known.stages:
@@ -309,15 +310,6 @@ def _shape(encoder: Encoder, kept: tuple[int, ...] | None = None) -> Shape:
     """Of an encoder of which some layers are kept; all when None."""
     found = encoder.folder
     return Shape(len(kept or range(found.layers)) + found.repeated, found.hidden_size, found.heads, found.repeated)
-
-
-def _untrained(
-    method: Method, values: dict[str, Any], recipe: str, origin: Encoder, kept: tuple[int, ...] | None
-) -> str:
-    """The student's parameters that no stage trains, in words."""
-    shape = _shape(origin, kept).shared(method.sharing(values))
-    trained = [stage.trained(values, recipe, shape) for stage in method.stages]
-    return in_words(untrained(trained, shape.physical, pooled(origin.folder.model_type)))
 
 
 def _train(made: Run, say: Callable[[str], None]) -> tuple[list[Evaluation], Evaluation]:

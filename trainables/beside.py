@@ -5,7 +5,6 @@ An artifact of the teacher's side is the same for all seeds, sizes and sweeps th
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +20,11 @@ from trainables import stages
 from trainables.building import Job, build_what_can_be, room_for
 from trainables.record import FINISHED
 from trainables.teacher_source import shape_of
-from trainables.teacher_work import SILENCE, Computed, Say
+from trainables.teacher_work import Computed, Say, Telling
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from distill.training.loop import Evaluation
     from trainables.recorder import Recorder
 
 
@@ -178,20 +176,9 @@ class BesideOrder(Computed):
         from trainables import memory
 
         memory.fence(self.gpus)
-        epochs, told = self.inputs["training"]["epochs"], time.monotonic()
-
-        def tell(evaluation: Evaluation) -> None:
-            nonlocal told
-            told = time.monotonic()
-            say(f"epoch {evaluation.epoch:g} of {epochs}, loss {evaluation.value:.3g}, {evaluation.seconds:.0f} s.")
-
-        def live(done: float) -> None:
-            nonlocal told
-            if time.monotonic() - told > SILENCE:
-                told = time.monotonic()
-                say(f"epoch {done:.2f} of {epochs}.")
-
-        return beside.make(Store(self.store), self.inputs, methods.get(self.method), self.side, tell, live)
+        telling = Telling(say, self.inputs["training"]["epochs"], "loss {:.3g}".format)
+        method = methods.get(self.method)
+        return beside.make(Store(self.store), self.inputs, method, self.side, telling.evaluated, telling.stepped)
 
     def too_large(self, what: str) -> str:
         """What to do where memory did not suffice."""
@@ -271,8 +258,8 @@ def label(method: Method) -> str:
 
 def _bytes(recorder: Recorder, inputs: dict[str, Any]) -> int:
     """About as many as the squares of the teacher's width behind each of its layers, in float32."""
-    teacher = recorder.record.plan["teacher"]
-    return 4 * int(teacher["layers"]) * int(teacher["hidden_size"]) ** 2
+    teacher = shape_of(recorder.record.plan["teacher"])
+    return 4 * teacher.layers * teacher.hidden_size**2
 
 
 def _take(recorder: Recorder, wanted: dict[str, dict[str, Any]], made: set[str], say: Say) -> None:

@@ -118,7 +118,7 @@ def make_with_rows(
                 "scale": axis.scale,
                 "values": [{"value": v.value, "grade": v.grade, "source": v.source} for v in axis.values],
             }
-            for axis in space.active(config.recipe)
+            for axis in space.active(config.recipe, task.published_as or task.name, layers)
         ],
         "distributions": {m.name: distributions(m) for m in (method, methods.get("ft"))},
         "resources": {
