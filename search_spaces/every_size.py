@@ -35,7 +35,7 @@ def opening(space: SearchSpace, task: str, layers: int, recipe: str = "modern") 
     values = of_task(space, task, recipe)
     if not values or space.row(task, layers) is not None:
         return []
-    return [space.point(values, recipe)]
+    return [space.point(values, recipe, task, layers)]
 
 
 def told(space: SearchSpace, task: str, layers: int, recipe: str, changed: Collection[str] = ()) -> str:
