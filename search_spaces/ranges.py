@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -94,6 +94,13 @@ class Range:
         low, high = self._ends()
         low, high = low if least is None else max(low, least), high if greatest is None else min(high, greatest)
         return replace(self, low=low, high=high)
+
+    def mapped(self, change: Callable[[Scalar], Scalar]) -> Range:
+        """The same with each of its values changed, those that become one listed once; ends stay."""
+        grades: dict[Scalar, str] = {}
+        for value, grade in zip(self.values, self.grades, strict=True):
+            grades.setdefault(change(value), grade)
+        return replace(self, values=tuple(grades), grades=tuple(grades.values()))
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for a plan."""

@@ -240,9 +240,8 @@ def make_points(
     search: dict[str, Any] = {"name": config.search, "seed": config.seed, "ranges": []}
     total = len(merged) if wanted is None else wanted
     if config.search in ADAPTIVE:
-        ranges = [
-            _bounded(r, method) for r in candidate_ranges(space, called, layers, recipe, values) if r.name in acting
-        ]
+        drawn = candidate_ranges(space, called, layers, recipe, values)
+        ranges = [_bounded(r, method, layers) for r in drawn if r.name in acting]
         opening = [*every_size.opening(space, called, layers, recipe), space.point(None, recipe, called, layers)]
         first = space.published(called, layers, recipe) or opening[0]
         begun = [maker.point(*found) for found in _overlay(first, _one_each(first, values, defaults), defaults)]
@@ -294,11 +293,14 @@ def make_points(
     return Planned(points, published, note, notices, search)
 
 
-def _bounded(found: Range, method: Method) -> Range:
-    """A range with ends that the method or training takes: the axes of a person's own file may have no bounds."""
+def _bounded(found: Range, method: Method, layers: int) -> Range:
+    """A range with ends that the method or training takes, and with values as points have them.
+
+    The axes of a person's own file may have no bounds, and several words for one value.
+    """
     hyper = method.hyperparameter(found.name)
     if hyper is not None:
-        return found.within(hyper.low, hyper.high)
+        return found.within(hyper.low, hyper.high).mapped(lambda value: hyper.settled(value, layers))
     declared = distribution_of(found.name)
     return found.within(declared["low"], declared["high"])
 

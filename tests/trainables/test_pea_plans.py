@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from distill.errors import UserError
 from distill.training.settings import Training
@@ -74,7 +75,7 @@ def test_the_threshold_of_the_task_comes_first_whatever_the_size(make: Any) -> N
     assert "whatever the size" not in asked["published_note"]
 
 
-def test_words_for_the_same_layers_are_one_point(make: Any) -> None:
+def test_words_for_the_same_layers_are_one_point(make: Any, tmp_path: Path) -> None:
     """A student of 2 layers: `auto` and `all` repeat both."""
     said = ("--layers", "2", "--set", "t=0.8", "--set", "ptp_lr=2e-5", "--set", "lr=2e-5", "--set")
     points = distilled(make("pea", *said, "sps_repeat=all,1,auto,2"))
@@ -84,9 +85,15 @@ def test_words_for_the_same_layers_are_one_point(make: Any) -> None:
     for words in ("auto", "all", "2"):
         [point] = distilled(make("pea", *said, f"sps_repeat={words}"))
         assert (point["hash"], point["grades"], point["origin"]) == (usual["hash"], usual["grades"], usual["origin"])
-    ranges = make("pea", *said, "sps_repeat=all,1,auto", "--search", "tpe", "--trials", "2")["search"]["ranges"]
-    # What a sampler draws from is what points have, or it would not know them again.
-    assert next(found["values"] for found in ranges if found["name"] == "sps_repeat") == ["2", "1"]
+    axes = {name: {"values": [value]} for name, value in (("t", 0.8), ("ptp_lr", 2e-5), ("lr", 2e-5))}
+    own = {"schema": 1, "method": "pea", "axes": {**axes, "sps_repeat": ["all", "1", "auto"]}}
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(own))
+    in_file = ("--layers", "2", "--space", str(tmp_path / "own.yaml"))
+    assert [point["params"]["sps_repeat"] for point in distilled(make("pea", *in_file))].count("2") == 1
+    for asked in ((*said, "sps_repeat=all,1,auto"), in_file):
+        ranges = make("pea", *asked, "--search", "tpe", "--trials", "2")["search"]["ranges"]
+        # What a sampler draws from is what points have, or it would not know them again.
+        assert next(found["values"] for found in ranges if found["name"] == "sps_repeat") == ["2", "1"]
 
 
 @pytest.mark.parametrize(

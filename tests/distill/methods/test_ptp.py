@@ -115,9 +115,12 @@ def test_one_pretraining_for_all_that_follows(method: str, recipe: str) -> None:
 def test_one_pretraining_for_all_words_that_mean_the_same_layers() -> None:
     def key(repeat: str, layers: int) -> Any:
         params = PTP.resolve({"sps": "swap", "sps_repeat": repeat}, "modern", layers=layers)
-        return stages.identity(PTP, 0, params, "modern", Training(), {"seed": 0})
+        student = Shape(layers, 16, 2).shared(PTP.sharing(params))
+        return stages.identity(PTP, 0, params, "modern", Training(), {"seed": 0}, student, Shape(12, 16, 2))
 
-    assert key("auto", 6) == key("3", 6) != key("all", 6) == key("6", 6)
+    assert key("auto", 6) == key("3", 6)
+    assert key("all", 6) == key("6", 6)
+    assert key("auto", 6) != key("all", 6)
     assert key("auto", 6)["sharing"] == {"mode": "swap", "repeat": 3}
 
 
