@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from typing import Any, Literal
@@ -26,6 +27,10 @@ LENGTH = 7
 STAGES = [(name, i) for name in ALL for i in range(len(methods.get(name).stages))]
 
 
+# Networks by role and keywords.
+Pool = dict[tuple[str, Any], Any]
+
+
 class Network:
     """A network by the keywords of `tiny.classifier`, in float64; one of a kind is built, and the others are copies."""
 
@@ -36,8 +41,13 @@ class Network:
     def shape(self) -> Shape:
         return _built(self._how)[1]
 
-    def made(self) -> Any:
-        """One of its own, which leaves torch's generator as it is."""
+    def of(self, role: str, pool: Pool) -> Any:
+        """That of a pool, which has one for each role; making it leaves torch's generator as it is."""
+        if (role, self._how) not in pool:
+            pool[role, self._how] = self._made()
+        return pool[role, self._how]
+
+    def _made(self) -> Any:
         model, _ = _built(self._how)
         # All copies have one configuration: copying it takes longer than the weights.
         return copy.deepcopy(model, {id(model.config): model.config})
@@ -55,7 +65,7 @@ class Bench:
     """One stage of a method on a student and a teacher, dropout off unless the student is put in train mode.
 
     Attributes:
-        networks: What the student and the teacher are, which are made when they are asked for.
+        networks: What the student and the teacher are, which are made, or taken of `pool`, when they are asked for.
         layers: Which layers are taken of the teacher: those that the stage declares.
     """
 
@@ -67,29 +77,27 @@ class Bench:
     regression: bool = False
     num_labels: int = 2
     layers: tuple[int, ...] | None = None
-    _captures: list[Capture] = field(default_factory=list)
+    pool: Pool = field(default_factory=dict)
 
     @cached_property
     def student(self) -> Any:
-        return self.networks[0].made()
+        return self.networks[0].of("student", self.pool)
 
     @cached_property
     def teacher(self) -> Any:
-        return self.networks[1].made()
+        return self.networks[1].of("teacher", self.pool)
 
     def batch(self, seed: int = 0, rows: int = 4, length: int = LENGTH) -> dict[str, Tensor]:
         return tiny.batch(rows, length, seed=seed, labels=self.num_labels, regression=self.regression)
 
     def outputs(self, batch: dict[str, Tensor]) -> tuple[Outputs, Outputs | None]:
-        if not self._captures:
-            needs = self.objective.needs
-            own = needs | self.objective.own_needs
-            self._captures = [Capture(self.student, own), Capture(self.teacher, needs, self.layers)]
-        ours, theirs = self._captures
-        inputs = tiny.inputs_of(batch)
-        with torch.no_grad():
-            answer = theirs.run(**inputs) if self.objective.uses_teacher else None
-        return ours.run(**inputs), answer
+        inputs, needs = tiny.inputs_of(batch), self.objective.needs
+        answer = None
+        if self.objective.uses_teacher:
+            with torch.no_grad(), closing(Capture(self.teacher, needs, self.layers)) as theirs:
+                answer = theirs.run(**inputs)
+        with closing(Capture(self.student, needs | self.objective.own_needs)) as ours:
+            return ours.run(**inputs), answer
 
     def terms(self, batch: dict[str, Tensor]) -> dict[str, Term]:
         terms: dict[str, Term] = self.objective(*self.outputs(batch), batch)
@@ -116,6 +124,7 @@ def bench(
     regression: bool = False,
     labels: int = 2,
     length: int = LENGTH,
+    pool: Pool | None = None,
 ) -> Bench:
     """Build a stage's objective in float64, of a student whose layers run twice where the point asks for that.
 
@@ -125,6 +134,7 @@ def bench(
             for it, and a teacher of 4 where not said.
         same: Student and teacher are equal networks, whose layers run once.
         length: What rows are padded to.
+        pool: Of benches that have their networks in common, because nothing that is done with one changes them.
 
     Raises:
         UserError: The method refuses the values, or they do not fit the student.
@@ -151,7 +161,9 @@ def bench(
     layers = None
     if setting.teacher is not None:
         layers = found.layers_read(setting.params, recipe, setting.student, setting.teacher)
-    return Bench(method, found, objective, (ours, theirs), setting, regression, labels, layers)
+    return Bench(
+        method, found, objective, (ours, theirs), setting, regression, labels, layers, {} if pool is None else pool
+    )
 
 
 def carried(method: Method, stage: int, setting: Setting) -> dict[str, Tensor]:
