@@ -23,7 +23,7 @@ from analysis.family_figure import scores
 from analysis.paired_tests import student
 from analysis.state import Progress, again, locked, progress
 from analysis.style import NOTHING, count, interval, number, plural
-from analysis.verdict import Network, Verdict, judge, networks
+from analysis.verdict import Network, Verdict, judge, layers, networks
 from trainables.families import FAMILY, Family, listed, read_family, title
 from trainables.record import FINISHED, Record, Trial
 from trainables.statistics import Difference, over_seeds, paired
@@ -110,7 +110,7 @@ def write(parent: Path | str, children: bool = False) -> Path:
     }
     drawing = report.div("scores", scores(found))
     environment = report.environment()
-    environment.globals |= {"count": count, "difference": difference, "share": share}
+    environment.globals |= {"count": count, "difference": difference, "layers": layers, "share": share}
     texts = {
         TABLE: pd.DataFrame([row(child) for child in found]).to_csv(index=False),
         report.MARKDOWN: environment.get_template("family.md.j2").render(**page),

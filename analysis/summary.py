@@ -26,7 +26,7 @@ from analysis.style import (
     role,
     state_words,
 )
-from analysis.verdict import Network, Verdict, caveats, judge, networks
+from analysis.verdict import Network, Verdict, caveats, judge, layers, networks
 from trainables.record import BY_HAND, FAIL, PRUNED, RUNNING, Record, Trial
 from trainables.rungs import place_of
 from trainables.statistics import Interval, trial_interval
@@ -317,7 +317,4 @@ def _grades(record: Record) -> dict[str, str]:
 
 def sizes(network: Network) -> tuple[str, str, str]:
     """Layers, width and parameters of a network in words."""
-    layers = str(network.layers or NOTHING)
-    if network.logical:
-        layers = f"{layers}, run as {network.logical}"
-    return layers, str(network.hidden_size or NOTHING), count(network.parameters)
+    return layers(network.layers, network), str(network.hidden_size or NOTHING), count(network.parameters)

@@ -9,9 +9,9 @@ from typing import Any
 from analysis.chance import trial_remark
 from analysis.choice import chosen_by, sentences, teacher_on_dev
 from analysis.claims import Claim, against_teacher, chosen_among, compare, ended, tied
-from analysis.logical import logical
+from analysis.logical import logical, teachers
 from analysis.seeds import seeds_differ
-from analysis.style import count, epochs, interval, number, own_score, plural
+from analysis.style import NOTHING, count, epochs, interval, number, own_score, plural
 from trainables.record import BY_HAND, COMPLETE, FAIL, PRUNED, Record, Trial
 from trainables.statistics import Difference, Interval, teacher_interval, trial_interval
 
@@ -62,6 +62,12 @@ class Network:
     logical: int | None = None
 
 
+def layers(own: int | None, network: Network | None) -> str:
+    """Layers with weights of their own, and where a network runs some twice those its states go through, in words."""
+    words = str(own or NOTHING)
+    return f"{words}, run as {network.logical}" if network and network.logical else words
+
+
 def judge(record: Record, finished: bool) -> Verdict:
     """Put the outcome into words.
 
@@ -95,7 +101,8 @@ def networks(record: Record) -> list[Network]:
         own = own_score(sizes)
         name = "teacher" if own is None else f"teacher as it teaches here ({number(own)} as it was fine-tuned)"
         share = 1.0 if teacher.value > 0 and not sizes.get("weak") else None
-        found.append(Network(name, "teacher", *_sizes(sizes), teacher.value, teacher, share))
+        (own_layers, twice), (_, width, parameters) = teachers(record), _sizes(sizes)
+        found.append(Network(name, "teacher", own_layers, width, parameters, teacher.value, teacher, share, twice))
     for trial, name, role in (
         (record.best_trial(baseline=True), "undistilled student", "baseline"),
         (record.best_trial(), f"best student by {record.plan['method_title']}", "best"),

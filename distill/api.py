@@ -8,18 +8,19 @@ import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 from distill import methods
 from distill.arguments import folder_of, mapping, whole_number
 from distill.artifacts import Store
+from distill.asked import settle
 from distill.errors import UserError
 from distill.inputs import Encoder, Model, find_data, find_model, find_student
-from distill.methods.base import Method, Shape, nearest
-from distill.models.folder import check_head
-from distill.models.parameters import in_words, pooled, told, untrained
+from distill.methods.base import Method, Shape
+from distill.models.folder import check_embeddings, check_head
+from distill.models.parameters import left_alone, told
 from distill.models.repeats import check as check_sharing
 from distill.models.student import parameter_count
 from distill.published import published_of, task_of
@@ -34,10 +35,9 @@ from distill.training.dev_loss import LOSS
 from distill.training.last_look import load, look
 from distill.training.loop import Diverged, Evaluation, Run
 from distill.training.machine import decide_numerics, unchanged_torch
-from distill.training.settings import TRAINING_FIELDS, Training, evaluated, of_stage, parse
+from distill.training.settings import Training, of_stage
 
 Recipe = Literal["modern", "published"]
-RECIPES = ("modern", "published")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -125,7 +125,8 @@ def run(
         method: "emd", or "ft" for fine-tuning without a teacher (then a teacher only lends its layers).
         data: Rows, or the name of a task: generated ("cola-made-up"), below `data_dir`, or from the hub.
         params: Hyper-parameters of the method; missing ones take its defaults. Training numbers may be among them.
-        recipe: The method as one would train it today, or as it was published.
+        recipe: The method as one would train it today, or as it was published: with the values and numbers of the row
+            for this task and number of layers, where nothing else is given.
         training: All training numbers at once, instead of the recipe's.
         data_dir: Folder in GLUE's layout.
         max_train_rows: Train on so many rows, drawn by `seed`; with `augmented` it is the teacher that does.
@@ -166,8 +167,9 @@ def run(
     """
     say = progress or (lambda line: None)
     known = methods.get(method) if isinstance(method, str) else _unnamed(method)
-    values, training = _settle(known, recipe, task_of(data), mapping("params", params), training, numbers)
-    brought = ready_made(known, values, teacher_filters, student_filters)
+    arguments = [*inspect.signature(run).parameters]
+    asked = settle(known, recipe, task_of(data), mapping("params", params), training, numbers, arguments)
+    brought = ready_made(known, asked.values, teacher_filters, student_filters)
     wish = TeacherWish(mapping("teacher_settings", teacher_settings), finetune_teacher, allow_weak_teacher)
     whole_number("seed", seed, 0)
     target = _new_folder(out)
@@ -177,14 +179,17 @@ def run(
         rows = find_data(data, data_dir, max_train_rows, seed, select_on, augmented)
         if rows.task.kind == "regression" and not known.regression:
             raise UserError(f"{method} is not defined for regression, and {rows.task.name} has real labels.")
-        values = known.resolve(values, recipe, regression=rows.task.kind == "regression")
+        # Before models are looked for.
+        known.resolve(asked.values, recipe, regression=rows.task.kind == "regression")
         if known.needs_teacher and teacher is None:
             raise UserError(f"{method} needs a teacher; name a folder, a hub id or a loaded classifier.")
         taught = None if teacher is None else find_model(teacher, "teacher", tokenizer, stack, say)
         origin, kept = find_student(student, taught, stack, say, tokenizer, known.student_layers)
+        values, training = asked.with_row(recipe, rows.task, len(kept or range(origin.folder.layers)))
         head = known.head(recipe)
         _check_fit(known, values, training, recipe, origin, kept, taught)
-        if left := _untrained(known, values, recipe, origin, kept):
+        shape = _shape(origin, kept).shared(known.sharing(values))
+        if left := left_alone(known.stages, values, recipe, shape, origin.folder.model_type):
             say(told(left))
         own, taught_rows = rows.of_student(), rows.of_teacher()
         for stage in known.stages:
@@ -255,45 +260,6 @@ def run(
     )
 
 
-def _settle(
-    method: Method,
-    recipe: str,
-    task: Task | None,
-    params: Mapping[str, Any],
-    training: Training | None,
-    numbers: Mapping[str, Any],
-) -> tuple[dict[str, Any], Training]:
-    """Hyper-parameters of the method as given, and all training numbers, each name and each number checked.
-
-    Raises:
-        UserError: A name is unknown or given twice, a value illegal, or the recipe not there.
-    """
-    if recipe not in RECIPES:
-        raise UserError(f"recipe {recipe!r} is unknown{nearest(str(recipe), RECIPES)}")
-    if recipe == "published" and method.published is None:
-        raise UserError(f"{method.name} has only the modern recipe here.")
-    for name in numbers:
-        if name not in TRAINING_FIELDS:
-            arguments = [*inspect.signature(run).parameters, *TRAINING_FIELDS]
-            raise UserError(f"distill.run has no argument {name}{nearest(name, arguments)}")
-        if name in params:
-            raise UserError(f"{name} is given twice, in params and by itself; leave one out.")
-    own = [hyper.name for hyper in method.hyperparameters]
-    for name in params:
-        if name not in own and name not in TRAINING_FIELDS:
-            raise UserError(f"{method.name} has no hyper-parameter {name}{nearest(name, [*own, *TRAINING_FIELDS])}")
-    if training is not None and not isinstance(training, Training):
-        raise UserError(
-            f"training is a {type(training).__name__}; give a distill.Training, or its numbers by name (epochs=3)."
-        )
-    published = published_of(method, recipe, task)
-    base = training or Training(**(published.training if published else {}))
-    base = Training(**{name: parse(name, value) for name, value in base.as_dict().items()})
-    given = {**params, **numbers}
-    asked = {name: parse(name, value) for name, value in given.items() if name in TRAINING_FIELDS}
-    return {name: value for name, value in given.items() if name not in asked}, replace(base, **evaluated(asked))
-
-
 def _unnamed(method: object) -> NoReturn:
     raise UserError(f"method is {method!r}; name one of {', '.join(methods.names())}.")
 
@@ -334,6 +300,8 @@ def _check_fit(
         shapes = _shape(origin, kept).shared(sharing), _shape(teacher)
         if problem := method.misfit(values, *shapes):
             raise UserError(problem)
+        if method.embeddings(values) == "teacher":
+            check_embeddings(origin.path, teacher.path, origin.name, "")
         # A recipe may ask more of the layers than the method does.
         method.layers_read(values, recipe, *shapes)
 
@@ -342,15 +310,6 @@ def _shape(encoder: Encoder, kept: tuple[int, ...] | None = None) -> Shape:
     """Of an encoder of which some layers are kept; all when None."""
     found = encoder.folder
     return Shape(len(kept or range(found.layers)) + found.repeated, found.hidden_size, found.heads, found.repeated)
-
-
-def _untrained(
-    method: Method, values: dict[str, Any], recipe: str, origin: Encoder, kept: tuple[int, ...] | None
-) -> str:
-    """The student's parameters that no stage trains, in words."""
-    shape = _shape(origin, kept).shared(method.sharing(values))
-    trained = [stage.trained(values, recipe, shape) for stage in method.stages]
-    return in_words(untrained(trained, shape.physical, pooled(origin.folder.model_type)))
 
 
 def _train(made: Run, say: Callable[[str], None]) -> tuple[list[Evaluation], Evaluation]:

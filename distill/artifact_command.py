@@ -13,7 +13,7 @@ from pathlib import Path
 from distill import artifact_inventory as inventory
 from distill.artifact_inventory import Entry, Leftover
 from distill.artifacts import PLACE, Store
-from distill.command_line import Parser
+from distill.command_line import Parser, refuse_empty
 from distill.errors import UserError
 from distill.output import say, show
 
@@ -74,10 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _place(folder: str | None) -> Path | None:
     """The store's folder; None, said in a sentence, when there is no store yet."""
-    if folder is not None and not folder.strip():
-        raise UserError(
-            "--artifacts is empty, as from a shell variable that is not set; name a folder, or leave it out."
-        )
+    refuse_empty({"artifacts": folder})
     place = Store(Path(folder).expanduser() if folder else None).place
     if place.is_dir():
         return place

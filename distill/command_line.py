@@ -7,10 +7,20 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from distill.errors import UserError
+from distill.output import show
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one sentence, as all bad input is answered, instead of printing the usage first."""
+    """Says what is wrong in one sentence, as all bad input is answered, instead of printing the usage first.
+
+    A reader that closes the pipe early does not break its help.
+    """
+
+    def print_help(self, file: Any = None) -> None:
+        if file is None:
+            show(self.format_help().rstrip())
+        else:
+            super().print_help(file)
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"error: {message}; --help lists the options.\n")

@@ -63,6 +63,20 @@ def refuse_idle(method: Method, given: Mapping[str, str | None], named: Mapping[
                     raise UserError(f"{flag}{wrong} plays no part beside {_flag(what)}; leave one of them out.")
 
 
+def taken(method: Method, params: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Of what is given, the part by which a point's values are changed.
+
+    The undistilled student takes nothing, and where layers are not compared the teacher's filters play no part.
+
+    Args:
+        params: The point's resolved values.
+        given: Anything by `TEACHER` or `STUDENT`.
+    """
+    if method.on_teacher is None:
+        return {}
+    return {what: it for what, it in given.items() if what == STUDENT or method.taken_of_teacher(params) is not None}
+
+
 @dataclass(frozen=True)
 class Fit:
     """The networks and the task that what is given has to fit.
@@ -117,6 +131,20 @@ def check(what: str, folder: str, method: Method, params: dict[str, Any], fit: F
             f"another folder, or another {whose}."
         )
     return {"path": str(Path(folder).absolute()), "content": key_of(seal["files"])}
+
+
+def refuse_changed(given: Mapping[str, Mapping[str, str]]) -> None:
+    """Raise UserError where a folder holds something else than it did for `check`.
+
+    Args:
+        given: What `check` gave, by `TEACHER` or `STUDENT`.
+    """
+    for what, found in given.items():
+        if key_of(_seal(what, found["path"])["files"]) != found["content"]:
+            raise UserError(
+                f"{_flag(what)} {found['path']} holds other files than when the sweep was planned; bring these back, "
+                "or start a new sweep."
+            )
 
 
 def check_sizes(what: str, folder: str, method: Method, params: dict[str, Any], student: Shape, teacher: Shape) -> None:

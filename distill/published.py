@@ -42,6 +42,28 @@ def published_of(method: Method, recipe: str, task: Task | None) -> Published | 
     return for_task(method.published, search_spaces.load(method.name), task.published_as if task else None)
 
 
+def row_values(method: Method, recipe: str, task: Task, layers: int) -> dict[str, Any]:
+    """Values of the published row of a task and size, by the rows that ship, with the axes' defaults beside them.
+
+    Empty in the modern recipe, where a method has no rows, and for tasks for which nothing can be published: made-up
+    ones, and a person's own.
+
+    Raises:
+        UserError: The method was not published for this task, or not with so many layers.
+    """
+    if recipe != "published" or task.published_as is None or method.name not in search_spaces.methods():
+        return {}
+    space = search_spaces.load(method.name)
+    if not space.rows:
+        return {}
+    if (point := space.published(task.published_as, layers, recipe)) is None:
+        raise UserError(
+            f"recipe published: {space.missing_row(task.published_as, layers).partition(';')[0]}; choose a published "
+            "task and size (python -m search_spaces lists them), or the modern recipe."
+        )
+    return dict(point.params)
+
+
 def task_of(data: str | TaskData) -> Task | None:
     """The task, before its rows are read; None where it is unknown, which is said when they are."""
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from search_spaces.names import SpaceError
@@ -27,11 +27,14 @@ class Value:
         value: The value, of its axis's type.
         grade: "published", "code default" (of the reference program), "ours", or "given" by a person.
         source: Where it can be looked up; for "ours", the reason; may be empty in a person's own file.
+        grid: The recipes in whose grid the value stands. In none where it belongs to a row's training and is no value
+            to try: then the whole grid of that row's task and size has it.
     """
 
     value: Scalar
     grade: str
     source: str
+    grid: tuple[str, ...] = RECIPES
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,23 @@ class Axis:
     def grade(self, value: Scalar) -> str | None:
         """The grade of a value of the grid, or None for a value that is not on it."""
         return next((v.grade for v in self.values if v.value == value), None)
+
+    def within(self, recipe: str, row: Row | None = None, elsewhere: str | None = None) -> Axis:
+        """The axis with the values that the grid of a recipe has.
+
+        Args:
+            recipe: "modern" or "published".
+            row: The published one of the task and size.
+            elsewhere: The grade of values that were published for other tasks or sizes alone; None where they keep
+                theirs.
+        """
+        values, default = tuple(v for v in self.values if recipe in v.grid), self.default
+        own = None if row is None else row.values.get(self.name)
+        if held := [v for v in self.values if not v.grid and v.value == own]:
+            values, default = tuple(held), held[0].value
+        if elsewhere is not None:
+            values = tuple(replace(v, grade=elsewhere) if v.grade == GRADES[0] else v for v in values)
+        return replace(self, values=values, default=default)
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,14 @@ The format (`schema: 1`), by example::
         default: 1                  # one of the values
         values:
           - {value: 1, grade: published, source: table 2 of the paper}
+          - {value: 2, grade: ours, source: between these, grid: [modern]}   # in these grids; else in both
     rows:                           # published settings; may be an empty list; the first of a task and size leads
       - {task: cola, layers: 4, values: {T: 1}, source: "table 2 of the paper, CoLA"}
 
 A row may also have `training` and `teacher`: numbers of the students' and of the teacher's training that the published
-recipe takes for its task, such as `training: {batch_size: 64, epochs: 3}`.
+recipe takes for its task, such as `training: {batch_size: 64, epochs: 3}`. A value with `grid: []` is not tried: a row
+may have it, and the whole grid of that task and size has it then. `per_task: true` at the top says that each published
+value is one for the tasks and sizes of its rows; for others it is graded as ours.
 
 Every value has a grade (published, code default, ours) and a source. Numbers may be written 2e-5.
 A person's own file may leave much of it out: see `search_spaces.own`.
@@ -42,7 +45,7 @@ from search_spaces.axes import GIVEN, GRADES, NUMERIC, RECIPES, SCALES, TYPES, A
 from search_spaces.names import SpaceError, UnknownName, canonical, nearest_name
 
 SCHEMA = 1
-_KEYS = ("schema", "method", "title", "reference", "epochs", "axes", "rows")
+_KEYS = ("schema", "method", "title", "reference", "epochs", "per_task", "axes", "rows")
 _AXIS_KEYS = ("help", "type", "scale", "bounds", "range", "recipes", "default", "values")
 _NUMERIC_KEYS = ("scale", "bounds", "range")
 # What an axis of a person's own file may lack after `search_spaces.own` completed it.
@@ -147,7 +150,7 @@ class _Reader:
         return str(data[name])
 
     def space(self, data: Any) -> dict[str, Any]:
-        top = self.mapping(data, "the file", _KEYS, ("reference",) if self.own else ())
+        top = self.mapping(data, "the file", _KEYS, ("per_task", *(("reference",) if self.own else ())))
         if top.get("schema") not in (None, SCHEMA):
             self.say("schema", f"is {top['schema']!r}, but this version reads schema {SCHEMA}")
         axes = self.axes(top.get("axes"))
@@ -156,9 +159,15 @@ class _Reader:
             "title": self.text(top, "title", "title"),
             "reference": self.reference(top.get("reference")),
             "epochs": self.epochs(top.get("epochs")),
+            "per_task": self.flag(top.get("per_task"), "per_task"),
             "axes": axes,
             "rows": self.rows(top.get("rows"), {axis.name: axis for axis in axes}),
         }
+
+    def flag(self, data: Any, key: str) -> bool:
+        if data is not None and not isinstance(data, bool):
+            self.say(key, f"is {data!r}, but takes true or false")
+        return data is True
 
     def reference(self, data: Any) -> dict[str, str]:
         if data is None or (self.own and data == {}):
@@ -173,18 +182,23 @@ class _Reader:
         value = self.value(data, "epochs", axis) if data is not None else None
         return value or Value(1, "ours", "")
 
-    def value(self, data: Any, key: str, axis: Axis | None) -> Value | None:
-        """A graded value; None when the value itself is missing or wrong."""
+    def value(self, data: Any, key: str, axis: Axis | None, more: tuple[str, ...] = ()) -> Value | None:
+        """A graded value; None when the value itself is missing or wrong.
+
+        Args:
+            more: What it may have beside its grade and source.
+        """
         # A person's own number needs no source; what claims to be looked up does.
         grade = data.get("grade") if isinstance(data, Mapping) else None
         useless = ("source",) if self.own and grade not in ("published", "code default") else ()
-        entry = self.mapping(data, key, ("value", "grade", "source"), useless)
+        entry = self.mapping(data, key, ("value", "grade", "source", *more), (*useless, *more))
         grade = self.one_of(entry, "grade", f"{key}.grade", (*GRADES, GIVEN) if self.own else GRADES)
         source = "" if useless and not entry.get("source") else self.text(entry, "source", f"{key}.source")
         if entry.get("value") is None or axis is None:
             return None
         value = self.cast(axis, entry["value"], f"{key}.value")
-        return None if value is None else Value(value, grade, source)
+        grid = self.recipes(entry.get("grid"), f"{key}.grid", empty=True)
+        return None if value is None else Value(value, grade, source, grid)
 
     def cast(self, axis: Axis, value: Any, key: str) -> Scalar | None:
         try:
@@ -231,7 +245,10 @@ class _Reader:
         default = self.on_axis(axis, entry.get("default"), f"{key}.default")
         if self.own and axis.values and entry.get("default") is None:
             default = axis.values[0].value
-        return axis if default is None else replace(axis, default=default)
+        if default is not None:
+            axis = replace(axis, default=default)
+            self.in_grids(axis, f"{key}.default")
+        return axis
 
     def bounds(self, data: Any, key: str, axis: Axis) -> tuple[Any, Any]:
         if data is None:
@@ -249,9 +266,9 @@ class _Reader:
             self.say(key, f"begins at {low!r}, but a log scale needs bounds above 0")
         return low, high
 
-    def recipes(self, data: Any, key: str) -> tuple[str, ...]:
-        if data is None:
-            return RECIPES
+    def recipes(self, data: Any, key: str, empty: bool = False) -> tuple[str, ...]:
+        if data is None or (empty and data == []):
+            return RECIPES if data is None else ()
         if not isinstance(data, list) or not data or any(r not in RECIPES for r in data) or len(set(data)) < len(data):
             self.say(key, f"is {data!r}, but takes a list of recipes out of {', '.join(RECIPES)}")
             return RECIPES
@@ -273,7 +290,7 @@ class _Reader:
                 entry_axis = replace(axis, values=(Value(raw or "", "ours", ""),))
             else:
                 entry_axis = axis
-            value = self.value(entry, f"{key}[{i}]", entry_axis)
+            value = self.value(entry, f"{key}[{i}]", entry_axis, ("grid",))
             if value is None:
                 continue
             if any(value.value == v.value for v in found):
@@ -289,6 +306,12 @@ class _Reader:
             values = ", ".join(f"{v:g}" if axis.type in NUMERIC else str(v) for v in axis.choices)
             self.say(key, f"is {value!r}, which is not among the values of axis {axis.name} ({values})")
         return cast
+
+    def in_grids(self, axis: Axis, key: str) -> None:
+        """The default is what a grid falls back on, so every recipe's must have it."""
+        for recipe in axis.recipes:
+            if axis.grade(axis.default) and all(v.value != axis.default for v in axis.values if recipe in v.grid):
+                self.say(key, f"is {axis.default!r}, which the grid of the {recipe} recipe does not have")
 
     def rows(self, data: Any, axes: dict[str, Axis]) -> tuple[Row, ...]:
         if data is None:

@@ -31,7 +31,8 @@ def overview(space: SearchSpace, width: int) -> list[str]:
     lines.append(f"  epochs: {_marked(space.epochs)}")
     cells = [("axis", "default", "values", "acts in")]
     cells += [
-        (axis.name, _number(axis.default), ", ".join(map(_marked, axis.values)), _recipes(axis)) for axis in space.axes
+        (axis.name, _number(axis.default), ", ".join(_marked(v) for v in axis.values if v.grid), _recipes(axis))
+        for axis in space.axes
     ]
     lines += ["", *_table(cells, width)]
     return lines
@@ -58,7 +59,7 @@ def rows(space: SearchSpace, file: str, task: str | None, layers: int | None, re
         lines += _wrap(
             f"{space.missing_row(task, layers) if task and layers else f'No published row{asked}'}.", width, ""
         )
-    for axis in space.active(recipe):
+    for axis in space.active(recipe, task, layers):
         lines += ["", *_wrap(f"{axis.name} (default {_number(axis.default)}): {axis.help}", width, "")]
         for value in axis.values:
             lines += _wrap(f"{_number(value.value)}  {value.grade}: {value.source}", width, "  ")

@@ -39,6 +39,7 @@ class SearchSpace:
         axes: The hyper-parameters, in the order in which they are shown.
         rows: The published settings; empty for methods that have none.
         epochs: Epochs of training, with grade and source.
+        per_task: Whether each published value is one for the tasks and sizes of its rows alone: for others it is ours.
     """
 
     method: str
@@ -47,6 +48,7 @@ class SearchSpace:
     axes: tuple[Axis, ...]
     rows: tuple[Row, ...]
     epochs: Value
+    per_task: bool = False
 
     @classmethod
     def from_yaml(cls, path: str | Path, strict: bool = False) -> SearchSpace:
@@ -87,6 +89,7 @@ class SearchSpace:
             "title": self.title,
             "reference": dict(self.reference),
             "epochs": _value_dict(self.epochs),
+            **({"per_task": True} if self.per_task else {}),
             "axes": {axis.name: _axis_dict(axis) for axis in self.axes},
             "rows": [_row_dict(row) for row in self.rows],
         }
@@ -116,20 +119,35 @@ class SearchSpace:
         """The axis whose name resembles `name` most, or None when none does."""
         return nearest_name(name, [axis.name for axis in self.axes])
 
-    def active(self, recipe: str = "modern") -> tuple[Axis, ...]:
-        """The axes that act in a recipe.
+    def active(self, recipe: str = "modern", task: str | None = None, layers: int | None = None) -> tuple[Axis, ...]:
+        """The axes that act in a recipe, with the values of its grid.
+
+        Args:
+            recipe: "modern" or "published".
+            task, layers: For which they are wanted: their row may hold values for the whole grid, and where there is
+                none, grades may be others.
 
         Raises:
             UnknownName: There is no such recipe.
         """
         if recipe not in RECIPES:
             raise UnknownName.of("recipe", recipe, RECIPES)
-        return tuple(axis for axis in self.axes if recipe in axis.recipes)
+        row = None if task is None or layers is None else self.row(task, layers)
+        elsewhere = self._elsewhere(task, layers)
+        return tuple(axis.within(recipe, row, elsewhere) for axis in self.axes if recipe in axis.recipes)
+
+    def _elsewhere(self, task: str | None, layers: int | None) -> str | None:
+        """The grade of what was published for other tasks and sizes; None where it stays "published"."""
+        if not self.per_task or task is None:
+            return None
+        if canonical(task) not in self.tasks:
+            return "ours for this task"
+        return None if layers is None or self.row(task, layers) else "ours for this size"
 
     def inert(self, recipe: str = "modern") -> tuple[Axis, ...]:
         """The axes that change nothing in a recipe."""
-        acting = self.active(recipe)
-        return tuple(axis for axis in self.axes if axis not in acting)
+        acting = {axis.name for axis in self.active(recipe)}
+        return tuple(axis for axis in self.axes if axis.name not in acting)
 
     def swept(self, recipe: str = "modern") -> tuple[Axis, ...]:
         """The acting axes with more than one value."""
@@ -189,22 +207,31 @@ class SearchSpace:
         found: dict[str, Point] = {}
         for row in sorted(self.rows, key=lambda row: (row.task != name, row.layers != layers)):
             exact = (row.task, row.layers) == (name, layers)
-            point = self._of_row(row, recipe, "published" if exact else "published elsewhere")
+            elsewhere = None if exact else self._elsewhere(task, layers)
+            point = self._of_row(row, recipe, "published" if exact else "published elsewhere", elsewhere)
             found.setdefault(point.id, point)
         return list(found.values())
 
-    def _of_row(self, row: Row, recipe: str, origin: Origin) -> Point:
+    def _of_row(self, row: Row, recipe: str, origin: Origin, elsewhere: str | None = None) -> Point:
         active = self.active(recipe)
         params = {a.name: row.values.get(a.name, a.default) for a in active}
-        grades = {a.name: "published" if a.name in row.values else a.grade(a.default) or GIVEN for a in active}
+        published = elsewhere or "published"
+        grades = {a.name: published if a.name in row.values else a.grade(a.default) or GIVEN for a in active}
         return Point(params, origin, grades)
 
-    def point(self, values: Mapping[str, Any] | None = None, recipe: str = "modern") -> Point:
+    def point(
+        self,
+        values: Mapping[str, Any] | None = None,
+        recipe: str = "modern",
+        task: str | None = None,
+        layers: int | None = None,
+    ) -> Point:
         """A point with a person's values, and defaults for the axes that they leave out.
 
         Args:
             values: Axis name to value. Values of inert axes are checked and dropped.
             recipe: The recipe that decides which axes act.
+            task, layers: As in `active`.
 
         Raises:
             UnknownName: A name is no axis; the nearest one is given.
@@ -217,20 +244,21 @@ class SearchSpace:
                 given[name] = axis.cast(value)
             except SpaceError as error:
                 raise SpaceError(f"{self.method}: {name} {error}") from error
-        return self._point({a.name: given.get(a.name, a.default) for a in self.active(recipe)}, recipe)
+        active = self.active(recipe, task, layers)
+        return self._point({a.name: given.get(a.name, a.default) for a in active}, active)
 
-    def grid(self, recipe: str = "modern") -> list[Point]:
-        """All combinations of the values of the acting axes, in canonical order.
+    def grid(self, recipe: str = "modern", task: str | None = None, layers: int | None = None) -> list[Point]:
+        """All combinations of the values of the acting axes, in canonical order; `task` and `layers` as in `active`.
 
         The order follows the names of the axes and their values, not the file's order, so that a file may be
         rearranged without changing any sweep.
         """
-        active = self.active(recipe)
+        active = self.active(recipe, task, layers)
         by_name = sorted(active, key=lambda axis: axis.name)
         points: dict[str, Point] = {}
         for combination in itertools.product(*(sorted(axis.choices) for axis in by_name)):
             chosen = dict(zip((axis.name for axis in by_name), combination, strict=True))
-            point = self._point({axis.name: chosen[axis.name] for axis in active}, recipe)
+            point = self._point({axis.name: chosen[axis.name] for axis in active}, active)
             points.setdefault(point.id, point)
         return list(points.values())
 
@@ -250,7 +278,7 @@ class SearchSpace:
         Raises:
             UnknownName: There is no such recipe.
         """
-        rest = self.grid(recipe)
+        rest = self.grid(recipe, task, layers)
         draw = random.Random(seed)
         # Sorting by draws of random() is reproducible by documented promise; shuffle() makes none.
         keys = [draw.random() for _ in rest]
@@ -284,14 +312,15 @@ class SearchSpace:
         """
         row = self.row(task, layers)
         space: dict[str, Any] = {}
-        for axis in self.active(recipe):
+        for axis in self.active(recipe, task, layers):
             published = [row.values[axis.name]] if row and axis.name in row.values else []
             values = list(dict.fromkeys([*(v for v in published if v not in axis.choices), *axis.choices]))
             space[axis.name] = {"grid_search": values} if len(values) > 1 else values[0]
         return space
 
-    def _point(self, params: dict[str, Scalar], recipe: str) -> Point:
-        grades = {axis.name: axis.grade(params[axis.name]) for axis in self.active(recipe)}
+    def _point(self, params: dict[str, Scalar], active: tuple[Axis, ...]) -> Point:
+        # A value outside of this grid may stand in another.
+        grades = {a.name: a.grade(value := params[a.name]) or self.axis(a.name).grade(value) for a in active}
         graded = {name: grade or GIVEN for name, grade in grades.items()}
         origin: Origin = "given" if GIVEN in graded.values() else "grid"
         return Point(params, origin, graded)
@@ -348,7 +377,8 @@ def _row_dict(row: Row) -> dict[str, Any]:
 
 
 def _value_dict(value: Value) -> dict[str, Any]:
-    return {"value": value.value, "grade": value.grade, "source": value.source}
+    grid = {} if value.grid == RECIPES else {"grid": list(value.grid)}
+    return {"value": value.value, "grade": value.grade, "source": value.source, **grid}
 
 
 def _axis_dict(axis: Axis) -> dict[str, Any]:

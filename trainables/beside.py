@@ -5,7 +5,6 @@ An artifact of the teacher's side is the same for all seeds, sizes and sweeps th
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +20,11 @@ from trainables import stages
 from trainables.building import Job, build_what_can_be, room_for
 from trainables.record import FINISHED
 from trainables.teacher_source import shape_of
-from trainables.teacher_work import SILENCE, Computed, Say
+from trainables.teacher_work import Computed, Say, Telling
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from distill.training.loop import Evaluation
     from trainables.recorder import Recorder
 
 
@@ -59,16 +57,17 @@ def identity(plan: dict[str, Any], prepared: dict[str, Any], point: dict[str, An
 def epochs_before(plan: dict[str, Any]) -> int:
     """Epochs over the teacher's rows in which what a plan's points need of its side is trained, each once."""
     found: dict[str, int] = {}
+    teacher = plan["teacher"]
     for point in plan["points"]:
         params, _ = split(point["params"], Training(**plan["training"]))
         on_teacher = methods.get(point["method"]).taken_of_teacher(params)
         if on_teacher is None or (plan.get("given") or {}).get("teacher_filters"):
             continue
-        values = on_teacher.settle(params, shape_of(plan["student"]), shape_of(plan["teacher"]))
-        teacher = plan["teacher"]
-        run = {**values, "lr": teacher["lr"]}
-        own, _ = of_stage(on_teacher.stage, run, point["recipe"], Training(**teacher["training"]))
-        found[key_of({"method": point["method"], "recipe": point["recipe"], "values": values})] = own.epochs
+        values = on_teacher.settle(params, shape_of(plan["student"]), shape_of(teacher))
+        run = {**params, "lr": teacher["lr"]}
+        own, lr = of_stage(on_teacher.stage, run, point["recipe"], Training(**teacher["training"]))
+        named = {name: point[name] for name in ("method", "recipe")}
+        found[key_of({**named, "values": values, "training": own.as_dict(), "lr": lr})] = own.epochs
     return sum(found.values())
 
 
@@ -91,12 +90,12 @@ def carried(plan: dict[str, Any], prepared: dict[str, Any], point: dict[str, Any
     """
     from distill import given
 
-    found = given.carried(prepared.get("given") or {})
+    method = methods.get(point["method"])
+    found = given.carried(given.taken(method, point["params"], prepared.get("given") or {}))
     if (inputs := identity(plan, prepared, point)) is None:
         return found
     made = (prepared.get("beside") or {}).get(key_of(inputs), {}).get("path")
     if made is None:
-        method = methods.get(point["method"])
         made = beside.make(Store(plan["artifacts"]), inputs, method, side(plan, prepared))
     return {**found, **beside.carried(Path(made))}
 
@@ -118,7 +117,8 @@ def blank(plan: dict[str, Any], prepared: dict[str, Any], point: dict[str, Any])
 
     from distill import given
 
-    found, method = given.carried(prepared.get("given") or {}), methods.get(point["method"])
+    method = methods.get(point["method"])
+    found = given.carried(given.taken(method, point["params"], prepared.get("given") or {}))
     if method.on_teacher is None or identity(plan, prepared, point) is None:
         return found
     params, _ = split(point["params"], Training(**plan["training"]))
@@ -176,20 +176,9 @@ class BesideOrder(Computed):
         from trainables import memory
 
         memory.fence(self.gpus)
-        epochs, told = self.inputs["training"]["epochs"], time.monotonic()
-
-        def tell(evaluation: Evaluation) -> None:
-            nonlocal told
-            told = time.monotonic()
-            say(f"epoch {evaluation.epoch:g} of {epochs}, loss {evaluation.value:.3g}, {evaluation.seconds:.0f} s.")
-
-        def live(done: float) -> None:
-            nonlocal told
-            if time.monotonic() - told > SILENCE:
-                told = time.monotonic()
-                say(f"epoch {done:.2f} of {epochs}.")
-
-        return beside.make(Store(self.store), self.inputs, methods.get(self.method), self.side, tell, live)
+        telling = Telling(say, self.inputs["training"]["epochs"], "loss {:.3g}".format)
+        method = methods.get(self.method)
+        return beside.make(Store(self.store), self.inputs, method, self.side, telling.evaluated, telling.stepped)
 
     def too_large(self, what: str) -> str:
         """What to do where memory did not suffice."""
@@ -269,8 +258,8 @@ def label(method: Method) -> str:
 
 def _bytes(recorder: Recorder, inputs: dict[str, Any]) -> int:
     """About as many as the squares of the teacher's width behind each of its layers, in float32."""
-    teacher = recorder.record.plan["teacher"]
-    return 4 * int(teacher["layers"]) * int(teacher["hidden_size"]) ** 2
+    teacher = shape_of(recorder.record.plan["teacher"])
+    return 4 * teacher.layers * teacher.hidden_size**2
 
 
 def _take(recorder: Recorder, wanted: dict[str, dict[str, Any]], made: set[str], say: Say) -> None:

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from distill.command_line import Parser
 from distill.errors import UserError
 from distill.output import say
 from trainables.budget import Limits
 from trainables.families import refuse_family
 from trainables.option_values import check_confirm
-from trainables.options import Parser, add_later_options
+from trainables.options import add_later_options
 from trainables.record import read
 from trainables.sweep import drive_later, guarded, reopened
 

@@ -105,18 +105,23 @@ def describe(header: dict[str, Any]) -> list[str]:
 
 def _sharing(plan: dict[str, Any]) -> list[str]:
     """Which layers run twice, one line for each way in which points differ."""
-    own = shape_of(plan["student"])
-    if own.repeated:
-        return [f"Layers: {repeats.described(own.physical, plan['student']['sharing']['mode'], own.layers)}."]
+    lines = [f"Teacher's layers: {of_it}."] if (of_it := _own(plan["teacher"])) else []
+    if of_it := _own(plan["student"]):
+        return [*lines, f"Layers: {of_it}."]
     distilled = [point for point in plan["points"] if point["origin"] != "baseline"]
     found = [point.get("sharing") for point in distilled]
-    lines = []
     for index, sharing in enumerate(found):
         if sharing is None or sharing in found[:index]:
             continue
         where = "" if found.count(sharing) == len(found) else f", in {found.count(sharing)} of {len(found)} points"
         lines.append(f"Layers: {repeats.described(plan['layers'], sharing['mode'], len(sharing['layers']))}{where}.")
     return lines
+
+
+def _own(network: dict[str, Any]) -> str:
+    """Which layers of an encoder run twice by itself; empty where none do."""
+    shape = shape_of(network)
+    return repeats.described(shape.physical, network["sharing"]["mode"], shape.layers) if shape.repeated else ""
 
 
 def _sure(plan: dict[str, Any], distilled: list[dict[str, Any]]) -> list[dict[str, Any]]:

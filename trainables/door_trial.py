@@ -16,6 +16,7 @@ from distill import given, methods
 from distill.arguments import whole_number
 from distill.errors import UserError
 from distill.methods.base import Method, Shape, nearest
+from distill.models.folder import check_embeddings
 from distill.tasks import registry
 from distill.tasks.tokens import load_tokenizer
 from distill.training import checkpoint
@@ -74,6 +75,8 @@ def settle(spec: dict[str, Any], config: dict[str, Any]) -> Point:
     teacher_shape = Shape(*spec["teacher_shape"])
     if problem := method.misfit(params, student, teacher_shape):
         raise UserError(problem)
+    if method.embeddings(params) == "teacher" and spec["kept"] is None:
+        check_embeddings(Path(spec["student"]), Path(spec["teacher"]), spec["student"], "")
     for what, folder in brought.items():
         given.check_sizes(what, folder, method, params, student, teacher_shape)
     return Point(method, params, training, seed)

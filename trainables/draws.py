@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import search_spaces
 from distill.errors import UserError
 from search_spaces import SearchSpace
-from search_spaces.axes import GIVEN, Row
+from search_spaces.axes import GIVEN
 from search_spaces.ranges import Range, around
 
 # Searches that draw from ranges.
@@ -38,15 +38,17 @@ def suggestion_seed(seed: int, k: int) -> int:
     return int.from_bytes(hashlib.sha256(f"suggestion {k} of seed {seed}".encode()).digest()[:4], "big")
 
 
-def candidate_ranges(space: SearchSpace, row: Row | None, recipe: str, values: dict[str, list[Any]]) -> list[Range]:
+def candidate_ranges(
+    space: SearchSpace, task: str, layers: int, recipe: str, values: dict[str, list[Any]]
+) -> list[Range]:
     """What may be drawn for each hyper-parameter.
 
     Args:
-        row: The published row, whose values must be within reach.
+        task, layers: Whose published row, if there is one, must be within reach.
         values: What `--set` gave: drawn from are these alone.
     """
-    found = []
-    for axis in space.active(recipe):
+    found, row = [], space.row(task, layers)
+    for axis in space.active(recipe, task, layers):
         if axis.name not in values:
             found.append(around(axis, [row.values[axis.name]] if row and axis.name in row.values else []))
     for name, given in values.items():

@@ -80,11 +80,9 @@ def start_ray(plan: dict[str, Any], dashboard: bool = True, address: str | None 
             configure_logging=True,
             object_store_memory=200 * 1024 * 1024,
         )
-    except (RuntimeError, TimeoutError) as error:
-        raise _not_started(error) from error
     except Exception as error:
-        # Ray has no type of its own for a part of it that did not come up in time.
-        if type(error) is not Exception:
+        # Ray has no type of its own for a part of it that did not come up in time: it raises a bare Exception.
+        if type(error) is not Exception and not isinstance(error, (RuntimeError, TimeoutError)):
             raise
         raise _not_started(error) from error
     url = context.dashboard_url

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from distill.command_line import Parser
 from distill.errors import UserError
 from distill.output import say
 from trainables.budget import Limits
 from trainables.families import refuse_family
-from trainables.options import Parser, add_later_options
+from trainables.options import add_later_options
 from trainables.progress import plural
 from trainables.record import Record, read, suggests
 from trainables.sweep import drive_later, guarded, reopened

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 import search_spaces
@@ -20,7 +21,7 @@ from trainables.draws import ADAPTIVE, next_number
 from trainables.plan import point_hash
 from trainables.points import Maker, find_space, make_points, parse_value, split_settings
 from trainables.record import Record, suggests
-from trainables.shapes import refuse_sharing, shape_of, student_of
+from trainables.shapes import refuse_embeddings, refuse_sharing, shape_of, student_of
 
 Point = dict[str, Any]
 _LARGEST_SEED = 2**32 - 1
@@ -154,6 +155,7 @@ class _Growing:
         own, teacher = student_of(plan, self.method, params), shape_of(plan["teacher"])
         if problem := self.method.misfit(params, own, teacher):
             raise UserError(problem)
+        refuse_embeddings(self.method, params, plan["student"], Path(plan["teacher"]["path"]))
         for what, found in (plan.get("given") or {}).items():
             given.check_sizes(what, found["path"], self.method, params, own, teacher)
         _, training = split(point["params"], replace(self.training, **point["training"]))

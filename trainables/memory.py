@@ -15,6 +15,7 @@ from distill.errors import UserError
 from trainables import cluster
 from trainables.interrupt import stop_requested
 from trainables.resources import Machine
+from trainables.shapes import shape_of, student_of
 from trainables.steps import batch_rows
 
 Say = Callable[[str], None]
@@ -74,17 +75,31 @@ def packed(
 
 
 def representatives(points: list[dict[str, Any]], plan: dict[str, Any]) -> list[dict[str, Any]]:
-    """One point for each kind of need: of a method in a recipe, with the outputs it takes of the networks and the
-    layers that run twice, the first with the largest batch."""
-    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    """The hungriest points of each kind: of a method in a recipe, with the outputs it takes of the networks and the
+    layers that run twice. Of one kind there are several only where one has larger batches, another larger filters."""
+    found: dict[tuple[Any, ...], list[tuple[tuple[int, int], dict[str, Any]]]] = {}
     for point in points:
         recipe = point.get("recipe", plan["recipe"])
         stages = methods.get(point["method"]).stages
         needs = tuple(tuple(sorted(stage.needs(point["params"], recipe))) for stage in stages)
         key = (point["method"], recipe, needs, str(point.get("sharing")))
-        if key not in found or batch_rows(plan, point) > batch_rows(plan, found[key]):
-            found[key] = point
-    return list(found.values())
+        size, kept = (batch_rows(plan, point), _beside(plan, point)), found.setdefault(key, [])
+        if not any(_covers(other, size) for other, _ in kept):
+            kept[:] = [*(one for one in kept if not _covers(size, one[0])), (size, point)]
+    return [point for kept in found.values() for _, point in kept]
+
+
+def _beside(plan: dict[str, Any], point: dict[str, Any]) -> int:
+    """How many numbers what is trained on the teacher, and the like of it on the student, consists of."""
+    method, params = methods.get(point["method"]), point["params"]
+    if (taken := method.taken_of_teacher(params)) is None:
+        return 0
+    sides = taken.shapes(params, student_of(plan, method, params), shape_of(plan["teacher"])).values()
+    return sum(math.prod(shape) for shapes in sides for shape in shapes.values())
+
+
+def _covers(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    return all(a >= b for a, b in zip(one, other, strict=True))
 
 
 def share(

@@ -11,6 +11,7 @@ import shutil
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from distill.errors import UserError
@@ -313,9 +314,14 @@ def _fetch_artifacts(storage: Place, sweep: Place, store: Path) -> None:
         return
     for text in paths(json.loads(prepared)):
         for folder, name in listed.items():
-            ours = Path(folder) == store / name and (text == folder or text.startswith(f"{folder}/"))
-            if ours and not Path(folder).is_dir():
+            lost = (text == folder or text.startswith(f"{folder}/")) and not Path(folder).is_dir()
+            if lost and Path(folder) == store / name:
                 from_storage(storage, name, store)
+            elif lost and Path(folder).parent == store:
+                # Filters that a person gave out of the store; their copies have a name of their own.
+                store.mkdir(parents=True, exist_ok=True)
+                with TemporaryDirectory(dir=store, prefix=".given-") as place:
+                    from_storage(storage, name, Path(place)).rename(folder)
 
 
 __all__ = ["Mirror", "restore", "storage_of"]

@@ -245,7 +245,10 @@ def teacher_recipe(config: SweepConfig, models: Models, training: Training, meth
                 "one of them."
             )
         numbers["epochs"] = config.teacher_epochs
-    own = Training(**numbers)
+    try:
+        own = Training(**numbers)
+    except UserError as error:
+        raise UserError(f"--teacher-set {error}") from None
     check_length(own, models.teacher.positions, "teacher", "--teacher-set")
     own.steps_per_epoch(len(models.data.train))
     return {

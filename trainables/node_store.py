@@ -1,7 +1,8 @@
 """What trials share, on a node of its own: copied once per host, checked by its seal. Imports no torch and no Ray.
 
 A *bundle* is a folder with a seal: an artifact of the store as it is, or a folder from elsewhere (an encoder that a
-person named), sealed here by the same form. In a storage bundles lie below `artifacts/`.
+person named, sealed here by the same form, or filters that a person gave). What is from elsewhere is named by its
+content, because folders of any name may hold anything. In a storage bundles lie below `artifacts/`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +87,8 @@ def bundles(prepared: dict[str, Any]) -> list[Bundle]:
         path = Path(text)
         sealed = next((folder for folder in (path, *path.parents) if (folder / SEAL).is_file()), None)
         if sealed is not None:
-            found.setdefault(str(sealed), Bundle(sealed.name, sealed, json.loads((sealed / SEAL).read_text())))
+            seal = json.loads((sealed / SEAL).read_text())
+            found.setdefault(str(sealed), Bundle(_name(sealed, seal, prepared), sealed, seal))
         elif path.is_dir():
             files = {file.name: hash_file(file) for file in _encoder(path)}
             key = key_of(files)
@@ -93,6 +96,13 @@ def bundles(prepared: dict[str, Any]) -> list[Bundle]:
         else:
             raise StorageFailure(f"{path} belongs to what the trials share and is not there")
     return list(found.values())
+
+
+def _name(sealed: Path, seal: dict[str, Any], prepared: dict[str, Any]) -> str:
+    """Of the copies of a sealed folder: its own in the store, else made of its content."""
+    if str(sealed) in (prepared.get("given") or {}).values():
+        return f"given-{key_of(seal['files'])}"
+    return sealed.name
 
 
 def _encoder(folder: Path) -> list[Path]:
@@ -152,13 +162,13 @@ def localised(prepared: dict[str, Any]) -> dict[str, Any]:
         folder = next((f for f in (Path(text), *Path(text).parents) if (f / SEAL).is_file()), None)
         if folder is None or own in folder.parents or str(folder) in places:
             continue
-        source = folder
+        source, seal = folder, json.loads((folder / SEAL).read_text())
         try:
             places[str(source)] = str(
                 _obtain(
-                    source.name,
+                    _name(source, seal, prepared),
                     own,
-                    lambda source=source: json.loads((source / SEAL).read_text()),  # type: ignore[misc]
+                    partial(dict, seal),
                     lambda file, target, source=source: shutil.copyfile(source / file, target),  # type: ignore[misc]
                 )
             )

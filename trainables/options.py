@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
-from distill import command_line
 from distill.artifact_command import STORE_HELP
-from distill.output import show
+from distill.command_line import Parser
 from trainables.config import (
     DASHBOARDS,
     DATA,
@@ -19,16 +17,6 @@ from trainables.config import (
     STUDENT_INITS,
     TEACHER,
 )
-
-
-class Parser(command_line.Parser):
-    """Answers bad input as all commands do; a reader that closes the pipe early does not break its help."""
-
-    def print_help(self, file: Any = None) -> None:
-        if file is None:
-            show(self.format_help().rstrip())
-        else:
-            super().print_help(file)
 
 
 def parser() -> argparse.ArgumentParser:

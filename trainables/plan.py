@@ -23,7 +23,7 @@ from trainables.early import plan_scheduler
 from trainables.models import Models, check_length, resolve_models, shared_part
 from trainables.points import Maker, distributions, find_space, make_points, split_settings, suggestible
 from trainables.record import SCHEMA
-from trainables.shapes import refuse_sharing, shape_of, student_of
+from trainables.shapes import refuse_embeddings, refuse_sharing, shape_of, student_of
 from trainables.student import resolve_student
 from trainables.teacher_source import plan_source, source_of
 
@@ -118,7 +118,7 @@ def make_with_rows(
                 "scale": axis.scale,
                 "values": [{"value": v.value, "grade": v.grade, "source": v.source} for v in axis.values],
             }
-            for axis in space.active(config.recipe)
+            for axis in space.active(config.recipe, task.published_as or task.name, layers)
         ],
         "distributions": {m.name: distributions(m) for m in (method, methods.get("ft"))},
         "resources": {
@@ -179,6 +179,7 @@ def _usual_epochs(config: SweepConfig, space: SearchSpace, task: Task) -> int:
 def point_hash(point: dict[str, Any], plan: dict[str, Any], fingerprint: dict[str, Any]) -> str:
     """Hash of all that was asked and decides the numbers of a trial of `point`; code and versions are not in it."""
     student = plan["student"]
+    brought = given.taken(methods.get(point["method"]), point["params"], plan.get("given") or {})
     return artifacts.key_of(
         {
             "method": point["method"],
@@ -190,7 +191,7 @@ def point_hash(point: dict[str, Any], plan: dict[str, Any], fingerprint: dict[st
             "teacher_source": source_of(plan, point),
             "teacher": {name: plan["teacher"][name] for name in ("lr", "seed", "keep", "mode", "training")},
             "student": {name: student[name] for name in ("init", "kept")},
-            **({"given": {what: made["content"] for what, made in plan["given"].items()}} if plan.get("given") else {}),
+            **({"given": {what: made["content"] for what, made in brought.items()}} if brought else {}),
             **{name: fingerprint[name] for name in ("data", "encoder", "student")},
         }
     )
@@ -206,6 +207,7 @@ def _check_fit(method: Method, points: list[dict[str, Any]], student: dict[str, 
         refuse_sharing(student, models.teacher_name, sharing)
         if problem := method.misfit(point["params"], shape_of(student).shared(sharing), teacher):
             raise UserError(problem)
+        refuse_embeddings(method, point["params"], student, models.teacher.path)
 
 
 def _teacher_shape(models: Models) -> Shape:

@@ -203,21 +203,22 @@ def make_points(
     """
     name, recipe = task.published_as, config.recipe
     row = space.row(name, layers) if name else None
+    called = name or task.name
     if task.made_up:
         whence = "rows of other tasks" if config.search == "published" else "axes"
         note = f"{task.name} is made-up data: nothing is published for it. "
         note += f"The points come from the {whence} of {space.title}."
     elif row is None:
-        note = space.missing_row(name or task.name, layers) + "."
+        note = space.missing_row(called, layers) + "."
         if config.search == "published":
             note = f"{note.partition(';')[0]}; the points are those of other tasks or sizes."
     else:
         note = ""
     maker = Maker(method, recipe, training, task.kind == "regression", layers)
     defaults = {hyper.name: hyper.default for hyper in method.hyperparameters} | training.as_dict()
-    candidates = space.points(name or task.name, layers, recipe, config.seed)
+    candidates = space.points(called, layers, recipe, config.seed)
     if config.search == "published":
-        candidates = space.settings(name or task.name, layers, recipe)
+        candidates = space.settings(called, layers, recipe)
         if not candidates:
             raise UserError(
                 f"--search published: {space.title} has no published rows; choose --search grid, random or tpe."
@@ -234,8 +235,10 @@ def make_points(
     search: dict[str, Any] = {"name": config.search, "seed": config.seed, "ranges": []}
     total = len(merged) if wanted is None else wanted
     if config.search in ADAPTIVE:
-        ranges = [_bounded(r, method) for r in candidate_ranges(space, row, recipe, values) if r.name in acting]
-        first = space.published(name or task.name, layers, recipe) or space.point(recipe=recipe)
+        ranges = [
+            _bounded(r, method) for r in candidate_ranges(space, called, layers, recipe, values) if r.name in acting
+        ]
+        first = space.published(called, layers, recipe) or space.point(None, recipe, called, layers)
         begun = [maker.point(*found) for found in _overlay(first, _one_each(first, values, defaults), defaults)]
         search |= plan_search(config.search, ranges, total)
         merged = {search_spaces.point_id(point["params"]): point for point in begun}

@@ -10,6 +10,7 @@ from typing import Any
 from distill.artifact_command import size_words
 from distill.artifacts import SEAL, Store, key_of
 from distill.errors import UserError
+from distill.given import refuse_changed
 from distill.models.folder import Head
 from distill.tasks import registry, tokens
 from distill.tasks import rows as origins
@@ -55,10 +56,12 @@ def prepare(
         The content of `prepared.json`.
 
     Raises:
-        UserError: The teacher is no better than chance and was not allowed to be, or the store is too small.
+        UserError: The teacher is no better than chance and was not allowed to be, the store is too small, or filters
+            that a person gave have changed.
         Interrupted: `stopped` said so.
     """
     plan = header["plan"]
+    refuse_changed(plan.get("given") or {})
     task = registry.get(plan["task"])
     student = plan["student"]
     if student["init"] == "folder" and not tokens.same_vocabulary(Path(plan["teacher"]["path"]), Path(student["path"])):

@@ -7,10 +7,12 @@ of a point.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from distill.methods.base import Method, Shape
 from distill.models import repeats
+from distill.models.folder import check_embeddings
 from distill.models.repeats import Sharing
 
 
@@ -41,3 +43,14 @@ def refuse_sharing(student: Mapping[str, Any], teacher: str, sharing: Sharing | 
     named = f"--student {student['name']}" if student["kept"] is None else f"--teacher {teacher}"
     own = student["sharing"] and (student["sharing"]["mode"], student["sharing"]["repeated"])
     repeats.check(sharing, named, student["model_type"], student["layers"], own)
+
+
+def refuse_embeddings(method: Method, params: dict[str, Any], student: Mapping[str, Any], teacher: Path) -> None:
+    """Raise UserError where a point's student shall have the teacher's embeddings and cannot.
+
+    Args:
+        student: The plan's; one that is cut from the teacher has no layers but the teacher's.
+        teacher: Its folder.
+    """
+    if student["kept"] is None and method.embeddings(params) == "teacher":
+        check_embeddings(Path(student["path"]), teacher, student["name"], "--set ")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,10 +17,9 @@ from trainables.building import Job, build_what_can_be, room_for
 from trainables.progress import plural
 from trainables.record import FINISHED, Record, Trial
 from trainables.steps import stages_of
-from trainables.teacher_work import SILENCE, Computed, Order, Say
+from trainables.teacher_work import Computed, Order, Say, Telling
 
 if TYPE_CHECKING:
-    from distill.training.loop import Evaluation
     from trainables.recorder import Recorder
 
 # What of a plan a worker needs to train a point.
@@ -68,22 +66,9 @@ class StageOrder(Computed):
         if self.before is not None:
             artifacts.begin_behind(run, self.number - 1, Path(self.before))
         epochs = stages_of(self.plan, self.point)[self.number].training.epochs
-        told = time.monotonic()
-
-        def tell(evaluation: Evaluation) -> None:
-            nonlocal told
-            told = time.monotonic()
-            loss = f"loss {evaluation.value:.3g}"
-            say(f"epoch {evaluation.epoch:g} of {evaluation.epochs}, {loss}, {evaluation.seconds:.0f} s.")
-
-        def live(done: float) -> None:
-            nonlocal told
-            if time.monotonic() - told > SILENCE:
-                told = time.monotonic()
-                say(f"epoch {done:.2f} of {epochs}.")
-
-        run.stepped = live
-        return artifacts.make(Store(self.store), self.inputs, run, self.number, tell)
+        telling = Telling(say, epochs, "loss {:.3g}".format)
+        run.stepped = telling.stepped
+        return artifacts.make(Store(self.store), self.inputs, run, self.number, telling.evaluated)
 
     def too_large(self, what: str) -> str:
         """What to do where memory did not suffice."""

@@ -19,6 +19,7 @@ from distill.training.settings import Training, split
 from trainables.points import Maker, suggestible
 from trainables.progress import plural
 from trainables.record import Record
+from trainables.shapes import shape_of, student_of
 from trainables.spending import later
 from trainables.teacher_source import source_of
 
@@ -61,7 +62,8 @@ def identities(plan: Mapping[str, Any], point: Mapping[str, Any], common: Mappin
         "numerics": plan["numerics"],
     }
     recipe = point.get("recipe", plan["recipe"])
-    return [stages.identity(method, number, params, recipe, training, own) for number in range(len(before))]
+    shapes = student_of(plan, method, params), shape_of(plan["teacher"])
+    return [stages.identity(method, number, params, recipe, training, own, *shapes) for number in range(len(before))]
 
 
 def trains(inputs: Mapping[str, Any]) -> bool:

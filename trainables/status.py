@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from distill.command_line import Parser
 from distill.errors import UserError
 from distill.output import show
 from trainables import preparing, spending, stage_rows
 from trainables.disk import usage
 from trainables.families import is_family
 from trainables.lock import holder
-from trainables.options import Parser
 from trainables.progress import plural, seconds_left
 from trainables.record import COMPLETE, FAIL, FINISHED, PRUNED, RUNNING, WAITING, Record, Trial, read
 from trainables.sweep import guarded

@@ -13,11 +13,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from distill.command_line import Parser
 from distill.errors import UserError
 from distill.output import say
 from trainables.families import refuse_family
 from trainables.lock import holder
-from trainables.options import Parser
 from trainables.progress import plural
 from trainables.record import FINISHED, STOP, Record, Trial, read
 from trainables.sweep import guarded

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from distill.command_line import Parser
 from distill.errors import UserError
 from distill.output import say
 from trainables.config import RECIPES, SweepConfig, from_namespace
-from trainables.options import Parser, add_model_options, add_teacher_options
+from trainables.options import add_model_options, add_teacher_options
 from trainables.sweep import guarded
 
 if TYPE_CHECKING:

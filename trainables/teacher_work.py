@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from distill.artifacts import Store, key_of
 from distill.errors import UserError
@@ -18,6 +18,9 @@ from distill.models.folder import Head
 from distill.tasks import registry
 from distill.training.settings import Numerics, Training
 from trainables import cluster
+
+if TYPE_CHECKING:
+    from distill.training.loop import Evaluation
 
 Say = Callable[[str], None]
 # Seconds after which a teacher that is being trained tells how far it is, although it was not evaluated.
@@ -58,6 +61,32 @@ class Order(Protocol):
     def too_large(self, what: str) -> str:
         """One sentence for the case that memory did not suffice, which `what` words."""
         ...
+
+
+class Telling:
+    """How far a training is: one line per evaluation, and one a minute while there is none.
+
+    Args:
+        say: Takes a line.
+        epochs: Of the training.
+        value: Puts an evaluation's value into words.
+    """
+
+    def __init__(self, say: Say, epochs: int, value: Callable[[float], str]) -> None:
+        self._say, self._epochs, self._value = say, epochs, value
+        self._told = time.monotonic()
+
+    def evaluated(self, evaluation: Evaluation) -> None:
+        """Say what came of an evaluation."""
+        self._told = time.monotonic()
+        words = f"{self._value(evaluation.value)}, {evaluation.seconds:.0f} s"
+        self._say(f"epoch {evaluation.epoch:g} of {self._epochs}, {words}.")
+
+    def stepped(self, done: float) -> None:
+        """Say, where nothing was said for long, which epoch it is in."""
+        if time.monotonic() - self._told > SILENCE:
+            self._told = time.monotonic()
+            self._say(f"epoch {done:.2f} of {self._epochs}.")
 
 
 class Computed:
@@ -148,29 +177,19 @@ class TeacherOrder(_OfTeacher):
             UserError: The encoder cannot be loaded.
         """
         from distill.teacher import adopt, finetune
-        from distill.training.loop import Diverged, Evaluation
+        from distill.training.loop import Diverged
 
-        task, epochs = registry.get(self.task), self.training["epochs"]
-        told = time.monotonic()
-
-        def tell(evaluation: Evaluation) -> None:
-            nonlocal told
-            told = time.monotonic()
-            value = f"{task.metric} {evaluation.value:.3f}"
-            say(f"epoch {evaluation.epoch:g} of {epochs}, {value}, {evaluation.seconds:.0f} s.")
-
-        def live(done: float) -> None:
-            nonlocal told
-            if time.monotonic() - told > SILENCE:
-                told = time.monotonic()
-                say(f"epoch {done:.2f} of {epochs}.")
-
+        task = registry.get(self.task)
+        telling = Telling(say, self.training["epochs"], lambda value: f"{task.metric} {value:.3f}")
         store, numerics = Store(self.store), Numerics(**self.numerics)
         paths = Path(self.encoder), Path(self.tokens)
         if self.mode == "ready":
             return adopt.adopt(store, *paths, task, numerics, self.training["evaluation_batch"], self.name)
         try:
-            return finetune.finetune(store, *paths, task, self._recipe(), numerics, tell, self.name, live)
+            recipe = self._recipe()
+            return finetune.finetune(
+                store, *paths, task, recipe, numerics, telling.evaluated, self.name, telling.stepped
+            )
         except Diverged as error:
             raise TeacherDiverged(
                 f"The teacher's training diverged at --teacher-lr {self.lr:g}: {error}; lower it."

@@ -179,7 +179,7 @@ def run_of(
         carried=carried,
     )
     # The undistilled baseline begins as it always does.
-    given.begin(run, prepared.get("given") or {} if method.on_teacher else {})
+    given.begin(run, given.taken(method, spec["params"], prepared.get("given") or {}))
     return run
 
 

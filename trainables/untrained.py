@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from distill.methods.base import Method
-from distill.models.parameters import in_words, pooled, told, untrained
+from distill.models.parameters import left_alone, told
 from distill.training.settings import Training, split
 from trainables.shapes import shape_of
 
@@ -24,8 +24,7 @@ def notices(method: Method, points: Sequence[dict[str, Any]], student: dict[str,
     for point in own:
         params, _ = split(point["params"], training)
         shape = shape_of(student).shared(method.sharing(params))
-        trained = [stage.trained(params, point["recipe"], shape) for stage in method.stages]
-        counts[in_words(untrained(trained, shape.physical, pooled(student["model_type"])))] += 1
+        counts[left_alone(method.stages, params, point["recipe"], shape, student["model_type"])] += 1
     found = []
     for words, count in counts.items():
         where = "" if count == len(own) else f" in {count} of {len(own)} points"

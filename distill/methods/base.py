@@ -139,6 +139,7 @@ class Shape:
 
 Embeddings = Literal["random", "pretrained", "teacher"]
 Trainable = Callable[[dict[str, Any], str, Shape], tuple[str, ...]]
+Settle = Callable[[dict[str, Any], Shape, Shape], dict[str, Any]]
 TeacherLayers = Callable[[dict[str, Any], str, Shape, Shape], tuple[int, ...] | None]
 
 
@@ -175,6 +176,8 @@ class Stage:
         additive: Whether every term is a mean over the rows of a batch, so that parts of a batch, weighted by their
             rows, give its terms and gradient.
         origin: Under which method's name its result is kept, where several methods begin with the very same stages.
+        settle: What its objective reads of a point's resolved values, the student's and the teacher's shape, one way
+            for all that mean the same; what is in `training` need not be repeated. None is the values of `depends_on`.
     """
 
     name: str
@@ -192,6 +195,7 @@ class Stage:
     one_length: Callable[[str], bool] = lambda recipe: False
     additive: bool = False
     origin: str | None = None
+    settle: Settle | None = None
 
     def trained(self, params: dict[str, Any], recipe: str, student: Shape) -> tuple[str, ...]:
         """`trainable`, for one point."""
@@ -225,8 +229,8 @@ class OnTeacher:
 
     Attributes:
         stage: Run with the teacher in the student's place and no teacher beside it.
-        settle: All the values that it reads, given a point's resolved values, the student's and the teacher's shape,
-            so that nothing of the student but these is in what it leaves.
+        settle: All the values that its objective reads, given a point's resolved values, the student's and the
+            teacher's shape, so that nothing of the student but these is in what it leaves.
         shapes: Names and shapes of what it leaves ("teacher_filters"), and of what the student's own stage of the kind
             does ("student_filters"), given the same.
         idle: Hyper-parameters that are 0 where a person gives the one or the other.
@@ -234,7 +238,7 @@ class OnTeacher:
     """
 
     stage: Stage
-    settle: Callable[[dict[str, Any], Shape, Shape], dict[str, Any]]
+    settle: Settle
     shapes: Callable[[dict[str, Any], Shape, Shape], dict[str, dict[str, tuple[int, ...]]]]
     idle: dict[str, tuple[str, ...]]
     used: Callable[[dict[str, Any]], bool] = lambda values: True

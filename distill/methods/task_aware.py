@@ -286,7 +286,10 @@ def finetune(setting: Setting) -> Objective:
 
 
 def finetune_stage(hyperparameters: tuple[Hyperparameter, ...]) -> Stage:
-    """The student alone on the labels, from which the distilling stage begins; one artifact for TED and LWD."""
+    """The student alone on the labels, from which the distilling stage begins; one artifact for TED and LWD.
+
+    Whoever the teacher is: none of its numbers is anything but a training number.
+    """
     return Stage(
         "finetune",
         finetune,
@@ -297,6 +300,7 @@ def finetune_stage(hyperparameters: tuple[Hyperparameter, ...]) -> Stage:
         keep=lambda recipe: "best-metric",
         additive=True,
         origin="ted",
+        settle=lambda params, student, teacher: {},
     )
 
 

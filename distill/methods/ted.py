@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from distill import layer_maps
 from distill.methods import task_aware as shared
-from distill.methods.base import Hyperparameter, Method, OnTeacher, Shape, Stage
+from distill.methods.base import Hyperparameter, Method, OnTeacher, Settle, Shape, Stage
 
 if TYPE_CHECKING:
     from distill.methods.objective import Objective, Setting
@@ -79,12 +79,20 @@ def _own_layers(params: dict[str, Any], own: Shape, teacher: Shape | None) -> tu
 
 def _settled(params: dict[str, Any], student: Shape, teacher: Shape) -> dict[str, Any]:
     """What the teacher's filters depend on, in the words in which stage I names a network's own."""
-    values = {
-        "filter_interval": shared.intervals(params, student, teacher)[1],
+    return _form(params, shared.intervals(params, student, teacher)[1], teacher)
+
+
+def _students(params: dict[str, Any], student: Shape, teacher: Shape) -> dict[str, Any]:
+    """The same of the student's filters."""
+    return _form(params, shared.intervals(params, student, teacher)[0], teacher)
+
+
+def _form(params: dict[str, Any], interval: int, teacher: Shape) -> dict[str, Any]:
+    return {
+        "filter_interval": interval,
         "filter_output_dim": shared.width(params, teacher),
         "filter_nonlinear": params.get("filter_nonlinear", False),
     }
-    return values | {name: params[name] for h in _TEACHER if (name := h.name) in params}
 
 
 def _shapes(params: dict[str, Any], student: Shape, teacher: Shape) -> dict[str, dict[str, tuple[int, ...]]]:
@@ -103,7 +111,7 @@ def _shapes(params: dict[str, Any], student: Shape, teacher: Shape) -> dict[str,
     return found
 
 
-def _filters_stage(name: str, prefix: str, depends_on: tuple[str, ...]) -> Stage:
+def _filters_stage(name: str, prefix: str, depends_on: tuple[str, ...], settle: Settle | None = None) -> Stage:
     return Stage(
         name,
         filters,
@@ -115,6 +123,7 @@ def _filters_stage(name: str, prefix: str, depends_on: tuple[str, ...]) -> Stage
         # In the reference nothing but the flags of its parameters tells a frozen network from another.
         dropout=lambda recipe: recipe == "published",
         additive=True,
+        settle=settle,
     )
 
 
@@ -157,7 +166,7 @@ METHOD = Method(
     hyperparameters=(*_FINETUNE, *_OWN_FILTERS, *_TEACHER, *shared.DISTILLING),
     stages=(
         shared.finetune_stage(_FINETUNE),
-        _filters_stage("student-filters", "filter", tuple(h.name for h in _OWN_FILTERS)),
+        _filters_stage("student-filters", "filter", tuple(h.name for h in _OWN_FILTERS), _students),
         # Not additive: the distances are means over the tokens of a batch.
         Stage(
             "distill",

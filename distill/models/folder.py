@@ -111,6 +111,36 @@ def encoder_facts(model_type: str, vocabulary: int) -> list[str | int]:
     return ["bert" if model_type == RELU_HEAD else model_type, vocabulary]
 
 
+def embedding_sizes(folder: Path) -> dict[str, int]:
+    """What decides the sizes of an encoder's embeddings, by words for people, from a configuration that was checked."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    # ELECTRA may project embeddings that are narrower than its layers.
+    narrow = config.get("embedding_size", 128) if plain(config["model_type"]) == "electra" else None
+    return {
+        "token ids": int(config["vocab_size"]),
+        "width": int(narrow or config["hidden_size"]),
+        "positions": int(config["max_position_embeddings"]),
+        "token types": int(config.get("type_vocab_size", 2)),
+    }
+
+
+def check_embeddings(student: Path, teacher: Path, name: str, flag: str) -> None:
+    """Raise UserError where a student cannot have its teacher's embeddings, because the sizes differ.
+
+    Args:
+        student, teacher: Checked folders; a student that is cut from the teacher's encoder has the teacher's.
+        name: Of the student, for people.
+        flag: Put before the name of the hyper-parameter.
+    """
+    own, theirs = embedding_sizes(student), embedding_sizes(teacher)
+    if differing := [f"{theirs[what]} {what}, not {size}" for what, size in own.items() if theirs[what] != size]:
+        raise UserError(
+            f"{flag}embeddings=teacher: the teacher's embeddings do not fit student {name}, because they have "
+            f"{' and '.join(differing)}; take {flag}embeddings=pretrained, or a student whose embeddings have the "
+            "teacher's sizes."
+        )
+
+
 def inspect(path: str | Path, flag: str, name: str | None = None) -> EncoderFolder:
     """Read and check an encoder folder.
 

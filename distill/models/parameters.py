@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from distill.models.folder import RELU_HEAD, plain
+
+if TYPE_CHECKING:
+    from distill.methods.base import Shape, Stage
 
 ALL = ("all",)
 HEAD, OUTPUT, BODY = "head", "output", "body"
@@ -100,6 +103,18 @@ def untrained(trained: Iterable[tuple[str, ...]], layers: int, pooler: bool) -> 
         return part.startswith(tuple(prefixes)) or any(special[prefix] for prefix in prefixes & set(special))
 
     return tuple(part for part in parts if not is_trained(part))
+
+
+def left_alone(stages: Iterable[Stage], params: dict[str, Any], recipe: str, student: Shape, kind: str) -> str:
+    """The parameters of a student that none of some stages trains, in words; empty where there are none.
+
+    Args:
+        params: A point's resolved values.
+        student: Its shape.
+        kind: Its `model_type`.
+    """
+    trained = [stage.trained(params, recipe, student) for stage in stages]
+    return in_words(untrained(trained, student.physical, pooled(kind)))
 
 
 def pooled(kind: str) -> bool:

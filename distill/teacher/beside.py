@@ -50,7 +50,10 @@ class Side:
 def identity(
     method: Method, params: dict[str, Any], recipe: str, student: Shape, teacher: Shape, side: Side
 ) -> dict[str, Any]:
-    """What determines the artifact. Threads are left out: another machine's is as good.
+    """What determines the artifact, threads included, as of what `distill.training.stages` makes.
+
+    Both are trained as a trial is. A teacher and its outputs leave threads out of their keys: they are made with all
+    cores of a machine, and one with more cores could take nothing over.
 
     Args:
         method: One that has such a stage.
@@ -61,7 +64,7 @@ def identity(
     """
     assert method.on_teacher is not None
     stage, values = method.on_teacher.stage, method.on_teacher.settle(params, student, teacher)
-    own, lr = of_stage(stage, {**values, "lr": side.lr}, recipe, Training(**side.training))
+    own, lr = of_stage(stage, {**params, "lr": side.lr}, recipe, Training(**side.training))
     return {
         "method": method.name,
         "stage": stage.name,
@@ -73,8 +76,7 @@ def identity(
         "teacher": side.content,
         "tokens": Path(side.rows).name,
         "task": side.task,
-        "device": side.numerics["device"],
-        "autocast": side.numerics["autocast"],
+        "numerics": side.numerics,
         "code": code(),
     }
 
@@ -101,16 +103,18 @@ def make(
     from distill.training.loop import Diverged, Run
 
     assert method.on_teacher is not None
-    stage, task, rows = method.on_teacher.stage, registry.get(side.task), Path(side.rows)
+    task, rows = registry.get(side.task), Path(side.rows)
+    # Its own numbers are settled.
+    stage = replace(method.on_teacher.stage, training=lambda params, recipe: {})
 
     def fill(folder: Path) -> dict[str, Any]:
-        numerics, training = Numerics(**side.numerics), Training(**side.training)
+        numerics, training = Numerics(**side.numerics), Training(**inputs["training"])
         torch.set_num_threads(numerics.threads)
         torch.manual_seed(side.seed)
         run = Run(
             method=replace(method, stages=(stage,), needs_teacher=False, on_teacher=None),
             student=load_classifier(side.model, task, dropout=training.dropout),
-            params={**inputs["values"], "lr": side.lr},
+            params={**inputs["values"], "lr": inputs["lr"]},
             recipe=inputs["recipe"],
             task=task,
             train=Tokens.load(rows / "train.npz"),

@@ -112,7 +112,10 @@ def teacher_recipe(
             raise UserError(f"teacher_settings has no {name}{nearest(name, ('lr', 'seed', *TRAINING_FIELDS))}")
     numbers |= evaluated(given)
     lr, seed, keep = (numbers.pop(name) for name in ("lr", "seed", "keep"))
-    own = Training(**numbers)
+    try:
+        own = Training(**numbers)
+    except UserError as error:
+        raise UserError(f"teacher_settings: {error}") from None
     if own.max_length > encoder.positions:
         raise UserError(
             f"max_length={own.max_length} exceeds the {encoder.positions} positions of the teacher; pass "

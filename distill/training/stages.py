@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import distill
 from distill.artifacts import Store, hash_file, key_of
-from distill.methods.base import Method, Stage
+from distill.methods.base import Method, Shape, Stage
 from distill.models.folder import encoder_facts
 from distill.training.settings import Training, of_stage
 
@@ -39,38 +39,54 @@ def identity(
     recipe: str,
     training: Training,
     ground: dict[str, Any],
+    student: Shape,
+    teacher: Shape,
 ) -> dict[str, Any]:
     """What determines the student's weights at the end of stage `number`, from 0.
 
     Of the hyper-parameters count those that this stage and the ones before it depend on, and of the training numbers
-    those that act in these; what only a later stage reads does not.
+    those that act in these; what only a later stage reads does not. Nor does the teacher where none of them asks it
+    and the student has no embeddings of it; a student that is cut from it has its content as that of its own weights.
 
     Args:
         params: The method's resolved hyper-parameters, with `lr`.
         training: Of the run.
-        ground: The rest, which says of what content rather than where it lies: task, seed, head, student and layers
-            kept of it, rows, teacher and who answers for it, numerics.
+        ground: The rest, which says of what content rather than where it lies: task, seed, head, `student` and layers
+            kept of it, rows, `teacher` and who answers for it (`source`), numerics.
+        student, teacher: Their shapes, the point's student's with layers that run twice.
 
     Raises:
-        UserError, ValueError: As `distill.training.settings.of_stage`.
+        UserError, ValueError: As `distill.training.settings.of_stage`, or `Stage.settle`.
     """
-    chain = []
+    chain, asked = [], False
     for stage in method.stages[: number + 1]:
         own, lr = of_stage(stage, params, recipe, training)
+        asked |= method.needs_teacher and bool(stage.needs(params, recipe))
         chain.append(
             {
                 "stage": stage.name,
-                "values": {name: params[name] for name in sorted(stage.depends_on) if name in params},
+                "values": _values(stage, params, student, teacher),
                 "training": own.as_dict(),
                 "lr": lr,
                 "keep": stage.keep(recipe),
             }
         )
-    # Whatever a stage depends on, it trains the student that the point asks for.
+    # Whatever a stage depends on, it trains the student that the point asks for, with the weights that it begins with.
     sharing = method.sharing(params)
-    shared = {} if sharing is None else {"sharing": asdict(sharing)}
+    begun: dict[str, Any] = {} if sharing is None else {"sharing": asdict(sharing)}
+    if (embeddings := method.embeddings(params)) != "pretrained":
+        begun["embeddings"] = embeddings
+    unread = {"source"} if embeddings == "teacher" else {"source", "teacher"}
+    stood_on = {name: value for name, value in ground.items() if asked or name not in unread}
     named = method.stages[number].origin or method.name
-    return {"method": named, "recipe": recipe, "stages": chain, **shared, **ground, "code": code()}
+    return {"method": named, "recipe": recipe, "stages": chain, **begun, **stood_on, "code": code()}
+
+
+def _values(stage: Stage, params: dict[str, Any], student: Shape, teacher: Shape) -> dict[str, Any]:
+    """What a stage reads of a point's values."""
+    if stage.settle is not None:
+        return stage.settle(params, student, teacher)
+    return {name: params[name] for name in sorted(stage.depends_on) if name in params}
 
 
 @cache

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from analysis import report
-from analysis.logical import logical, passes
+from analysis.logical import logical, passes, teachers
 from analysis.summary import sizes, summarise
 from tests.fake_sweep import Fake
 from trainables.record import SWEEP, Record, read
@@ -59,6 +59,28 @@ def test_a_student_that_shares_by_itself_does_so_in_every_point(folder: Path) ->
     record = changed(read(folder), sharing={"mode": "swap", "repeated": 4})
     assert {logical(record, trial) for trial in record.trials.values()} == {8}
     assert [one.cells for one in passes(record)] == [("1", "2", "3", "4", "1 ⇄", "2 ⇄", "3 ⇄", "4 ⇄")]
+
+
+def test_a_teacher_that_shares_has_both_counts(folder: Path) -> None:
+    """What is trained counts its passes; the plan, and whoever compares sizes, the layers that have weights."""
+    record = read(folder)
+    assert record.prepared is not None
+    assert teachers(record)[1] is None
+    record.plan["teacher"] |= {"layers": 6, "sharing": {"mode": "swap", "repeated": 3}}
+    record.prepared["teacher"]["layers"] = 9
+    assert teachers(record) == (6, 9)
+    shown = {network.role: sizes(network)[0] for network in summarise(record).networks}
+    assert shown["teacher"] == "6, run as 9"
+    assert shown["baseline"] == "4"
+    found = next(one for one in passes(record) if not one.points)
+    assert found.words.startswith("The teacher: the top 3 of 6 layers run twice: 9 logical layers;")
+    assert found.cells == ("1", "2", "3", "4", "5", "6", "4 ⇄", "5 ⇄", "6 ⇄")
+
+
+def test_runs_outside_of_the_search_are_as_the_student_comes(folder: Path) -> None:
+    record = read(folder)
+    assert logical(record, None) is None
+    assert logical(changed(record, sharing={"mode": "share", "repeated": 2}), None) == 6
 
 
 def test_records_of_before_say_nothing(folder: Path) -> None:

@@ -134,6 +134,7 @@ def test_training_numbers_from_all_sides(encoder: Path, place: Path, result: dis
 def test_evaluations_per_epoch_replace_the_recipes_steps_between_them(encoder: Path, tmp_path: Path) -> None:
     """Though 1 is what the recipe has as well: who asks for it wants it."""
     common = {"recipe": "published", "teacher_settings": {"epochs": 1, "max_length": 32}}
+    common["data"] = tiny.data("cola-made-up")
     found = run(encoder, tmp_path, **common, evaluations_per_epoch=1)
     assert [evaluation.epoch for evaluation in found.evaluations] == [1, 2]
     with pytest.raises(UserError, match="both say when dev is looked at"):

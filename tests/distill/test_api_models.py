@@ -130,7 +130,7 @@ def test_the_published_recipe(encoder: Path, tmp_path: Path) -> None:
         encoder,
         2,
         "emd",
-        tiny.data(),
+        tiny.data("cola-made-up"),
         recipe="published",
         params={"lr": 1e-3},
         epochs=1,

@@ -52,7 +52,8 @@ def test_work_goes_on_to_its_end_without_a_reader(tmp_path: Path) -> None:
 def test_what_only_prints_ends_quietly(store: Store) -> None:
     store.build("tokens", {"data": "d"}, lambda folder: {"rows": 1})
     assert unread("-m", "distill.artifacts", "ls", "--artifacts", str(store.place)) == (GONE, "")
-    assert unread("-m", "trainables.sweep", "--help") == (GONE, "")
+    for command in ("trainables.sweep", "distill.artifacts", "distill.augment"):
+        assert unread("-m", command, "--help") == (GONE, "")
 
 
 def test_removing_goes_on_without_a_reader(tmp_path: Path) -> None:

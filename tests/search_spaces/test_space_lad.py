@@ -63,8 +63,40 @@ def test_the_grid(lad: search_spaces.SearchSpace) -> None:
         "lr": {**dict.fromkeys((1e-4, 5e-4, 7e-4), published), 5e-5: ours, 3e-4: ours},
     }
     assert lad.epochs.grade == ours
-    assert len(lad.grid()) == len(lad.grid("published")) == 320
+    assert (len(lad.grid()), len(lad.grid("published"))) == (320, 192)
     assert "no published row for task cola with 6 layers" in lad.missing_row("cola", 6)
+
+
+def test_our_rates_are_for_pretrained_embeddings(lad: search_spaces.SearchSpace) -> None:
+    modern, published = ({p.params["lr"] for p in lad.points("rte", 6, r)} for r in search_spaces.RECIPES)
+    assert modern - published == {5e-5, 3e-4}
+    assert published == {row.values["lr"] for row in lad.rows} == {1e-4, 5e-4, 7e-4}
+    assert all("ours" not in axis.values[0].grade for axis in lad.active("published"))
+
+
+@pytest.mark.parametrize(("task", "layers", "grade"), [("cola", 6, "task"), ("stsb", 4, "task"), ("rte", 4, "size")])
+def test_values_of_other_tasks_and_sizes_are_ours(
+    lad: search_spaces.SearchSpace, task: str, layers: int, grade: str
+) -> None:
+    marked = f"ours for this {grade}"
+    for axis in lad.active("modern", task, layers):
+        known = {v.value: v.grade for v in lad.axis(axis.name).values}
+        assert {v.value: v.grade for v in axis.values} == {
+            value: marked if was == "published" else was for value, was in known.items()
+        }
+    found = lad.points(task, layers)
+    assert {grade for point in found for grade in point.grades.values()} == {marked, "ours"}
+    assert {point.origin for point in found} == {"grid"}
+    assert set(lad.point(None, "modern", task, layers).grades.values()) == {marked}
+    assert {grade for point in lad.settings(task, layers) for grade in point.grades.values()} == {marked}
+
+
+def test_values_of_a_published_setting_are_published(lad: search_spaces.SearchSpace) -> None:
+    first, *rest = lad.points("rte", 6)
+    assert set(first.grades.values()) == {"published"}
+    assert {grade for point in rest for grade in point.grades.values()} == {"published", "ours"}
+    # Without a task nothing is known of it.
+    assert {grade for point in lad.grid() for grade in point.grades.values()} == {"published", "ours"}
 
 
 def test_defaults_are_those_of_the_declaration(lad: search_spaces.SearchSpace) -> None:

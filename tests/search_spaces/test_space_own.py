@@ -118,8 +118,8 @@ def test_a_method_without_a_file_of_ours(file: Path) -> None:
 
 # What the short file becomes, and the one sentence that must come of it.
 FAULTS = [
-    ("", "the file is empty, but takes a mapping with schema, method, title, reference, epochs, axes, rows"),
-    ("- emd", "the file is a list, but takes a mapping with schema, method, title, reference, epochs, axes, rows"),
+    ("", "the file is empty, but takes a mapping with schema, method, title, reference, epochs, per_task, axes, rows"),
+    ("- emd", "the file is a list, but takes a mapping with schema, method, title, reference, epochs, per_task, axes, rows"),
     ("axes: {lr: [1e-5", "is not valid YAML in line 1 (expected ',' or ']', but got '<stream end>')"),
     ("method: emd\nmethod: ft", "is not valid YAML in line 2 (key 'method' twice)"),
     (SHORT + "schema: 9", "schema is 9, but this version reads schema 1"),
@@ -181,7 +181,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
         ("rows: []", "", "the file has no rows"),
         ("    help: learning rate\n", "", "axes.lr has no help"),
         ("    bounds: [1e-8, 1]\n", "", "axes.lr has no bounds"),
-        ('{value: 1e-4, grade: ours, source: "encoders narrower than 512 need larger steps"}', "1e-4", "axes.lr.values[1] is 0.0001, but takes a mapping with value, grade, source"),
+        ('{value: 1e-4, grade: ours, source: "encoders narrower than 512 need larger steps"}', "1e-4", "axes.lr.values[1] is 0.0001, but takes a mapping with value, grade, source, grid"),
         ("grade: ours, source: \"upper", "grade: given, source: \"upper", "axes.lr.values[0].grade is 'given', but takes one of published, code default, ours"),
         (', source: "upper end of the usual range for fine-tuning encoders"', "", "axes.lr.values[0] has no source"),
     ],

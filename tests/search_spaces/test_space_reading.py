@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from search_spaces import SearchSpace, SpaceError
+from search_spaces import RECIPES, SearchSpace, SpaceError
 
 GOOD: dict[str, Any] = {
     "schema": 1,
@@ -115,6 +115,24 @@ def test_all_kinds_of_axes() -> None:
         space.point({"warm": 1})
 
 
+def test_a_value_may_stand_in_one_grid_or_in_none() -> None:
+    space = SearchSpace.from_dict(changed("axes.T.values[1].grid", ["modern"]), strict=True)
+    assert {point.params["T"] for point in space.grid("modern")} == {1, 4}
+    assert {point.params["T"] for point in space.grid("published")} == {1}
+    assert SearchSpace.from_dict(space.to_dict()) == space
+    # In none: it is tried nowhere, and is in the whole grid of the task and size whose row has it.
+    space = SearchSpace.from_dict(changed("axes.T.values[1].grid", []), strict=True)
+    assert {point.params["T"] for recipe in RECIPES for point in space.grid(recipe)} == {1}
+    assert {point.params["T"] for point in space.points("cola", 4)} == {4}
+    assert {point.params["T"] for point in space.points("cola", 3)} == {1}
+    assert SearchSpace.from_dict(space.to_dict()) == space
+
+
+def test_every_grid_has_the_default() -> None:
+    with pytest.raises(SpaceError, match=r"is 1\.0, which the grid of the published recipe does not have"):
+        SearchSpace.from_dict(changed("axes.T.values[0].grid", ["modern"]), strict=True)
+
+
 # Where the good content is changed, to what, and the one sentence that must come of it.
 FAULTS = [
     ("schema", 2, "schema is 2, but this version reads schema 1"),
@@ -157,6 +175,10 @@ FAULTS = [
     ("axes.T.values[1].grade", MISSING, "axes.T.values[1] has no grade"),
     ("axes.T.values[1].source", MISSING, "axes.T.values[1] has no source"),
     ("axes.T.values[1].source", "", "axes.T.values[1].source is '', but takes a text that is not empty"),
+    ("axes.T.values[0].grid", ["old"], "axes.T.values[0].grid is ['old'], but takes a list of recipes out of modern, published"),
+    ("axes.T.values[0].grid", "modern", "axes.T.values[0].grid is 'modern', but takes a list of recipes out of modern, published"),
+    ("epochs.grid", ["modern"], "epochs.grid is no known key; did you mean 'grade'?"),
+    ("per_task", 1, "per_task is 1, but takes true or false"),
     ("axes.layer_map.values[1].value", 3, "axes.layer_map.values[1].value is 3, but a choice is a text; put it in quotes"),
     ("rows[1].task", "SST-2", "rows[1].task is 'SST-2', but must be spelled 'sst2'"),
     ("rows[1]", {"task": "cola", "layers": 4, "values": {"T": 4, "warm": True, "layer_map": "last"}, "source": "table 2"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import astuple
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,14 +12,14 @@ import pytest
 import torch
 
 from distill import given, methods
-from distill.artifacts import Store
+from distill.artifacts import SEAL, Store, hash_file
 from distill.errors import UserError
 from distill.methods.base import Shape
 from distill.models.folder import EncoderFolder, encoder_facts, inspect
 from distill.tasks import registry
 from distill.teacher import choose
 from tests.trainables.test_family import ask
-from trainables import door_trial, family, plan
+from trainables import door_trial, family, plan, prepare
 from trainables.config import from_namespace
 from trainables.growth import grow
 from trainables.recorder import Recorder
@@ -80,6 +81,37 @@ def test_more_of_a_grid_with_ready_filters(header: Any, ready: Any, tmp_path: Pa
     assert all(point["params"][name] == 0 for point in added for name in given.idle(TED, folders))
     assert {point["hash"] for point in [*small.record.plan["points"], *added]} == {p["hash"] for p in larger}
     small.close()
+
+
+def test_a_session_that_finds_other_filters_ends_at_once(header: Any, ready: Any, monkeypatch: Any) -> None:
+    planned = header(teacher_filters=ready(given.TEACHER))
+    monkeypatch.setattr(prepare, "make_room", lambda *how: None)
+    monkeypatch.setattr(prepare, "make_teacher", lambda *how: pytest.fail("something is made"))
+    folder = Path(planned["plan"]["given"][given.TEACHER]["path"])
+    Path(ready(given.TEACHER, terms={})).rename(folder.with_name("other"))
+    folder.rename(folder.with_name("old"))
+    (folder.with_name("other") / "left.pt").write_bytes(b"other weights")
+    seal = json.loads((folder.with_name("other") / SEAL).read_text())
+    seal["files"]["left.pt"] = hash_file(folder.with_name("other") / "left.pt")
+    (folder.with_name("other") / SEAL).write_text(json.dumps(seal))
+    folder.with_name("other").rename(folder)
+    with pytest.raises(UserError, match=r"^--teacher-filters .* holds other files than when the sweep was planned"):
+        prepare.prepare(planned, None, print)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("what", [given.TEACHER, given.STUDENT])
+def test_a_point_that_takes_nothing_of_what_is_given_is_the_same_without(header: Any, ready: Any, what: str) -> None:
+    """So that sweeps with and without it have one undistilled student."""
+
+    def hashes(**more: Any) -> dict[str, str]:
+        points = header(set=["mse_alpha=0,10", "kl_alpha=5"], **more)["plan"]["points"]
+        return {"ft" if p["method"] == "ft" else str(p["params"]["mse_alpha"]): p["hash"] for p in points}
+
+    plain, brought = hashes(), hashes(**{what: ready(what)})
+    assert plain.keys() == brought.keys() == {"ft", "0.0", "10.0"}
+    # Without distances the teacher's filters play no part, but a student is begun with all the same.
+    same = {"ft", "0.0"} if what == given.TEACHER else {"ft"}
+    assert {name for name in plain if plain[name] == brought[name]} == same
 
 
 def test_of_several_methods_those_with_filters_take_them(ask: Any, ready: Any) -> None:

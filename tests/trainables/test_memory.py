@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from distill import methods
 from distill.methods.base import Stage
 from tests.trainables.sweeps import create
 from trainables import cluster, memory, retry
@@ -174,6 +175,28 @@ def test_the_hungriest_of_one_point_of_each_kind_decides(monkeypatch: pytest.Mon
     assert found["resources"]["max_concurrent"] == 4
     assert found["resources"]["measured"] == {"point": "p01", "peak_bytes": 15 * GB}
     assert said[0].startswith("GPU: one step of p01 at its longest batch takes 15.0 GB")
+
+
+def test_filters_beside_the_networks_count() -> None:
+    """Wider filters, or more of them, take more; a point is passed over where another has all that at least."""
+
+    def point(id: str, **values: Any) -> dict[str, Any]:
+        rows = {"batch_size": values.pop("batch_size")} if "batch_size" in values else {}
+        return {"id": id, "method": "ted", "params": methods.get("ted").resolve(values, "modern") | rows}
+
+    network = {"layers": 4, "hidden_size": 8, "heads": 2, "sharing": None}
+    shared = {**plan(), "student": network, "teacher": network}
+
+    def chosen(*points: dict[str, Any]) -> list[str]:
+        return [found["id"] for found in memory.representatives(list(points), shared)]
+
+    narrow, wide = point("narrow"), point("wide", filter_output_dim=64)
+    between, deep = point("between", filter_output_dim=16), point("deep", filter_output_dim=64, filter_nonlinear=True)
+    assert chosen(narrow, wide, between) == chosen(wide, between, narrow) == ["wide"]
+    assert chosen(narrow, deep, wide) == ["deep"]
+    assert chosen(point("few", filter_interval=2), narrow) == ["narrow"]
+    assert chosen(point("full", batch_size=64), wide, between) == ["full", "wide"]
+    assert chosen(narrow, wide, point("both", batch_size=64, filter_output_dim=64)) == ["both"]
 
 
 def test_shares_are_packed_onto_every_node_of_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,15 +25,20 @@ rows:
     layers: 2
     values: {{lr: 1e-4}}
     training: {{{training}}}
-    teacher: {{lr: 3e-5, epochs: 2, warmup_steps: 4}}
+    teacher: {{{teacher}}}
     source: made for a test
 """
 
 
 @pytest.fixture
 def planned(tiny_encoder: Path, tiny_data: Path, tmp_path: Path) -> Any:
-    def make(recipe: str, training: str = "epochs: 3, batch_size: 8, warmup_steps: 7", **values: Any) -> dict[str, Any]:
-        (tmp_path / "space.yaml").write_text(ROW.format(training=training))
+    def make(
+        recipe: str,
+        training: str = "epochs: 3, batch_size: 8, warmup_steps: 7",
+        teacher: str = "lr: 3e-5, epochs: 2, warmup_steps: 4",
+        **values: Any,
+    ) -> dict[str, Any]:
+        (tmp_path / "space.yaml").write_text(ROW.format(training=training, teacher=teacher))
         asked = {
             **{"method": "ted", "space": str(tmp_path / "space.yaml"), "layers": 2, "recipe": recipe},
             **{"teacher": str(tiny_encoder), "data_dir": str(tiny_data), "artifacts": str(tmp_path / "store")},
@@ -54,6 +59,22 @@ def test_the_published_recipe_takes_them(planned: Any) -> None:
     assert (teacher["lr"], teacher["training"]["epochs"], teacher["training"]["warmup_steps"]) == (3e-5, 2, 4)
     (baseline,) = [point for point in found["points"] if point["origin"] == "baseline"]
     assert (baseline["training"]["warmup_steps"], baseline["training"]["warmup"]) == (0, 0.1)
+
+
+def test_a_teacher_trained_beyond_the_schedule_of_its_row(planned: Any) -> None:
+    row = "lr: 7e-5, epochs: 3, schedule_epochs: 5"
+    assert planned("published", teacher=row, teacher_epochs=5)["teacher"]["training"]["schedule_epochs"] == 5
+    for longer in ({"teacher_epochs": 6}, {"teacher_set": ["max_length=16", "epochs=6"]}):
+        with pytest.raises(UserError) as error:
+            planned("published", teacher=row, **longer)
+        assert str(error.value) == (
+            "--teacher-set schedule_epochs=5 (a published recipe may have one) ends the schedule before epochs=6 do; "
+            "schedule_epochs=0 makes it as long as they are."
+        )
+    found = planned("published", teacher=row, teacher_epochs=6, teacher_set=["max_length=16", "schedule_epochs=0"])[
+        "teacher"
+    ]["training"]
+    assert (found["epochs"], found["schedule_epochs"]) == (6, 0)
 
 
 def test_the_modern_recipe_and_a_person_do_not(planned: Any) -> None:

@@ -85,6 +85,15 @@ def test_the_dry_run_tells_of_it(make: Any) -> None:
     assert not any(line.startswith("Layers: ") for line in describe(make("sps=none")))
 
 
+def test_a_teacher_that_shares_is_told(make: Any) -> None:
+    header = make("sps=none")
+    assert not any("run twice" in line for line in describe(header))
+    header["plan"]["teacher"]["sharing"] = {"mode": "share", "repeated": 2}
+    told = describe(header)
+    assert "Teacher's layers: the top 2 of 4 layers run twice: 6 logical layers." in told
+    assert any(line.startswith("Teacher: ") and ", 4 layers × " in line for line in told)
+
+
 def test_time_counts_both_passes(make: Any) -> None:
     once, twofold = (make(f"sps={sps}", baseline=False)["plan"]["estimate"] for sps in ("none", "swap"))
     seconds = [found["seconds"] - found["teacher_seconds"] for found in (once, twofold)]

@@ -89,7 +89,8 @@ def test_numbers_of_the_pretraining() -> None:
 
 def _key(method: str, params: dict[str, Any], recipe: str = "modern", **ground: Any) -> dict[str, Any]:
     found = methods.get(method)
-    return stages.identity(found, 0, found.resolve(params, recipe), recipe, Training(), {"seed": 0, **ground})
+    shapes, ground = (Shape(3, 16, 2), Shape(12, 16, 2)), {"seed": 0, **ground}
+    return stages.identity(found, 0, found.resolve(params, recipe), recipe, Training(), ground, *shapes)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -104,6 +105,9 @@ def test_one_pretraining_for_all_that_follows(method: str, recipe: str) -> None:
     for params in own:
         assert _key(method, params, recipe) != usual, params
     assert _key(method, {}, recipe, seed=1) != usual
+    # It asks the teacher, whose answers are rounded where they come from disk.
+    for name in ("teacher", "source"):
+        assert _key(method, {}, recipe, **{name: "one"}) != _key(method, {}, recipe, **{name: "other"})
     if method == "pea":
         assert _key(method, {"sps_repeat": "all"}, recipe) != usual
 

@@ -19,6 +19,7 @@ from tests.distill.methods.bench import Recipe, bench, carried
 from tests.distill.training import runs
 
 TED, LWD = methods.get("ted"), methods.get("lwd")
+SHAPES = Shape(2, 16, 2), Shape(4, 16, 2)
 SHORT = {"finetune_epochs": 1, "filter_epochs": 2, "finetune_lr": 1e-3, "filter_lr": 1e-3}
 
 
@@ -169,7 +170,7 @@ def test_without_epochs_a_stage_leaves_everything_as_it_is() -> None:
 def test_ted_and_lwd_begin_with_one_student(tmp_path: Path) -> None:
     ground = {"student": "s", "tokens": "t", "teacher": "t", "seed": 0}
     found = [
-        stages.identity(method, 0, method.resolve(values, "modern"), "modern", Training(), ground)
+        stages.identity(method, 0, method.resolve(values, "modern"), "modern", Training(), ground, *SHAPES)
         for method, values in ((TED, {"mse_alpha": 5000}), (LWD, {"kl_alpha": 0}))
     ]
     assert key_of(found[0]) == key_of(found[1])
@@ -183,7 +184,7 @@ def test_ted_and_lwd_begin_with_one_student(tmp_path: Path) -> None:
 def test_early_stages_depend_on_nothing_of_the_last(changed: dict[str, float]) -> None:
     def keys(values: dict[str, Any]) -> list[str]:
         params = TED.resolve(values, "modern")
-        found = [stages.identity(TED, number, params, "modern", Training(), {}) for number in range(2)]
+        found = [stages.identity(TED, number, params, "modern", Training(), {}, *SHAPES) for number in range(2)]
         return [key_of(each) for each in found]
 
     assert keys(changed) == keys({})

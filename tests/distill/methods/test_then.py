@@ -127,6 +127,14 @@ def test_layers_of_shared_students_are_logical(layers: int, repeated: int, expec
         assert laid(method, {}, "published", student) == expected
 
 
+def test_the_teachers_last_layers_serve_students_of_nine_logical_ones() -> None:
+    method, student = methods.get("pea"), shared(6, 3)
+    for recipe in ("modern", "published"):
+        assert method.misfit(method.resolve({"layers": "last"}, recipe), student, TEACHER) is None
+        assert laid(method, {"layers": "last"}, recipe, student) == tuple(range(4, 12))
+        assert method.misfit(method.resolve({"layers": "skip"}, recipe), student, TEACHER) is not None
+
+
 def test_plain_students_have_the_layers_of_patient_distillation() -> None:
     method = methods.get("ptp")
     for layers in (2, 3, 5, 6, 12):

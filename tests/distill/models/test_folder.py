@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from distill.errors import UserError
-from distill.models.folder import SUPPORTED, check_head, inspect
+from distill.models.folder import SUPPORTED, check_embeddings, check_head, embedding_sizes, inspect
 from tests.distill import tiny
 
 
@@ -79,3 +80,29 @@ def test_a_relu_reads_only_a_bert(kind: str) -> None:
         return
     with pytest.raises(UserError, match=f"^--teacher: .*type {kind} do not have; name a BERT"):
         check_head("relu", kind, "--teacher")
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta", "electra"])
+def test_sizes_of_embeddings_are_those_of_the_weights(kind: str, tmp_path: Path) -> None:
+    narrow: dict[str, Any] = {"embedding_size": 8} if kind == "electra" else {}
+    tiny.encoder_folder(tmp_path, kind=kind, **narrow)
+    weights = tiny.classifier(kind=kind, **narrow).base_model.embeddings
+    sizes = embedding_sizes(tmp_path)
+    width = sizes["width"]
+    assert width == (8 if kind == "electra" else 16)
+    assert weights.word_embeddings.weight.shape == (sizes["token ids"], width)
+    assert weights.position_embeddings.weight.shape == (sizes["positions"], width)
+    assert weights.token_type_embeddings.weight.shape == (sizes["token types"], width)
+
+
+def test_embeddings_that_do_not_fit_are_told_with_both_sizes(copy: Path, encoder: Path) -> None:
+    check_embeddings(copy, encoder, "x", "--set ")
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps({**config, "vocab_size": 9, "max_position_embeddings": 32}))
+    with pytest.raises(UserError) as refused:
+        check_embeddings(copy, encoder, "x", "--set ")
+    assert str(refused.value) == (
+        "--set embeddings=teacher: the teacher's embeddings do not fit student x, because they have "
+        f"{len(tiny.VOCABULARY)} token ids, not 9 and 64 positions, not 32; take --set embeddings=pretrained, or a "
+        "student whose embeddings have the teacher's sizes."
+    )

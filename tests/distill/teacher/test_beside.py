@@ -53,9 +53,20 @@ def inputs(side: Side, student: Shape = STUDENT, **values: Any) -> dict[str, Any
 )
 def test_one_for_all_that_settle_alike(side: Side, student: Shape, values: dict[str, Any]) -> None:
     assert key_of(inputs(side, student, **values)) == key_of(inputs(side))
-    assert key_of(inputs(replace(side, model="elsewhere", numerics={**side.numerics, "threads": 4}))) == key_of(
-        inputs(side)
+    assert key_of(inputs(replace(side, model="elsewhere"))) == key_of(inputs(side))
+
+
+def test_numbers_that_the_teachers_own_training_has_too_are_one(side: Side, tmp_path: Path) -> None:
+    named: dict[str, Any] = {"teacher_filter_epochs": 3, "teacher_filter_batch": 8, "teacher_filter_lr": 1e-3}
+    assert inputs(side, **named) == inputs(side)
+    shorter: dict[str, Any] = {**named, "teacher_filter_epochs": 1, "teacher_filter_lr": 1e-4}
+    other = replace(side, lr=1e-4, training={**side.training, "epochs": 1})
+    assert inputs(side, **shorter) == inputs(other)
+    found, same = (
+        beside.carried(beside.make(Store(tmp_path / place), inputs(one, **values), TED, one))
+        for place, one, values in (("a", side, shorter), ("b", other, {}))
     )
+    assert all(torch.equal(value, same[name]) for name, value in found.items())
 
 
 @pytest.mark.parametrize(
@@ -73,7 +84,14 @@ def test_what_is_trained_otherwise_is_another(side: Side, values: dict[str, Any]
     assert key_of(inputs(side, **values)) != key_of(inputs(side))
 
 
-@pytest.mark.parametrize("changed", [{"content": "x"}, {"seed": 1}, {"lr": 1e-4}, {"rows": "x"}, {"task": "rte"}])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        *({"content": "x"}, {"seed": 1}, {"lr": 1e-4}, {"rows": "x"}, {"task": "rte"}),
+        # As what a trial computes is another's with other threads.
+        *({"numerics": {**Numerics().as_dict(), **how}} for how in ({"threads": 4}, {"autocast": "bfloat16"})),
+    ],
+)
 def test_so_is_one_of_another_teacher(side: Side, changed: dict[str, Any]) -> None:
     assert key_of(inputs(replace(side, **changed))) != key_of(inputs(side))
 

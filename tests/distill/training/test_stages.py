@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from distill.artifacts import Store, key_of
+from distill.methods.base import Shape
 from distill.training import checkpoint, stages
 from distill.training.loop import Diverged, Run
 from distill.training.settings import Training
@@ -30,7 +31,8 @@ def key(
     method = two_stage.method(keep)
     found = Training(**{"epochs": 2, "batch_size": 8, **(training or {})})
     params = method.resolve(values, recipe)
-    return key_of(stages.identity(method, 0, params, recipe, found, {**GROUND, **(ground or {})}))
+    shapes = Shape(2, 16, 2), Shape(4, 16, 2)
+    return key_of(stages.identity(method, 0, params, recipe, found, {**GROUND, **(ground or {})}, *shapes))
 
 
 @pytest.mark.parametrize(
