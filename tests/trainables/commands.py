@@ -12,6 +12,11 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
+
+import pytest
+
+from tests.trainables import forked
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 600
@@ -58,7 +63,8 @@ def command(
     Args:
         when: Asked after every printed line; when it says so, `send` is sent, once.
         group: Send to the whole process group, else to the driver alone.
-        environment: Variables beside those of this process.
+        environment: Variables beside those of this process, which an interpreter of its own then reads as it starts;
+            without any the process is forked from one that has imported what takes long.
     """
     variables = {
         **os.environ,
@@ -66,6 +72,33 @@ def command(
         "HF_HUB_OFFLINE": "1",
         **(environment or {}),
     }
+    begin = _forked if environment is None else _interpreter
+    pid, output, ended = begin(module, arguments, variables)
+    watchdog = threading.Timer(PATIENCE, lambda: os.killpg(pid, signal.SIGKILL))
+    watchdog.start()
+    lines: list[str] = []
+    try:
+        for line in output:
+            lines.append(line)
+            if when is not None and when(lines):
+                when = None
+                (os.killpg if group else os.kill)(pid, send)
+                if send == signal.SIGKILL:
+                    break
+        code = ended()
+    finally:
+        watchdog.cancel()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
+        output.close()
+    return Done(code, lines)
+
+
+# Its number, what it prints, and what waits for its exit code.
+Begun = tuple[int, IO[str], Callable[[], int]]
+
+
+def _interpreter(module: str, arguments: Sequence[str], variables: dict[str, str]) -> Begun:
     process = subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
         stdout=subprocess.PIPE,
@@ -74,25 +107,20 @@ def command(
         start_new_session=True,
         env=variables,
     )
-    watchdog = threading.Timer(PATIENCE, lambda: os.killpg(process.pid, signal.SIGKILL))
-    watchdog.start()
-    lines: list[str] = []
-    try:
-        assert process.stdout is not None
-        for line in process.stdout:
-            lines.append(line)
-            if when is not None and when(lines):
-                when = None
-                (os.killpg if group else os.kill)(process.pid, send)
-                if send == signal.SIGKILL:
-                    break
-        code = process.wait(timeout=PATIENCE)
-    finally:
-        watchdog.cancel()
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.stdout.close()  # type: ignore[union-attr]
-    return Done(code, lines)
+    assert process.stdout is not None
+    return process.pid, process.stdout, lambda: process.wait(timeout=PATIENCE)
+
+
+def _forked(module: str, arguments: Sequence[str], variables: dict[str, str]) -> Begun:
+    process, told = forked.start(module, arguments, variables)
+
+    def ended() -> int:
+        process.join(PATIENCE)
+        assert process.exitcode is not None
+        return process.exitcode
+
+    assert process.pid is not None
+    return process.pid, os.fdopen(told), ended
 
 
 def here(main: Callable[[Sequence[str]], int], *arguments: str) -> Done:
@@ -101,6 +129,19 @@ def here(main: Callable[[Sequence[str]], int], *arguments: str) -> Done:
     with as_before(), contextlib.redirect_stdout(told), contextlib.redirect_stderr(told):
         code = main(arguments)
     return Done(code, told.getvalue().splitlines(keepends=True))
+
+
+def on_ray(main: Callable[[Sequence[str]], int], *arguments: str) -> Done:
+    """As `here`, on the Ray that runs in this process, for commands whose start and end of Ray others test."""
+    import ray
+
+    from trainables import engine
+
+    with pytest.MonkeyPatch.context() as patch:
+        assert ray.is_initialized()
+        patch.setattr(engine, "start_ray", lambda plan, dashboard=True, address=None: None)
+        patch.setattr(ray, "shutdown", lambda: None)
+        return here(main, *arguments)
 
 
 def evaluations(count: int) -> Callable[[list[str]], bool]:

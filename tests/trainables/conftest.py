@@ -18,12 +18,27 @@ def no_waiting_for_the_disk() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def ray() -> Iterator[None]:
-    """Ray as a sweep starts it, with two cores."""
+    """Ray as a sweep starts it, with two cores; the same one for all files that follow each other and ask for it."""
     import ray
 
     from trainables import engine
 
     with as_before():
-        engine.start_ray({"cpus": 2, "resources": {"gpus": 0}}, dashboard=False)
+        if not ray.is_initialized():
+            engine.start_ray({"cpus": 2, "resources": {"gpus": 0}}, dashboard=False)
         yield
+
+
+def _asks(item: pytest.Item) -> bool:
+    return "ray" in getattr(item, "fixturenames", ())
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """End the Ray of the fixture before a file in which nothing asks for it."""
+    if nextitem is not None and any(_asks(other) for other in item.session.items if other.path == nextitem.path):
+        return
+    if any(_asks(other) for other in item.session.items if other.path == item.path):
+        import ray
+
         ray.shutdown()

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from analysis import verify
-from tests.trainables.commands import NO_DASHBOARD, Done, command, evaluations, here
+from tests.trainables.commands import NO_DASHBOARD, Done, command, evaluations, here, on_ray
 from trainables import sweep
 from trainables.record import COMPLETE, FAIL, PRUNED, Record, read
 
@@ -46,14 +46,14 @@ def arguments(tiny_encoder: Path, tiny_data: Path, tmp_path_factory: pytest.Temp
 def whole(arguments: Arguments, tmp_path_factory: pytest.TempPathFactory) -> tuple[Done, Path]:
     """An unbroken sweep with early stopping."""
     folder = tmp_path_factory.mktemp("whole") / "sweep"
-    return command(SWEEP, *arguments(folder, "--dashboard", "ray")), folder
+    return command(SWEEP, *arguments(folder, "--dashboard", "ray"), environment={}), folder
 
 
 @pytest.fixture(scope="module")
-def plain(arguments: Arguments, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def plain(ray: None, arguments: Arguments, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An unbroken sweep without early stopping, one trial after the other: what runs beside one plays no part."""
     folder = tmp_path_factory.mktemp("plain") / "sweep"
-    done = command(SWEEP, *arguments(folder, "--scheduler", "none", "--max-concurrent", "1"))
+    done = on_ray(sweep.main, *arguments(folder, "--scheduler", "none", "--max-concurrent", "1"))
     assert done.code == 0, done.text
     return folder
 
@@ -171,16 +171,18 @@ def test_kill_and_interrupt_without_early_stopping(arguments: Arguments, plain: 
     assert values(read(folder)) == values(read(plain))
     assert not any(trial.faults for trial in read(folder).trials.values())
     proven(folder)
-    assert here(sweep.main, "--resume", str(folder)).code == 0
+    assert on_ray(sweep.main, "--resume", str(folder)).code == 0
 
 
-def test_kill_of_the_driver_with_early_stopping(arguments: Arguments, whole: tuple[Done, Path], tmp_path: Path) -> None:
+def test_kill_of_the_driver_with_early_stopping(
+    ray: None, arguments: Arguments, whole: tuple[Done, Path], tmp_path: Path
+) -> None:
     """The driver alone is killed, so that its workers live on for a while; the resumed one starts at once."""
     folder = tmp_path / "sweep"
     first = command(SWEEP, *arguments(folder), when=evaluations(6), group=False)
     assert first.code == -signal.SIGKILL
     before, rows = finished(folder), len(read(folder).rows)
-    done = command(SWEEP, "--resume", str(folder))
+    done = on_ray(sweep.main, "--resume", str(folder))
     assert done.code == 0, done.text
     untouched(folder, before, rows)
     mine, theirs = values(read(folder)), values(read(whole[1]))

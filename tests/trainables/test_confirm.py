@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from analysis.verify import verify
-from tests.trainables.commands import NO_DASHBOARD, command, evaluations
+from tests.trainables.commands import NO_DASHBOARD, command, evaluations, on_ray
 from tests.trainables.sweeps import create
-from trainables import confirm
+from trainables import confirm, sweep
 from trainables.record import COMPLETE, FINISHED, ROWS, read
 
 
@@ -48,7 +48,7 @@ def test_the_parent_of_several_is_refused(tmp_path: Path, capsys: pytest.Capture
 
 @pytest.mark.slow
 def test_the_real_command(
-    tiny_encoder: Path, tiny_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ray: None, tiny_encoder: Path, tiny_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A sweep with `--confirm 1x2`, killed between the confirming runs and resumed."""
     folder, store = tmp_path / "sweep", tmp_path / "store"
@@ -66,7 +66,7 @@ def test_the_real_command(
     assert list(read(folder).confirming) == wanted
     assert any(trial.state not in FINISHED for trial in read(folder).confirming.values())
 
-    done = command("trainables.sweep", "--resume", str(folder))
+    done = on_ray(sweep.main, "--resume", str(folder))
     assert done.code == 0, done.text
     record = read(folder)
     assert {trial.state for trial in record.everything()} == {COMPLETE}

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 
 import trainables
-from tests.trainables.commands import as_before
 from tests.trainables.doors import OPTIONS, session, timeless
 from trainables.door_trial import train
 
@@ -23,23 +21,9 @@ RATES = [1e-3, 2e-3, 5e-3]
 VALUES = ("mcc", "accuracy", "best", "epoch", "terms/total", "terms/hidden")
 
 
-@pytest.fixture(scope="module")
-def ray() -> Iterator[None]:
-    import ray
-
-    with as_before():
-        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-        os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
-        ray.init(
-            address="local",
-            num_cpus=2,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            object_store_memory=100 * 1024 * 1024,
-        )
-        yield
-        ray.shutdown()
+@pytest.fixture(scope="module", autouse=True)
+def no_loggers(ray: None) -> None:
+    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
 
 
 @pytest.fixture(scope="module")

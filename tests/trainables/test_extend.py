@@ -11,10 +11,10 @@ import pytest
 from analysis import verify as verification
 from analysis.verify import verify
 from distill.errors import UserError
-from tests.trainables.commands import NO_DASHBOARD, command, evaluations, here
+from tests.trainables.commands import NO_DASHBOARD, command, evaluations, here, on_ray
 from tests.trainables.sweeps import create, run_to_end, value
 from tests.trainables.test_engine import CPUS, proven, run, starts, values
-from trainables import extend
+from trainables import extend, sweep
 from trainables.record import COMPLETE, FINISHED, JOURNAL, ROWS, WAITING, read
 from trainables.recorder import Recorder
 
@@ -134,7 +134,7 @@ def test_bad_input(tmp_path: Path, arguments: list[str], message: str, capsys: p
 
 
 @pytest.mark.slow
-def test_the_real_command(tiny_encoder: Path, tiny_data: Path, tmp_path: Path) -> None:
+def test_the_real_command(ray: None, tiny_encoder: Path, tiny_data: Path, tmp_path: Path) -> None:
     """A finished sweep, more points killed in the middle, resumed; one dry run; one refusal."""
     folder, store = tmp_path / "sweep", tmp_path / "store"
     given = ["--layers", "2", "--teacher", str(tiny_encoder), "--data-dir", str(tiny_data), "--artifacts", str(store)]
@@ -142,7 +142,7 @@ def test_the_real_command(tiny_encoder: Path, tiny_data: Path, tmp_path: Path) -
     given += ["--set", "batch_size=8", "--epochs", "2", "--scheduler", "none"]
     # One worker: starting another takes longer than all of its work.
     given += ["--max-concurrent", "1", *NO_DASHBOARD]
-    first = command("trainables.sweep", *given, "--trials", "2", "--out", str(folder))
+    first = on_ray(sweep.main, *given, "--trials", "2", "--out", str(folder))
     assert first.code == 0, first.text
     rows = (folder / ROWS).read_bytes()
 
@@ -154,7 +154,7 @@ def test_the_real_command(tiny_encoder: Path, tiny_data: Path, tmp_path: Path) -
     cut = command("trainables.extend", str(folder), "--trials", "3", "--seeds", "1", when=evaluations(3))
     assert cut.code < 0, cut.text
     assert len(read(folder).trials) == 8
-    done = command("trainables.sweep", "--resume", str(folder))
+    done = on_ray(sweep.main, "--resume", str(folder))
     assert done.code == 0, done.text
     record = read(folder)
     assert {t.state for t in record.trials.values()} == {COMPLETE}
@@ -173,7 +173,7 @@ def test_the_real_command(tiny_encoder: Path, tiny_data: Path, tmp_path: Path) -
     assert "Nothing is new" in again.text
 
     # The same points in one sweep give the same values.
-    whole = command("trainables.sweep", *given, "--trials", "3", "--out", str(tmp_path / "whole"))
+    whole = on_ray(sweep.main, *given, "--trials", "3", "--out", str(tmp_path / "whole"))
     assert whole.code == 0, whole.text
     other = read(tmp_path / "whole").trials
     assert {p: [row["terms"] for row in t.evaluations.values()] for p, t in other.items()} == {

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from analysis import verify
-from tests.trainables.commands import NO_DASHBOARD, command, evaluations, here
-from trainables import status
+from analysis import compare, verify
+from tests.trainables.commands import NO_DASHBOARD, command, evaluations, here, on_ray
+from trainables import status, sweep
 from trainables.families import read_family
 from trainables.record import FINISHED
 from trainables.spending import used
@@ -19,13 +19,14 @@ pytestmark = pytest.mark.slow
 SWEEP = "trainables.sweep"
 
 
-def test_two_sizes_killed_and_resumed(tiny_encoder: Path, tiny_data: Path, tmp_path: Path) -> None:
+def test_two_sizes_killed_and_resumed(ray: None, tiny_encoder: Path, tiny_data: Path, tmp_path: Path) -> None:
     parent = tmp_path / "parent"
     typed = [
         *("--layers", "1,2", "--teacher", str(tiny_encoder), "--data-dir", str(tiny_data), "--out", str(parent)),
         *("--artifacts", str(tmp_path / "store"), "--teacher-lr", "1e-3", "--teacher-epochs", "2"),
         *("--allow-weak-teacher", "--set", "lr=1e-3", "--set", "batch_size=8", "--epochs", "2", "--trials", "2"),
-        *NO_DASHBOARD,
+        # One worker: starting another takes longer than all of its work.
+        *("--max-concurrent", "1", *NO_DASHBOARD),
     ]
     killed = command(SWEEP, *typed, when=evaluations(3))
     assert killed.code < 0
@@ -41,7 +42,7 @@ def test_two_sizes_killed_and_resumed(tiny_encoder: Path, tiny_data: Path, tmp_p
     assert "State: interrupted, no driver holds it." in told.text
     assert f"Continue with: python -m trainables.sweep --resume {parent}" in told.text
 
-    done = command(SWEEP, "--resume", str(parent))
+    done = on_ray(sweep.main, "--resume", str(parent))
     assert done.code == 0, done.text
     assert f"Resuming {parent}: {sum(map(len, before.values()))} of 6 trials of 2 sweeps are finished." in done.text
     for name, record in read_family(parent).records().items():
@@ -65,18 +66,19 @@ def test_two_sizes_killed_and_resumed(tiny_encoder: Path, tiny_data: Path, tmp_p
     assert verified.code == 0, verified.text
 
 
-def test_three_methods_killed_and_resumed(tiny_encoder: Path, tiny_data: Path, tmp_path: Path) -> None:
+def test_three_methods_killed_and_resumed(ray: None, tiny_encoder: Path, tiny_data: Path, tmp_path: Path) -> None:
     parent = tmp_path / "parent"
     typed = [
         *("--method", "ft,kd,emd", "--layers", "1", "--teacher", str(tiny_encoder), "--data-dir", str(tiny_data)),
         *("--artifacts", str(tmp_path / "store"), "--teacher-lr", "1e-3", "--teacher-epochs", "2", "--epochs", "1"),
         *("--allow-weak-teacher", "--set", "batch_size=8", "--trials", "1", "--out", str(parent)),
-        *NO_DASHBOARD,
+        # One worker: starting another takes longer than all of its work.
+        *("--max-concurrent", "1", *NO_DASHBOARD),
     ]
     killed = command(SWEEP, *typed, when=evaluations(2))
     assert killed.code < 0
     assert killed.text.count("Teacher: fine-tuning") == 1
-    done = command(SWEEP, "--resume", str(parent))
+    done = on_ray(sweep.main, "--resume", str(parent))
     assert done.code == 0, done.text
     assert f"Report of all: {parent / 'compare.html'}" in done.text
     records = read_family(parent).records()
@@ -96,7 +98,7 @@ def test_three_methods_killed_and_resumed(tiny_encoder: Path, tiny_data: Path, t
     for name in ("kd", "emd"):
         if records[name].left_out:
             assert spent[name] >= max(first.values()) - 1e-9 or first[name] == max(first.values())
-    told = command("analysis.compare", str(parent))
+    told = here(compare.main, str(parent))
     assert told.code == 0, told.text
     assert told.lines[1].startswith("ft ")
     verified = here(verify.main, str(parent))

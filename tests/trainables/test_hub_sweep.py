@@ -14,8 +14,9 @@ import pytest
 
 from tests.conftest import SPECIAL, save_random_bert, sentences
 from tests.hub_data import add_glue
-from tests.hub_server import Hub, running
-from tests.trainables.commands import Done, command
+from tests.hub_server import Hub, running, use
+from tests.trainables.commands import Done, command, here
+from trainables import sweep
 from trainables.config import DATA, TEACHER
 from trainables.record import read
 
@@ -125,13 +126,14 @@ def test_the_plan_says_where_everything_comes_from(whole: Whole) -> None:
     assert "%|" not in whole.done.text, "bars belong on terminals"
 
 
-def test_a_resumed_sweep_fetches_what_the_cache_has_lost(whole: Whole) -> None:
+def test_a_resumed_sweep_fetches_what_the_cache_has_lost(whole: Whole, monkeypatch: pytest.MonkeyPatch) -> None:
     encoder = Path(json.loads((whole.folder / "sweep.json").read_text())["plan"]["teacher"]["path"])
     files = {file.name: file.read_bytes() for file in encoder.iterdir()}
     before = scores(whole.folder)
     shutil.rmtree(encoder.parent)
     shutil.rmtree(encoder.parents[1] / "blobs")
-    done = command(SWEEP, "--resume", str(whole.folder), environment=whole.hub.environment(whole.home))
+    use(whole.hub, whole.home, monkeypatch)
+    done = here(sweep.main, "--resume", str(whole.folder))
     assert done.code == 0, done.text
     assert {file.name: file.read_bytes() for file in encoder.iterdir()} == files
     pd.testing.assert_frame_equal(scores(whole.folder), before, check_exact=True)
@@ -160,18 +162,20 @@ def test_offline_from_the_cache(whole: Whole, again: Callable[..., tuple[Done, P
     assert losses(folder) == losses(whole.folder)
 
 
-def test_a_hub_that_is_down_and_an_empty_cache(
-    whole: Whole, again: Callable[..., tuple[Done, Path]], tmp_path: Path
-) -> None:
+def test_a_hub_that_is_down_and_an_empty_cache(whole: Whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole.hub.stop()
-    done, folder = again("--source", "hub", home=tmp_path / "empty")
+    use(whole.hub, tmp_path / "empty", monkeypatch)
+    folder = tmp_path / "sweep"
+    asked = arguments(folder, tmp_path / "store")
+    done = here(sweep.main, *asked, "--source", "hub")
     assert done.code == 2
     assert done.text == (
         f"error: --task cola needs {DATA}, which is not in the cache and {whole.hub.url} cannot be reached (Connection "
         "refused): go online, or leave --source hub out.\n"
     )
     assert not folder.exists()
-    done, _ = again("--dry-run", home=tmp_path / "empty")
+    use(whole.hub, tmp_path / "empty", monkeypatch)
+    done = here(sweep.main, *asked, "--dry-run")
     assert done.code == 0, done.text
     assert "the embedded encoder serves" in done.text
     assert done.text.count("the hub cannot be reached (Connection refused)") == 2

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.trainables.commands import NO_DASHBOARD, command, here
+from tests.trainables.commands import NO_DASHBOARD, command, here, on_ray
 from trainables import status, sweep
 from trainables.record import COMPLETE, WAITING, read
 
@@ -16,7 +16,7 @@ SWEEP = "trainables.sweep"
 
 
 def test_a_budget_that_is_used_up_at_once_and_one_that_suffices(
-    tiny_encoder: Path, tiny_data: Path, tmp_path: Path
+    ray: None, tiny_encoder: Path, tiny_data: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "sweep"
     done = command(
@@ -43,7 +43,7 @@ def test_a_budget_that_is_used_up_at_once_and_one_that_suffices(
     refused = here(sweep.main, "--resume", str(folder), "--time-budget", "an hour")
     assert refused.code == 2
     assert "--time-budget an hour is not a time" in refused.text
-    done = command(SWEEP, "--resume", str(folder), "--time-budget", "1h")
+    done = on_ray(sweep.main, "--resume", str(folder), "--time-budget", "1h")
     assert done.code == 0, done.text
     record = read(folder)
     assert {trial.state for trial in record.trials.values()} == {COMPLETE}

@@ -27,7 +27,7 @@ HALF = {"cpus_per_trial": 1.0, "gpus_per_trial": 0.5, "max_concurrent": 2, "thre
 
 
 @pytest.fixture(scope="module", autouse=True)
-def ray() -> Iterator[None]:
+def ray_with_a_gpu() -> Iterator[None]:
     import ray
 
     with as_before():

@@ -15,7 +15,7 @@ from distill.artifacts import Store
 from distill.errors import UserError
 from distill.teacher import finetune
 from distill.training.loop import Diverged
-from tests.trainables.commands import command
+from tests.trainables.commands import command, here, on_ray
 from trainables import engine, plan, prepare, resources, teacher, teacher_search
 from trainables.config import from_namespace
 from trainables.options import parser
@@ -231,12 +231,12 @@ def test_ties_go_to_fewer_epochs_whatever_ended_first() -> None:
 
 
 @pytest.mark.slow
-def test_killed_and_continued(tiny_encoder: Path, tiny_data: Path, tmp_path: Path) -> None:
+def test_killed_and_continued(ray: None, tiny_encoder: Path, tiny_data: Path, tmp_path: Path) -> None:
     """The real command: kill -9 after the first candidate, Ctrl-C in the middle, then to the end."""
     options = [
         *("--teacher", str(tiny_encoder), "--data-dir", str(tiny_data), "--artifacts", str(tmp_path / "store")),
         *("--allow-weak-teacher", "--search", "--set", "batch_size=4", "--set", "lr=1e-3,3e-3,1e-2"),
-        *("--set", "epochs=6,7"),
+        *("--set", "epochs=4,5"),
     ]
 
     def after(words: str, count: int) -> Any:
@@ -252,11 +252,11 @@ def test_killed_and_continued(tiny_encoder: Path, tiny_data: Path, tmp_path: Pat
     assert second.code == 130, second.text
     assert known(second.text) >= 1
     assert "Stopped: " in second.text
-    third = command("trainables.teacher", *options)
+    third = on_ray(teacher.main, *options)
     assert third.code == 0, third.text
     assert known(second.text) <= known(third.text) < 6
     assert third.text.count(": started.") == 6 - known(third.text)
-    fourth = command("trainables.teacher", *options)
+    fourth = here(teacher.main, *options)
     assert known(fourth.text) == 6
     assert "started" not in fourth.text
     # The table and all that follows it.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
 from typing import Any, Literal
 
 import torch
@@ -24,38 +27,77 @@ LENGTH = 7
 STAGES = [(name, i) for name in ALL for i in range(len(methods.get(name).stages))]
 
 
+# Networks by role and keywords.
+Pool = dict[tuple[str, Any], Any]
+
+
+class Network:
+    """A network by the keywords of `tiny.classifier`, in float64; one of a kind is built, and the others are copies."""
+
+    def __init__(self, **how: Any) -> None:
+        self._how = tuple(sorted(how.items()))
+
+    @property
+    def shape(self) -> Shape:
+        return _built(self._how)[1]
+
+    def of(self, role: str, pool: Pool) -> Any:
+        """That of a pool, which has one for each role; making it leaves torch's generator as it is."""
+        if (role, self._how) not in pool:
+            pool[role, self._how] = self._made()
+        return pool[role, self._how]
+
+    def _made(self) -> Any:
+        model, _ = _built(self._how)
+        # All copies have one configuration: copying it takes longer than the weights.
+        return copy.deepcopy(model, {id(model.config): model.config})
+
+
+@cache
+def _built(how: tuple[tuple[str, Any], ...]) -> tuple[Any, Shape]:
+    with torch.random.fork_rng(devices=[]):
+        model = tiny.classifier(**dict(how)).double().eval()
+    return model, shape_of(model)
+
+
 @dataclass
 class Bench:
     """One stage of a method on a student and a teacher, dropout off unless the student is put in train mode.
 
     Attributes:
+        networks: What the student and the teacher are, which are made, or taken of `pool`, when they are asked for.
         layers: Which layers are taken of the teacher: those that the stage declares.
     """
 
     method: Method
     stage: Stage
     objective: Objective
-    student: Any
-    teacher: Any
+    networks: tuple[Network, Network]
     setting: Setting
     regression: bool = False
     num_labels: int = 2
     layers: tuple[int, ...] | None = None
-    _captures: list[Capture] = field(default_factory=list)
+    pool: Pool = field(default_factory=dict)
+
+    @cached_property
+    def student(self) -> Any:
+        return self.networks[0].of("student", self.pool)
+
+    @cached_property
+    def teacher(self) -> Any:
+        return self.networks[1].of("teacher", self.pool)
 
     def batch(self, seed: int = 0, rows: int = 4, length: int = LENGTH) -> dict[str, Tensor]:
         return tiny.batch(rows, length, seed=seed, labels=self.num_labels, regression=self.regression)
 
     def outputs(self, batch: dict[str, Tensor]) -> tuple[Outputs, Outputs | None]:
-        if not self._captures:
-            needs = self.objective.needs
-            own = needs | self.objective.own_needs
-            self._captures = [Capture(self.student, own), Capture(self.teacher, needs, self.layers)]
-        ours, theirs = self._captures
-        inputs = tiny.inputs_of(batch)
-        with torch.no_grad():
-            answer = theirs.run(**inputs) if self.objective.uses_teacher else None
-        return ours.run(**inputs), answer
+        inputs, needs = tiny.inputs_of(batch), self.objective.needs
+        answer = None
+        if self.objective.uses_teacher:
+            with torch.no_grad(), closing(Capture(self.teacher, needs, self.layers)) as theirs:
+                answer = theirs.run(**inputs)
+        with closing(Capture(self.student, needs | self.objective.own_needs)) as ours:
+            return ours.run(**inputs), answer
 
     def terms(self, batch: dict[str, Tensor]) -> dict[str, Term]:
         terms: dict[str, Term] = self.objective(*self.outputs(batch), batch)
@@ -82,6 +124,7 @@ def bench(
     regression: bool = False,
     labels: int = 2,
     length: int = LENGTH,
+    pool: Pool | None = None,
 ) -> Bench:
     """Build a stage's objective in float64, of a student whose layers run twice where the point asks for that.
 
@@ -91,23 +134,22 @@ def bench(
             for it, and a teacher of 4 where not said.
         same: Student and teacher are equal networks, whose layers run once.
         length: What rows are padded to.
+        pool: Of benches that have their networks in common, because nothing that is done with one changes them.
 
     Raises:
         UserError: The method refuses the values, or they do not fit the student.
     """
     method = methods.get(name)
     heads = {"labels": 1 if regression else labels, "regression": regression, "dropout": 0.0}
-    theirs = tiny.classifier(**{"layers": 4, "seed": 1, **heads, **(teacher or {})}).double().eval()
+    theirs = Network(**{"layers": 4, "seed": 1, **heads, **(teacher or {})})
     resolved = method.resolve(params or {}, recipe)
     own = {"layers": 2, "seed": 2, "sharing": method.sharing(resolved)}
-    ours = tiny.classifier(**{**own, **heads, **(student or {})}).double().eval()
-    if same:
-        ours = tiny.classifier(**{"layers": 4, "seed": 1, **heads, **(teacher or {})}).double().eval()
+    ours = theirs if same else Network(**{**own, **heads, **(student or {})})
     setting = Setting(
         params=resolved,
         recipe=recipe,
-        student=shape_of(ours),
-        teacher=shape_of(theirs) if method.needs_teacher else None,
+        student=ours.shape,
+        teacher=theirs.shape if method.needs_teacher else None,
         num_labels=1 if regression else labels,
         regression=regression,
         length=length,
@@ -119,11 +161,24 @@ def bench(
     layers = None
     if setting.teacher is not None:
         layers = found.layers_read(setting.params, recipe, setting.student, setting.teacher)
-    return Bench(method, found, objective, ours, theirs, setting, regression, labels, layers)
+    return Bench(
+        method, found, objective, (ours, theirs), setting, regression, labels, layers, {} if pool is None else pool
+    )
 
 
 def carried(method: Method, stage: int, setting: Setting) -> dict[str, Tensor]:
     """What a stage finds of those before it and of the teacher's side, as they begin; alike on networks that are."""
+    # The method is kept, so that no other one can have its identity.
+    key = (id(method), stage, repr(setting))
+    if key not in _CARRIED:
+        _CARRIED[key] = method, _left(method, stage, setting)
+    return {name: value.clone() for name, value in _CARRIED[key][1].items()}
+
+
+_CARRIED: dict[Any, tuple[Method, dict[str, Tensor]]] = {}
+
+
+def _left(method: Method, stage: int, setting: Setting) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}
     if method.on_teacher is not None and setting.teacher is not None:
         values = method.on_teacher.settle(setting.params, setting.student, setting.teacher)
@@ -150,14 +205,24 @@ def alternatives(h: Hyperparameter, value: Any) -> list[Any]:
     return sorted(legal - {value})
 
 
-def read_by_the_loop(method: Method) -> set[str]:
+def read_by_the_loop(method: Method) -> frozenset[str]:
     """Hyper-parameters that decide how a stage is trained, what of the student is or what it begins with.
 
     No objective reads them, or none but for how its own parameters are trained.
     """
+    if id(method) not in _READ:
+        _READ[id(method)] = method, _read_by_the_loop(method)
+    return _READ[id(method)][1]
+
+
+_READ: dict[int, tuple[Method, frozenset[str]]] = {}
+
+
+def _read_by_the_loop(method: Method) -> frozenset[str]:
     found = {"lr"}
     for recipe in RECIPES:
         usual = method.resolve({}, recipe)
+        rates = [_rates(method, stage, usual, recipe) for stage in method.stages]
         asked = set().union(*(_asked(method, stage, usual, recipe) for stage in method.stages))
         for h in (h for h in method.hyperparameters if h.name in usual):
             for value in alternatives(h, usual[h.name]):
@@ -172,13 +237,13 @@ def read_by_the_loop(method: Method) -> set[str]:
                     found.add(h.name)
                 if method.embeddings(usual) != method.embeddings(other):
                     found.add(h.name)
-                if any(_own_rates(method, stage, usual, other, recipe) for stage in method.stages):
+                if any(_own_rates(method, stage, rates[i], other, recipe) for i, stage in enumerate(method.stages)):
                     found.add(h.name)
                 shape = Shape(2, 16, 2)
                 trained = [[s.trained(params, recipe, shape) for s in method.stages] for params in (usual, other)]
                 if trained[0] != trained[1] and h.name not in asked:
                     found.add(h.name)
-    return found
+    return frozenset(found)
 
 
 def _trained_otherwise(stage: Stage, usual: dict[str, Any], other: dict[str, Any], recipe: Recipe) -> bool:
@@ -201,17 +266,24 @@ class _Watched(dict[str, Any]):
         return super().get(name, default)
 
 
-def _own_rates(method: Method, stage: Stage, one: dict[str, Any], two: dict[str, Any], recipe: Recipe) -> bool:
-    """Whether two points differ in how an objective's own parameters are trained, and in nothing else of them."""
-    number = method.stages.index(stage)
+# Rate and decay of an objective's own parameters, and their names; None where the method refuses the values.
+Rates = tuple[float | None, float | None, list[str]] | None
+
+
+def _own_rates(method: Method, stage: Stage, one: Rates, params: dict[str, Any], recipe: Recipe) -> bool:
+    """Whether a point differs from another in how an objective's own parameters are trained, and in nothing else."""
+    two = None if one is None else _rates(method, stage, params, recipe)
+    return one is not None and two is not None and one[:2] != two[:2] and one[2] == two[2]
+
+
+def _rates(method: Method, stage: Stage, params: dict[str, Any], recipe: Recipe) -> Rates:
     try:
-        settings = [_setting(method, params, recipe) for params in (one, two)]
-        objectives = [stage.objective(replace(each, carried=carried(method, number, each))) for each in settings]
+        setting = _setting(method, params, recipe)
+        before = carried(method, method.stages.index(stage), setting)
+        objective = stage.objective(replace(setting, carried=before))
     except UserError:
-        return False
-    rates = [(objective.lr, objective.weight_decay) for objective in objectives]
-    names = [[name for name, _ in objective.named_parameters()] for objective in objectives]
-    return rates[0] != rates[1] and names[0] == names[1]
+        return None
+    return objective.lr, objective.weight_decay, [name for name, _ in objective.named_parameters()]
 
 
 def _setting(method: Method, params: dict[str, Any], recipe: Recipe) -> Setting:

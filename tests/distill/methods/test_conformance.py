@@ -28,6 +28,7 @@ from tests.distill.methods.bench import (
     RECIPES,
     STAGES,
     Bench,
+    Pool,
     Recipe,
     alternatives,
     bench,
@@ -177,9 +178,10 @@ def test_no_term_is_ignored(name: str, recipe: Recipe) -> None:
     def weights(made: Bench) -> dict[str, float]:
         return {k: t.weight for k, t in made.terms(made.batch()).items() if t.weight != 0}
 
+    pool = Pool()
     for stage in range(len(methods.get(name).stages)):
         settings = [params for params in _settings(name) if _fits(name, stage, params, recipe)]
-        found = [weights(bench(name, stage, params=params, recipe=recipe)) for params in settings]
+        found = [weights(bench(name, stage, params=params, recipe=recipe, pool=pool)) for params in settings]
         every = set().union(*found)
         if len(every) == 1:
             continue
@@ -192,7 +194,7 @@ def test_no_term_is_ignored(name: str, recipe: Recipe) -> None:
             ]
             assert pairs, f"no single hyper-parameter switches {term} off"
             for with_it, without in pairs:
-                present, absent = (bench(name, stage, params=p, recipe=recipe) for p in (with_it, without))
+                present, absent = (bench(name, stage, params=p, recipe=recipe, pool=pool) for p in (with_it, without))
                 batch = present.batch()
                 # The student's alone: a term may bring parameters of its own.
                 count = sum(p.numel() for p in present.student.parameters())

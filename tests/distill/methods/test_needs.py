@@ -12,7 +12,7 @@ from distill import methods
 from distill.errors import UserError
 from distill.methods.objective import Outputs
 from distill.teacher import parts
-from tests.distill.methods.bench import DISTILLING, RECIPES, STAGES, Recipe, alternatives, bench
+from tests.distill.methods.bench import DISTILLING, RECIPES, STAGES, Pool, Recipe, alternatives, bench
 
 KNOWN = {*parts.SMALL, *parts.LARGE}
 
@@ -76,10 +76,10 @@ def _elsewhere(teacher: Outputs, padded: torch.Tensor) -> Outputs:
 @pytest.mark.parametrize(("name", "stage"), [(n, s) for n, s in STAGES if n in DISTILLING])
 def test_chosen_layers_are_asked_for_and_give_what_all_give(name: str, stage: int, recipe: Recipe) -> None:
     """At the defaults and with each value changed: what is declared suffices, and no layer is read by its place."""
-    method = methods.get(name)
+    method, pool = methods.get(name), Pool()
     for params in ({}, *({h.name: value} for h in method.hyperparameters for value in alternatives(h, h.default))):
         try:
-            made, whole = (bench(name, stage, params=params, recipe=recipe) for _ in range(2))
+            made, whole = (bench(name, stage, params=params, recipe=recipe, pool=pool) for _ in range(2))
         except (UserError, ValueError):
             continue
         if made.layers is None:

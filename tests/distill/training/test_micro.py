@@ -14,7 +14,7 @@ from distill.methods.base import Stage
 from distill.teacher.source import OnlineTeacher
 from distill.training.batching import in_parts
 from distill.training.loop import Run
-from tests.distill.methods.bench import ALL, RECIPES, Recipe, alternatives, bench
+from tests.distill.methods.bench import ALL, RECIPES, Pool, Recipe, alternatives, bench
 from tests.distill.training import runs
 
 TASKS: list[dict[str, Any]] = [{"labels": 2}, {"labels": 3}, {"regression": True}]
@@ -39,9 +39,9 @@ def _fits(name: str, stage: int, params: dict[str, Any], recipe: Recipe) -> bool
     return True
 
 
-def _gap(name: str, stage: int, params: dict[str, Any], recipe: Recipe, task: dict[str, Any]) -> float:
+def _gap(name: str, stage: int, params: dict[str, Any], recipe: Recipe, task: dict[str, Any], pool: Pool) -> float:
     """How far terms and gradient of the parts are from those of the whole batch, relative to the largest entry."""
-    whole, parts = (bench(name, stage, params=params, recipe=recipe, **task) for _ in range(2))
+    whole, parts = (bench(name, stage, params=params, recipe=recipe, pool=pool, **task) for _ in range(2))
     batch = whole.batch(rows=7)
     expected, found = whole.gradient(batch), torch.zeros(())
     terms = {term: value.item() for term, (value, _) in whole.terms(batch).items()}
@@ -62,14 +62,15 @@ def test_what_is_declared_additive_is_and_nothing_else(name: str, task: dict[str
     method = methods.get(name)
     if task.get("regression") and not method.regression:
         pytest.skip("declares that it knows no regression")
+    pool = Pool()
     for number, stage in enumerate(method.stages):
         settings = [{}, *({h.name: v} for h in method.hyperparameters for v in alternatives(h, h.default)[:1])]
         settings = [params for params in settings if _fits(name, number, params, recipe)]
         if stage.additive:
-            assert max(_gap(name, number, params, recipe, task) for params in settings) < 1e-6
+            assert max(_gap(name, number, params, recipe, task, pool) for params in settings) < 1e-6
         elif not stage.one_length(recipe):
             # Among rows of one length means over all their places are means over rows.
-            assert _gap(name, number, {}, recipe, task) > 1e-4
+            assert _gap(name, number, {}, recipe, task, pool) > 1e-4
 
 
 def _double(name: str, **how: Any) -> Run:
