@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from distill.errors import UserError
 
@@ -26,6 +26,13 @@ def _setting(default: Any, help: str, **bounds: Any) -> Any:
         swept: Whether points of one sweep may differ in it; those that decide what all trials share may not.
     """
     return field(default=default, metadata={"help": help, "swept": True, **bounds})
+
+
+class Dropouts(TypedDict):
+    """Probabilities of dropout by the name of `load_classifier`'s argument; None is the model's own."""
+
+    dropout: float | None
+    classifier_dropout: float | None
 
 
 @dataclass(frozen=True)
@@ -89,7 +96,7 @@ class Training:
         return asdict(self)
 
     @property
-    def dropouts(self) -> dict[str, float | None]:
+    def dropouts(self) -> Dropouts:
         """What `load_classifier` takes of a student's dropout."""
         return {"dropout": self.dropout, "classifier_dropout": self.classifier_dropout}
 
