@@ -8,6 +8,7 @@ import random
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # Read when the hub's library is imported: tests reach no network, and get what is embedded where nothing is named.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -15,6 +16,9 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 # everything else on a machine, would wait for the other tests.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("RAY_worker_niceness", "0")
+# Nor does an example take long because it is a large one: what else runs on the machine decides.
+settings.register_profile("beside others", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("beside others")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -203,8 +203,9 @@ def test_a_head_that_an_encoder_lacks_is_refused_before_a_teacher_is_trained(
 ) -> None:
     other = tiny.encoder_folder(tmp_path / "electra", kind="electra")
     models = {"teacher": encoder, "student": encoder, whose: other}
+    how = {"recipe": "published", "data": tiny.data("cola-made-up"), "progress": lambda line: pytest.fail(line)}
     with pytest.raises(UserError, match=f"^{whose}: .* encoders of type electra do not have"):
-        run(encoder, tmp_path, **models, recipe="published", progress=lambda line: pytest.fail(line))
+        run(encoder, tmp_path, **models, **how)
     assert not (tmp_path / "store").exists()
 
 

@@ -153,7 +153,8 @@ def test_a_shared_stage_is_that_of_one_student(make: Any) -> None:
     found = []
     for sps in ("none", "share", "swap"):
         params = method.resolve({"sps": sps, "lr": 1e-3}, "modern")
-        stage = artifacts.identity(method, 0, params, "modern", Training(), {"seed": 0})
+        student = Shape(2, 32, 4).shared(method.sharing(params))
+        stage = artifacts.identity(method, 0, params, "modern", Training(), {"seed": 0}, student, Shape(4, 32, 4))
         stage["stages"] = None
         found.append(str(stage))
     assert len(set(found)) == 3
