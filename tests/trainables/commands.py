@@ -20,6 +20,8 @@ from tests.trainables import forked
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 600
+# As it was before a Ray ran in this process, which leaves variables there that no other Ray must find.
+ENVIRONMENT = dict(os.environ)
 # For commands whose test is not about it: its processes take longer to start than the rest of Ray.
 NO_DASHBOARD = ("--dashboard", "none")
 
@@ -63,12 +65,12 @@ def command(
     Args:
         when: Asked after every printed line; when it says so, `send` is sent, once.
         group: Send to the whole process group, else to the driver alone.
-        environment: Variables beside those of this process, which an interpreter of its own then reads as it starts;
-            without any the process is forked from one that has imported what takes long.
+        environment: Variables beside those that this process began with, which an interpreter of its own then reads as
+            it starts; without any the process is forked from one that has imported what takes long.
     """
     variables = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))),
+        **ENVIRONMENT,
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), ENVIRONMENT.get("PYTHONPATH")))),
         "HF_HUB_OFFLINE": "1",
         **(environment or {}),
     }

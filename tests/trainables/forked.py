@@ -32,7 +32,13 @@ def start(module: str, arguments: Sequence[str], environment: Mapping[str, str])
     context.set_forkserver_preload(list(LIBRARIES))
     reader, writer = context.Pipe(duplex=False)
     process = context.Process(target=_main, args=(module, list(arguments), dict(environment), writer))
-    process.start()
+    # The server, which the first of them starts, reads its variables from here: Ray keeps some from its import on.
+    kept = dict(os.environ)
+    _set(environment)
+    try:
+        process.start()
+    finally:
+        _set(kept)
     writer.close()
     told = os.dup(reader.fileno())
     reader.close()
@@ -44,7 +50,11 @@ def _main(module: str, arguments: list[str], environment: dict[str, str], writer
     os.dup2(writer.fileno(), 1)
     os.dup2(writer.fileno(), 2)
     writer.close()
-    os.environ.clear()
-    os.environ.update(environment)
+    _set(environment)
     sys.argv[1:] = arguments
     runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def _set(environment: Mapping[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
