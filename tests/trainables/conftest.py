@@ -16,6 +16,10 @@ def no_waiting_for_the_disk() -> Iterator[None]:
         yield
 
 
+# What a Ray that is still there has left in the environment, which `as_before` takes away behind each file.
+_left: dict[str, str] = {}
+
+
 @pytest.fixture(scope="module")
 def ray() -> Iterator[None]:
     """Ray as a sweep starts it, with two cores; the same one for all files that follow each other and ask for it."""
@@ -24,8 +28,13 @@ def ray() -> Iterator[None]:
     from trainables import engine
 
     with as_before():
-        if not ray.is_initialized():
+        if ray.is_initialized():
+            os.environ.update(_left)
+        else:
+            before = dict(os.environ)
             engine.start_ray({"cpus": 2, "resources": {"gpus": 0}}, dashboard=False)
+            _left.clear()
+            _left.update((name, value) for name, value in os.environ.items() if before.get(name) != value)
         yield
 
 
