@@ -17,7 +17,11 @@ _OF_THE_SEARCH = (
     *("command", "confirm", "out", "settings", "sizes", "search", "trials"),
     *("methods", "beside", "device_seconds"),
 )
-_OF_A_SESSION = ("time_budget", "max_failures", "max_consecutive_failures")
+_OF_A_SESSION = (
+    *("time_budget", "max_failures", "max_consecutive_failures"),
+    # Where it ran: a cluster that is gone by then, and folders for its nodes.
+    *("address", "dashboard", "storage"),
+)
 
 
 def best_config(record: Record) -> dict[str, Any] | None:

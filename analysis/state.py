@@ -96,8 +96,14 @@ def _left(record: Record) -> tuple[str, ...]:
 
 
 def again(typed: Sequence[object]) -> str:
-    """The command that asks for a sweep once more, into a new folder: the one it names is taken."""
-    return shlex.join(["python", "-m", "trainables.sweep", *without([str(word) for word in typed], "--out")])
+    """The command that asks for a sweep once more, into a new folder: the one it names is taken.
+
+    Nor does it say where the sweep ran: on a cluster that is gone by then, with folders for its nodes.
+    """
+    words = [str(word) for word in typed]
+    for flag in ("--out", "--address", "--dashboard", "--storage"):
+        words = without(words, flag)
+    return shlex.join(["python", "-m", "trainables.sweep", *words])
 
 
 def moment(text: str) -> str:

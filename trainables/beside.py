@@ -18,7 +18,7 @@ from distill.teacher.beside import Side
 from distill.training.settings import Training, of_stage, split
 from trainables import stages
 from trainables.building import Job, build_what_can_be, room_for
-from trainables.record import FINISHED
+from trainables.record import FINISHED, Record
 from trainables.teacher_source import shape_of
 from trainables.teacher_work import Computed, Say, Telling
 
@@ -272,9 +272,28 @@ def _take(recorder: Recorder, wanted: dict[str, dict[str, Any]], made: set[str],
         facts = store.facts(folder)
         told = {name: facts[name] for name in ("stage", "seconds", "failure")}
         curve = [{name: row[name] for name in ("epoch", "value")} for row in facts["curve"]]
-        noted[key] = {"path": str(folder), **told, "curve": curve}
+        noted[key] = {
+            **{"path": str(folder), "trials": _trials(record, key), **told},
+            **{"epochs": inputs["training"]["epochs"], "keep": _keep(inputs)},
+            # What an earlier session made was made for this sweep too.
+            "made": key in made or noted.get(key, {}).get("made", False),
+            "curve": curve,
+        }
         where = folder.name if key in made else f"found in the store ({folder.name})"
         state = facts["failure"] or f"{facts['seconds']:.0f} s"
         say(f"{label(methods.get(inputs['method']))}: {where}, {state}.")
     if noted and noted != (record.prepared or {}).get("beside"):
         recorder.prepared({**(record.prepared or {}), "beside": noted})
+
+
+def _trials(record: Record, key: str) -> list[str]:
+    """Ids of all that take an artifact, those that have ended among them."""
+    found = {trial.id: identity(record.plan, record.prepared or {}, trial.point) for trial in record.everything()}
+    return [id for id, inputs in found.items() if inputs is not None and key_of(inputs) == key]
+
+
+def _keep(inputs: dict[str, Any]) -> str:
+    """Which weights the stage leaves."""
+    on_teacher = methods.get(inputs["method"]).on_teacher
+    assert on_teacher is not None
+    return on_teacher.stage.keep(inputs["recipe"])

@@ -28,6 +28,7 @@ from trainables.progress import plural
 from trainables.record import FINISHED, Record, Trial
 from trainables.recorder import Recorder
 from trainables.shapes import shape_of, student_of
+from trainables.steps import recorded
 
 Point = dict[str, Any]
 BASELINE, KD = "ft", "kd"
@@ -206,6 +207,7 @@ def _points(record: Record, bases: dict[str, Point], seeds: Sequence[int]) -> It
                 "of": of,
             }
             point["hash"] = point_hash(point, record.plan, record.header["fingerprint"])
+            point["stages"] = recorded(record.plan, point)
             number += 1
             yield point
 

@@ -19,6 +19,7 @@ from search_spaces.axes import GIVEN
 from trainables.config import SweepConfig
 from trainables.draws import ADAPTIVE, next_number
 from trainables.plan import point_hash
+from trainables.steps import recorded
 from trainables.points import Maker, find_space, make_points, parse_value, split_settings
 from trainables.record import Record, suggests
 from trainables.shapes import refuse_embeddings, refuse_sharing, shape_of, student_of
@@ -100,6 +101,7 @@ class _Growing:
             return
         point = {**point, "id": id, "number": len(self.points), "label": label}
         point["hash"] = point_hash(point, self.plan, self.fingerprint)
+        point["stages"] = recorded(self.plan, point)
         self._known.add(self._identity(point))
         self.points.append(point)
         self.added.append(point)

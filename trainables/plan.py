@@ -120,6 +120,7 @@ def make_with_rows(
             }
             for axis in space.active(config.recipe, task.published_as or task.name, layers)
         ],
+        "unset": {h.name: list(h.unset) for h in method.hyperparameters if h.unset is not None},
         "distributions": {m.name: distributions(m) for m in (method, methods.get("ft"))},
         "resources": {
             "cpus_per_trial": allotted.cpus_per_trial,
@@ -156,6 +157,7 @@ def make_with_rows(
     }
     for point in points:
         point["hash"] = point_hash(point, plan, fingerprint)
+        point["stages"] = steps.recorded(plan, point)
     asked = {name: value for name, value in config.as_dict().items() if name != "command"}
     header = {
         "schema": SCHEMA,

@@ -215,6 +215,15 @@ class _Sharing:
         whose = f"{self.recorder.path.name}, {first.id}" if self._several else first.id
         return f"Stage {name} ({whose}{f' and {more} more' if more else ''})"
 
+    def _trials(self, number: int, key: str) -> list[str]:
+        """Ids of all that need a stage, those that have ended among them."""
+        return [id for id, found in self._identities.items() if found[number:] and key_of(found[number]) == key]
+
+    def _numbers(self, number: int, key: str) -> dict[str, Any]:
+        """Epochs of a stage, and which weights it leaves."""
+        stage = self._identities[self._first[key].id][number]["stages"][number]
+        return {"epochs": stage["training"]["epochs"], "keep": stage["keep"]}
+
     @property
     def bytes(self) -> int:
         """Of what a stage leaves, in float32."""
@@ -231,7 +240,14 @@ class _Sharing:
             facts = self._store.facts(folder)
             told = {name: facts[name] for name in ("stage", "seed", "seconds", "failure", "terms")}
             curve = [{name: row[name] for name in ("epoch", "value")} for row in facts["curve"]]
-            self._made[key] = {"path": str(folder), "points": points, **told, "curve": curve}
+            before = self._made.get(key, {})
+            self._made[key] = {
+                **{"path": str(folder), "points": points, "trials": self._trials(number, key), **told},
+                **{name: self._numbers(number, key)[name] for name in ("epochs", "keep")},
+                # What an earlier session made was made for this sweep too.
+                "made": key in self._wanted or before.get("made", False),
+                "curve": curve,
+            }
             state = f"{facts['seconds']:.0f} s"
             if facts["failure"]:
                 state = f"{facts['failure']}; {plural(points, 'point')} cannot be trained"

@@ -45,6 +45,27 @@ def stages_of(plan: dict[str, Any], point: dict[str, Any]) -> list[Planned]:
     return [Planned(stage, *of_stage(stage, own, recipe, training), keep=stage.keep(recipe)) for stage in method.stages]
 
 
+def recorded(plan: dict[str, Any], point: dict[str, Any]) -> list[dict[str, Any]]:
+    """What the record says of a point's stages that have epochs, in their order.
+
+    Each with its numbers, which weights it leaves, and whether its losses ask the teacher.
+    """
+    method, recipe = methods.get(point["method"]), point.get("recipe", plan["recipe"])
+    own, _ = split(point["params"], Training(**{**plan["training"], **point.get("training", {})}))
+    return [
+        {
+            "stage": planned.stage.name,
+            "epochs": planned.training.epochs,
+            "lr": planned.lr,
+            "batch_size": planned.training.batch_size,
+            "keep": planned.keep,
+            "teacher": method.needs_teacher and bool(planned.stage.needs(own, recipe)),
+        }
+        for planned in stages_of(plan, point)
+        if planned.training.epochs
+    ]
+
+
 def epochs_of(plan: dict[str, Any], point: dict[str, Any]) -> int:
     """Passes over the training rows of a trial, all stages together."""
     return sum(planned.training.epochs for planned in stages_of(plan, point))

@@ -16,6 +16,7 @@ from trainables.draws import PATIENCE, graded, next_number, suggestion_seed
 from trainables.plan import point_hash
 from trainables.points import Maker, id_of
 from trainables.record import COMPLETE, DIVERGED, FAIL, PRUNED, Record, Trial
+from trainables.steps import recorded
 
 
 def suggest(record: Record) -> tuple[list[dict[str, Any]], int]:
@@ -124,4 +125,5 @@ def _named(record: Record, point: dict[str, Any], ranges: Sequence[Range]) -> di
         "seed": plan["seed"],
         "label": format_params(point["params"], free),
     }
-    return {**point, "hash": point_hash(point, plan, record.header["fingerprint"])}
+    hashed = point_hash(point, plan, record.header["fingerprint"])
+    return {**point, "hash": hashed, "stages": recorded(plan, point)}

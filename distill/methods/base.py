@@ -24,7 +24,6 @@ from distill.models.repeats import Sharing
 if TYPE_CHECKING:
     from distill.methods.objective import Objective, Setting
 
-
 # What a stage's objective may take of both networks.
 PARTS = ("logits", "cls", "hidden", "scores", "query", "key", "value")
 # What it may take of the student alone beside them: what the last linear layer of the classifier reads.
@@ -51,6 +50,7 @@ class Hyperparameter:
         canonical: The one value for all that mean the same as the given one, given it and all the others; so that
             points which say the same in two ways are one.
         settled: The same for a student of so many layers with weights of their own.
+        unset: A value that is none of its own, such as 0 or "auto", and in words what is taken in its place.
     """
 
     name: str
@@ -65,6 +65,7 @@ class Hyperparameter:
     regression: bool = True
     canonical: Callable[[Any, dict[str, Any]], Any] = lambda value, values: value
     settled: Callable[[Any, int], Any] = lambda value, layers: value
+    unset: tuple[Any, str] | None = None
 
     def parse(self, value: Any) -> Any:
         """Bring `value` (a number, or text from the command line) to the declared type.

@@ -160,8 +160,17 @@ _RELATIONS = (
         low=0,
         high=65_536,
         active=lambda values: values["version"] != "v1",
+        unset=(0, "the most that fit"),
     ),
-    Hyperparameter("teacher_layer", "int", 0, "the teacher's layer, from 1; 0 for the last", low=0, high=1_000),
+    Hyperparameter(
+        "teacher_layer",
+        "int",
+        0,
+        "the teacher's layer, from 1; 0 for the last",
+        low=0,
+        high=1_000,
+        unset=(0, "the last"),
+    ),
     Hyperparameter("relation_epochs", "int", 10, "epochs of the first stage", low=1, high=10_000),
     Hyperparameter(
         "relation_lr", "float", 1e-4, "peak learning rate of the first stage", low=1e-8, high=1.0, published=6e-4

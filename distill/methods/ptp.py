@@ -88,6 +88,7 @@ _PRETRAINING = (
         low=0.0,
         high=1.0,
         canonical=lambda t2, values: 0.0 if t2 == values["t"] else t2,
+        unset=(0.0, "that of t"),
     ),
     Hyperparameter("ptp_epochs", "int", 4, "epochs of the pre-training", low=1, high=10_000),
     Hyperparameter(
@@ -98,6 +99,7 @@ _PRETRAINING = (
         low=0,
         high=10_000,
         published=6,
+        unset=(0, "as many as ptp_epochs"),
     ),
     Hyperparameter("ptp_lr", "float", 2e-5, "peak learning rate of the pre-training", low=1e-8, high=1.0),
 )

@@ -212,6 +212,7 @@ def early(
             high=10_000,
             published=defaults.get("published_epochs"),
             active=wanted,
+            unset=(AS_THE_RUN, f"as many as {usual}"),
         ),
         Hyperparameter(
             f"{prefix}_lr",
@@ -222,6 +223,7 @@ def early(
             high=1.0,
             published=defaults.get("published_lr"),
             active=active,
+            unset=(0.0, f"that of {usual}"),
         ),
         Hyperparameter(
             f"{prefix}_batch",
@@ -231,6 +233,7 @@ def early(
             low=0,
             high=65_536,
             active=active,
+            unset=(0, f"that of {usual}"),
         ),
     )
 
@@ -265,6 +268,7 @@ INTERVALS = (
         low=0,
         high=1_000,
         active=compares,
+        unset=(0, "found from the layers"),
     ),
     Hyperparameter(
         "teacher_interval",
@@ -274,6 +278,7 @@ INTERVALS = (
         low=0,
         high=1_000,
         active=compares,
+        unset=(0, "found from the layers"),
     ),
 )
 

@@ -136,6 +136,7 @@ _FORM = (
         low=0,
         high=65_536,
         active=shared.compares,
+        unset=(0, "the teacher's"),
     ),
     Hyperparameter(
         "filter_nonlinear",
