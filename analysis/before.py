@@ -67,7 +67,11 @@ class Made:
         (at, low), (_, last) = self._lowest(), self.curve[-1]
         if last <= _RISEN * low:
             return None
-        kept = {"last": ", and the last weights were kept", "best-metric": "; kept were those of the best metric"}
+        kept = {
+            "last": ", and the last weights were kept",
+            "best-metric": "; kept were the weights of the best metric",
+            "": "; the record does not say which weights were kept",
+        }
         return (
             f"{self.what[0].upper()}{self.what[1:]}: the loss rose from {number(low)} (epoch {at:g}) to {number(last)} "
             f"at the end{kept.get(self.keep or '', '')}."
@@ -89,11 +93,6 @@ class Before:
     def rows(self) -> list[tuple[str, ...]]:
         """Cells of the table."""
         return [one.cells() for one in self.made]
-
-    @property
-    def trained(self) -> bool:
-        """Whether anything has losses or weights that were handed on."""
-        return any(one.curve or one.keep for one in self.made)
 
 
 def before(record: Record) -> Before | None:
@@ -140,9 +139,10 @@ def _teacher(record: Record) -> list[Made]:
     if plan.get("mode") == "finetune" and teacher.get("seconds"):
         count = (plan.get("training") or {}).get("epochs")
         time = duration(teacher["seconds"])
-        found.append(Made("teacher, fine-tuned", "all", count, [], plan.get("keep"), time, NOTHING))
+        keep = {"best": "best-metric"}.get(plan.get("keep", ""), plan.get("keep"))
+        found.append(Made("teacher, fine-tuned", "all", count, [], keep, time, NOTHING))
     if teacher.get("outputs_seconds"):
-        time = f"{teacher['outputs_seconds']:.0f} device-seconds"
+        time = f"{teacher['outputs_seconds']:.3g} device-seconds"
         found.append(Made("teacher's answers", "all", None, [], None, time, NOTHING))
     return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from analysis.style import ROLES
 from trainables.record import Record, Trial
 
 
@@ -17,6 +18,7 @@ class Called:
         others: Of the method's own students.
         what: Did or did not help.
         ahead: What is said to be ahead or behind.
+        taught: Whether any of the method's own students asks a teacher.
     """
 
     baseline: str
@@ -24,6 +26,7 @@ class Called:
     others: str
     what: str
     ahead: str
+    taught: bool = True
 
     @property
     def open(self) -> str:
@@ -41,10 +44,10 @@ def called(record: Record) -> Called:
     own = [trial for trial in record.trials.values() if not trial.is_baseline]
     title = str(record.plan["method_title"])
     if own and not any(any(taught(record, trial)) for trial in own):
-        return Called("plain student", "plain", "students of the method", title, "the best")
+        return Called("plain student", "plain", "students of the method", title, "the best", taught=False)
     if own and not any(taught(record, trial)[-1] for trial in own):
-        return Called("undistilled student", "undistilled", "distilled ones", title, "the best")
-    return Called("undistilled student", "undistilled", "distilled ones", "distilling", "distilled")
+        return Called("undistilled student", "undistilled", "distilled students", title, "the best")
+    return Called("undistilled student", "undistilled", "distilled students", "distilling", "distilled")
 
 
 def taught(record: Record, trial: Trial) -> list[bool]:
@@ -53,3 +56,8 @@ def taught(record: Record, trial: Trial) -> list[bool]:
         return [bool(stage["teacher"]) for stage in stages]
     source = record.plan.get("teacher_source") or {}
     return [bool(source.get("needs", True) or source.get("needs_on_dev"))]
+
+
+def roles(record: Record) -> dict[str, tuple[str, str]]:
+    """`analysis.style.ROLES` with the names of this sweep."""
+    return {**ROLES, "baseline": (ROLES["baseline"][0], called(record).label)}

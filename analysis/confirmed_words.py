@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 
 import plotly.graph_objects as go
 
+from analysis.called import called
 from analysis.chance import group_remark
 from analysis.choice import teacher_on_dev
 from analysis.claims import rivals_on_dev
 from analysis.confirmed import BASELINE, KD, Confirmed, Contrast, Group, confirmed
 from analysis.logical import logical
 from analysis.style import NOTHING, interval, number, plural
-from analysis.verdict import Network, Verdict, no_baseline, size_words
+from analysis.verdict import Network, Verdict, no_baseline, portion, size_words
 from analysis.verdict import networks as search_networks
 from trainables.record import COMPLETE, FAIL, Record
 from trainables.statistics import Interval, teacher_interval
@@ -50,7 +51,7 @@ def section(record: Record) -> ConfirmedSection | None:
     return ConfirmedSection(
         _lead(record, found),
         [_group_row(group, found.best) for group in found.groups],
-        [_contrast_row(contrast) for contrast in found.contrasts],
+        [_contrast_row(contrast, _others(record)) for contrast in found.contrasts],
         _notes(record, found),
         dots(record, found),
     )
@@ -63,14 +64,13 @@ def verdict(record: Record) -> Verdict | None:
         return None
     best = found.group(found.best)
     against, baseline = found.contrast(best.id, BASELINE), _group(found, BASELINE)
-    tone, words = _tone(record, against), _against(record, baseline, against, "distilled", "that distilling helped")
+    names = called(record)
+    tone, words = _tone(record, against), _against(record, baseline, against, names.ahead, f"that {names.what} helped")
     kd, title = found.contrast(best.id, KD), record.plan["method_title"]
     remark = group_remark(record, best)
     return Verdict(
         " ".join(filter(None, (_best(record, found, best), remark))),
-        words
-        or no_baseline(record)
-        or "The undistilled student has no pair of runs with these seeds, so whether distillation helped is open.",
+        words or no_baseline(record) or f"The {names.baseline} has no pair of runs with these seeds, {names.open}.",
         _teacher(record, best),
         tone,
         against.rows if against else None,
@@ -89,7 +89,7 @@ def networks(record: Record) -> list[Network] | None:
     weak = teacher_on_dev(record).get("weak")
     lines = [network for network in search_networks(record) if network.role == "teacher"]
     for id, name, role in (
-        (BASELINE, "undistilled student", "baseline"),
+        (BASELINE, called(record).baseline, "baseline"),
         (KD, "student by knowledge distillation", "kd"),
         (found.best, f"best student by {record.plan['method_title']} ({found.best})", "best"),
     ):
@@ -97,11 +97,11 @@ def networks(record: Record) -> list[Network] | None:
         if group is None or group.mean is None:
             continue
         spread = None if group.interval is None else Interval(group.mean, *group.interval, len(group.scores))
-        share = group.mean / teacher.value if teacher is not None and teacher.value > 0 and not weak else None
+        part = portion(group.mean, teacher.value) if teacher is not None and not weak else None
         shape = (sizes.get("layers"), sizes.get("hidden_size"), sizes.get("parameters"))
         words = f"{name}, mean of {plural(len(group.scores), 'seed')}"
         twice = logical(record, record.trials.get(id))
-        lines.append(Network(words, role, *shape, group.mean, spread, share, twice))
+        lines.append(Network(words, role, *shape, group.mean, spread, part, twice))
     return lines
 
 
@@ -126,6 +126,11 @@ def caveats(record: Record) -> list[str]:
         )
     lines[-1] += " What follows is about the search's own trials."
     return lines
+
+
+def _others(record: Record) -> dict[str, str]:
+    """`OTHERS`, as a sweep calls them."""
+    return {**OTHERS, BASELINE: f"the {called(record).baseline}"}
 
 
 def _group(found: Confirmed, id: str) -> Group | None:
@@ -165,7 +170,7 @@ def _against(
     """One opponent over the same seeds: numbers, then what follows or why nothing does."""
     if other is None or contrast is None or other.mean is None:
         return None
-    name = OTHERS[other.id]
+    name = _others(record)[other.id]
     words = f"{name[0].upper()}{name[1:]} over the same seeds: {number(other.mean)}. Difference "
     words += f"{number(contrast.mean, signed=True)}"
     seeds = len(contrast.differences)
@@ -218,8 +223,9 @@ def _published(record: Record, found: Confirmed) -> str | None:
 def _teacher(record: Record, best: Group) -> str | None:
     teacher, student = teacher_on_dev(record), (record.prepared or {}).get("student") or {}
     parts, found = [], teacher_interval(record)
-    if found is not None and found.value > 0 and best.mean is not None and not teacher.get("weak"):
-        parts.append(f"{100 * best.mean / found.value:.0f} % of the teacher's {number(found.value)}")
+    if found is not None and best.mean is not None and not teacher.get("weak"):
+        part = portion(best.mean, found.value)
+        parts += [] if part is None else [f"{100 * part:.0f} % of the teacher's {number(found.value)}"]
     return size_words(parts, student.get("parameters"), teacher.get("parameters"))
 
 
@@ -227,7 +233,7 @@ def _lead(record: Record, found: Confirmed) -> str:
     ids = [group.id for group in found.groups if group.id not in OTHERS]
     points = f"{ids[0]} was" if len(ids) == 1 else f"{', '.join(ids[:-1])} and {ids[-1]} were"
     seeds = ", ".join(map(str, found.planned))
-    others = " and ".join(OTHERS[group.id] for group in reversed(found.groups) if group.id in OTHERS)
+    others = " and ".join(_others(record)[group.id] for group in reversed(found.groups) if group.id in OTHERS)
     far = (
         ""
         if len(found.seeds) == len(found.planned)
@@ -254,11 +260,11 @@ def _group_row(group: Group, best: str | None) -> tuple[str, ...]:
     )
 
 
-def _contrast_row(found: Contrast) -> tuple[str, ...]:
+def _contrast_row(found: Contrast, others: dict[str, str]) -> tuple[str, ...]:
     bounded = math.isfinite(found.low)
     return (
         found.id,
-        OTHERS[found.other],
+        others[found.other],
         number(found.mean, signed=True),
         interval(found.low, found.high, signed=True) if bounded else NOTHING,
         NOTHING if found.rows is None else interval(found.rows.low, found.rows.high, signed=True),

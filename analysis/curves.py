@@ -8,6 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from analysis.called import roles
 from analysis.drawing import End, baseline_line, epochs, layout, name_ends, safe, teacher_line
 from analysis.marks import marks
 from analysis.seeds import seeds_differ
@@ -37,7 +38,7 @@ def learning_curves(record: Record) -> go.Figure | None:
     # The roles that matter are drawn last and so lie on top.
     for trial in sorted(drawn, key=lambda trial: list(ROLES).index(role(record, trial)), reverse=True):
         name = role(record, trial)
-        color, words = ROLES[name]
+        color, words = roles(record)[name]
         steps = [row for _, row in sorted(trial.evaluations.items()) if row["value"] is not None]
         strong = name != "other" and (not trial.is_baseline or trial is record.best_trial(baseline=True))
         dim = 0.55 if name == "other" and len(drawn) > _NAMED else 1

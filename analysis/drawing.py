@@ -10,6 +10,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from analysis.called import roles
 from analysis.style import GREY, GRID, INK, ROLES, number, parameter, short
 from trainables.record import Record, Trial
 from trainables.statistics import teacher_interval
@@ -93,13 +94,13 @@ def baseline_line(figure: go.Figure, record: Record, named: bool = True) -> None
     base = record.best_trial(baseline=True)
     if base is None:
         return
-    color = ROLES["baseline"][0]
+    color, label = roles(record)["baseline"]
     figure.add_hline(
         y=base.score,
         line={"color": color, "width": 1.5, "dash": "dash"},
         layer="below",
         annotation={
-            "text": f"undistilled {number(base.score)}" if named else "",
+            "text": f"{label} {number(base.score)}" if named else "",
             "font": {"color": color, "size": 11},
         },
         annotation_position="bottom right",

@@ -19,14 +19,14 @@ KEY = "filter_distances"
 
 def distances(found: Seen) -> dict[str, go.Figure]:
     """One line a pair over the epochs; bars of all pairs at the best evaluation."""
-    pairs = _pairs(found.at.get(KEY))
-    if pairs is None:
+    here = pairs(found.at.get(KEY))
+    if here is None:
         return {}
     drawn = {}
-    rows = [row for row in found.rows if (_pairs(row.get(KEY)) or {}).keys() == pairs.keys()]
+    rows = [row for row in found.rows if (pairs(row.get(KEY)) or {}).keys() == here.keys()]
     if len(rows) > 1:
-        drawn["distance between filtered layers"] = _lines(found, rows, list(pairs))
-    drawn[f"distance between filtered layers ({found.when})"] = _bars(pairs)
+        drawn["distance between filtered layers"] = _lines(found, rows, list(here))
+    drawn[f"distance between filtered layers ({found.when})"] = _bars(here)
     return drawn
 
 
@@ -34,7 +34,7 @@ def _lines(found: Seen, rows: list[dict[str, Any]], names: list[str]) -> go.Figu
     figure = go.Figure(layout=layout("epoch", "mean squared distance", 320))
     places, ends = [found.epoch(row) for row in rows], []
     for number, name in enumerate(names):
-        course = [(_pairs(row[KEY]) or {})[name] for row in rows]
+        course = [(pairs(row[KEY]) or {})[name] for row in rows]
         color = shade(number, len(names))
         figure.add_scatter(
             x=places,
@@ -69,7 +69,7 @@ def _bars(pairs: dict[str, float]) -> go.Figure:
     return figure
 
 
-def _pairs(value: Any) -> dict[str, float] | None:
+def pairs(value: Any) -> dict[str, float] | None:
     """Distance by "2 ↔ 4"; None where what was recorded has another shape."""
     keys = ("student", "teacher", "distance")
     if not isinstance(value, dict) or not all(isinstance(value.get(key), list) for key in keys):

@@ -58,12 +58,12 @@ def shares(found: Seen) -> dict[str, go.Figure]:
 def gates(found: Seen) -> dict[str, go.Figure]:
     """Openness, spread, size and movement of all gates over the epochs, a panel each."""
     at = found.at["gates"]
-    if not _are_gates(at):
+    if not are_gates(at):
         return {}
     panels = [name for name in _PANELS if is_row(at.get(name))]
     figure = make_subplots(rows=len(panels), cols=1, shared_xaxes=True, vertical_spacing=_GAP)
     figure.update_layout(layout("", "", 90 + max(_PANEL, _FRAME + _LINE * len(at["layers"])) * len(panels)))
-    kept = [row for row in found.rows if _are_gates(row.get("gates")) and row["gates"]["layers"] == at["layers"]]
+    kept = [row for row in found.rows if are_gates(row.get("gates")) and row["gates"]["layers"] == at["layers"]]
     places = [found.epoch(row) for row in kept]
     count = len(at["layers"])
     # The recursion may run downwards; colours follow the layers.
@@ -95,7 +95,7 @@ def gates(found: Seen) -> dict[str, go.Figure]:
     return {"gates by teacher layer": figure}
 
 
-def _are_gates(value: Any) -> bool:
+def are_gates(value: Any) -> bool:
     """Whether something says which layers gates let in and, of each alike, how open they are."""
     if not isinstance(value, dict) or not is_row(value.get("layers")) or not is_row(value.get("open")):
         return False

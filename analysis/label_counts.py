@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from analysis.called import roles
 from analysis.drawing import axis, layout
 from analysis.marks import marks
 from analysis.seen import Seen, observations
-from analysis.style import BLUE, INK, ORANGE, ROLES, SKY, number
-from trainables.record import Trial
+from analysis.style import BLUE, INK, ORANGE, SKY, number
+from trainables.record import Record, Trial
 
 KEY = "ptp_labels"
 # The four classes by their places in the counts: panel, and whether the teacher was confident.
@@ -75,6 +76,13 @@ def label_counts(found: Seen) -> dict[str, go.Figure]:
     return {"labels of the pre-training, and the scores of all trials, by t": figure}
 
 
+def groups(record: Record) -> dict[tuple[float, float], tuple[list[int], list[int]]]:
+    """Training and dev rows of the four classes for each pair of thresholds of a sweep's trials, in order."""
+    every = [counted for trial in record.trials.values() if (counted := _counted(trial)) is not None]
+    found = {_thresholds(counted.trial): (counted.train, counted.dev) for counted in reversed(every)}
+    return dict(sorted(found.items()))
+
+
 def _counted(trial: Trial) -> _Counted | None:
     """What the newest row of a trial says; None where it says nothing, or not in this form."""
     for row in reversed(observations(trial)):
@@ -118,12 +126,15 @@ def _baseline(figure: go.Figure, found: Seen, scores: list[float]) -> None:
     """The undistilled student across the scores, with room for it."""
     base = found.record.best_trial(baseline=True)
     if base is not None and base.score is not None:
-        color = ROLES["baseline"][0]
+        color, label = roles(found.record)["baseline"]
         figure.add_hline(
             y=base.score,
             line={"color": color, "width": 1.5, "dash": "dash"},
             layer="below",
-            annotation={"text": f"undistilled {number(base.score)}", "font": {"color": color, "size": 11}},
+            annotation={
+                "text": f"{label} {number(base.score)}",
+                "font": {"color": color, "size": 11},
+            },
             annotation_position="bottom right",
             row=1,
             col=1,

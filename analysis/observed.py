@@ -36,6 +36,7 @@ PICTURES: dict[str, Picture] = {
         label_counts,
         "Each place is a threshold t of the sweep: above the scores of its trials, below the training rows that the "
         "teacher answers right or wrong, with a confidence above the threshold or not.",
+        every=True,
     ),
     "filter_distances": Picture(
         distances,
@@ -58,14 +59,26 @@ PICTURES: dict[str, Picture] = {
 
 @dataclass(frozen=True)
 class Observed:
-    """Figures by title, and how to read them."""
+    """Figures by title, and how to read them.
+
+    Attributes:
+        every: Titles of the figures that show all trials rather than the best one.
+    """
 
     figures: dict[str, go.Figure] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    every: list[str] = field(default_factory=list)
+
+    @property
+    def which(self) -> str:
+        """Of which trials the figures are, for a heading."""
+        if not self.every:
+            return "in the best trial"
+        return "in the trials" if len(self.every) == len(self.figures) else "in the best trial, and in all of them"
 
 
 def observed(record: Record) -> Observed:
-    """Figures of the best trial; none where its method recorded nothing."""
+    """Figures of the best trial, some of all of them; none where its method recorded nothing."""
     best = record.chosen_trial()
     found = None if best is None else seen(record, best)
     if found is None:
@@ -77,6 +90,7 @@ def observed(record: Record) -> Observed:
         drawn.figures.update(own or _by_shape(found, key))
         if own:
             drawn.notes.append(PICTURES[key].note)
+            drawn.every.extend(own if PICTURES[key].every else ())
     return drawn
 
 

@@ -19,7 +19,7 @@ import jinja2
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from analysis import tables
+from analysis import before, tables
 from analysis.best import NAME as BEST
 from analysis.best import best_yaml
 from analysis.confirmed import confirmed, table
@@ -77,6 +77,8 @@ def html(record: Record, summary: Summary) -> str:
         "terms": _divs("term", loss_terms(record)),
         "observed": _divs("observed", own.figures),
         "notes": own.notes,
+        "which": own.which,
+        "before": _divs("before", before.pictures(record)),
     }
     page = environment().get_template("report.html.j2")
     return page.render(s=summary, record=record, figures=drawn, plotly=get_plotlyjs(), bar=_bar(summary))

@@ -48,10 +48,12 @@ class Picture:
     Attributes:
         draw: Gives figures by title, or none where what was recorded has another shape.
         note: How to read them, one sentence.
+        every: Whether they show all trials of the sweep rather than one.
     """
 
     draw: Callable[[Seen], dict[str, go.Figure]]
     note: str
+    every: bool = False
 
 
 def seen(record: Record, trial: Trial) -> Seen | None:

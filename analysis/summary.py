@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from analysis import confirmed_words, tables
+from analysis.before import Before, before
+from analysis.called import Called, called, roles
 from analysis.facts import facts
 from analysis.failures import Failure, failures
 from analysis.logical import Passes, passes
 from analysis.seeds import repeated, seeds_differ
+from analysis.seen_tables import Table, seen_tables
 from analysis.state import Progress, again, progress
 from analysis.style import (
     NOTHING,
@@ -72,6 +75,10 @@ class Summary:
         legend: How to read the learning curves.
         student: Folder of the exported best student, relative to the sweep's; None before there is one.
         own_code: Whether the student is no stock model, so that its folder carries the code that loads it.
+        before: What was made before the trials.
+        called: What students and method are called.
+        causes: What the marks of a figure against one hyper-parameter may be taken for.
+        seen: What the method recorded of itself, in tables.
         facts: How to reproduce: heading and text.
     """
 
@@ -101,6 +108,11 @@ class Summary:
     command: str
     student: str | None
     own_code: bool
+    before: Before | None
+    called: Called
+    causes: str
+    seen: list[Table]
+    roles: dict[str, tuple[str, str]]
     facts: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -117,7 +129,7 @@ def summarise(record: Record, running: bool | None = None) -> Summary:
     varying = tables.varying(record)
     names = [*varying, "seed"] if seeds_differ(record) else varying
     lines = [_line(record, trial, names, state.word == "running") for trial in record.trials.values()]
-    fixed = " · ".join(f"{name} {parameter(value)}" for name, value in tables.fixed(record).items())
+    fixed = " · ".join(f"{name} {tables.worded(record, name, value)}" for name, value in tables.fixed(record).items())
     return Summary(
         title=f"{plan['method_title']} on {plan['task']}, {plural(plan['layers'], 'layer')}",
         made_up=plan["data"].get("origin") == "embedded",
@@ -145,8 +157,20 @@ def summarise(record: Record, running: bool | None = None) -> Summary:
         command=command(record),
         student=STUDENT if (record.path / STUDENT).is_dir() else None,
         own_code=_carries_code(record.path / STUDENT / "config.json"),
+        before=before(record),
+        called=called(record),
+        roles=roles(record),
+        causes=_causes(names),
+        seen=seen_tables(record),
         facts=facts(record),
     )
+
+
+def _causes(names: list[str]) -> str:
+    """How marks that differ in these may be read."""
+    if len(names) > 1:
+        return "Several hyper-parameters change from mark to mark, so read tendencies, not causes."
+    return "Nothing else changes from mark to mark."
 
 
 def command(record: Record) -> str:
@@ -173,7 +197,7 @@ def _line(record: Record, trial: Trial, names: list[str], running: bool) -> Line
         id=trial.id,
         role=role(record, trial),
         state=state_words(trial) if running or trial.state != RUNNING else "cut while running",
-        values=[parameter(values.get(name)) for name in names],
+        values=[tables.worded(record, name, values.get(name)) for name in names],
         score=number(trial.reported),
         interval=NOTHING if spread is None else interval(spread.low, spread.high),
         chosen_by=number(trial.score),
@@ -235,7 +259,7 @@ def _seeds(record: Record, varying: list[str]) -> list[tuple[str, str, str, str,
         values = " · ".join(f"{name} {parameter(params[name])}" for name in varying if name in params)
         ran = f"{len(group.scores)} of {len(group.trials)}"
         spread = f"{number(group.mean)} ± {number(group.deviation)}"
-        name = f"{group.id} (undistilled)" if group.trials[0].is_baseline else group.id
+        name = f"{group.id} ({called(record).label})" if group.trials[0].is_baseline else group.id
         found.append((name, values or NOTHING, ran, spread, ", ".join(number(score) for score in group.scores)))
     return found
 
@@ -282,8 +306,8 @@ def _beside(record: Record) -> list[tuple[str, str, str, str]]:
     return [
         (
             name,
-            parameter(best.params.get(name)),
-            parameter(values.get(name)),
+            tables.worded(record, name, best.params.get(name)),
+            tables.worded(record, name, values.get(name)),
             grades.get(name, NOTHING if name in best.params else "inert here"),
         )
         for name in names

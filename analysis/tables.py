@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.style import parameter
 from trainables.record import Record, Trial
 from trainables.statistics import trial_interval
 
@@ -41,6 +42,12 @@ def varying(record: Record) -> list[str]:
 def fixed(record: Record) -> dict[str, Any]:
     """Hyper-parameters that all distilled points share, with their value."""
     return {name: values[0] for name in parameter_names(record) if len(values := _values(record, name)) == 1}
+
+
+def worded(record: Record, name: str, value: Any) -> str:
+    """A value for people; of one that is none of its own, what is taken in its place."""
+    unset, words = (record.plan.get("unset") or {}).get(name) or (None, "")
+    return words if unset is not None and value == unset else parameter(value)
 
 
 def trials(record: Record, intervals: bool = True) -> pd.DataFrame:

@@ -7,8 +7,9 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from analysis.called import roles
 from analysis.drawing import epochs, layout, steps_of_ten
-from analysis.style import ROLES, short
+from analysis.style import short
 from trainables.record import Record, Trial
 
 _WIDE = 20.0
@@ -41,7 +42,7 @@ def _panel(record: Record, name: str, steps: dict[str, list[dict[str, Any]]]) ->
         mine = [(row["epoch"], row["terms"][name]) for row in rows if row["terms"].get(name) is not None]
         if not mine:
             continue
-        color, words = ROLES[role]
+        color, words = roles(record)[role]
         shown += [value for _, value in mine]
         ends += [epoch for epoch, _ in mine]
         figure.add_scatter(

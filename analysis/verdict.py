@@ -6,16 +6,17 @@ import statistics
 from dataclasses import dataclass
 from typing import Any
 
+from analysis.before import earlier
+from analysis.called import called
 from analysis.chance import trial_remark
 from analysis.choice import chosen_by, sentences, teacher_on_dev
 from analysis.claims import Claim, against_teacher, chosen_among, compare, ended, tied
 from analysis.logical import logical, teachers
 from analysis.seeds import seeds_differ
 from analysis.style import NOTHING, count, epochs, interval, number, own_score, plural
+from trainables.families import listed
 from trainables.record import BY_HAND, COMPLETE, FAIL, PRUNED, Record, Trial
 from trainables.statistics import Difference, Interval, teacher_interval, trial_interval
-
-_OPEN = "so whether distillation helped is open"
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def networks(record: Record) -> list[Network]:
         (own_layers, twice), (_, width, parameters) = teachers(record), _sizes(sizes)
         found.append(Network(name, "teacher", own_layers, width, parameters, teacher.value, teacher, share, twice))
     for trial, name, role in (
-        (record.best_trial(baseline=True), "undistilled student", "baseline"),
+        (record.best_trial(baseline=True), called(record).baseline, "baseline"),
         (record.best_trial(), f"best student by {record.plan['method_title']}", "best"),
     ):
         if trial is not None:
@@ -120,11 +121,16 @@ def networks(record: Record) -> list[Network]:
 
 
 def share_of_teacher(record: Record, trial: Trial) -> float | None:
-    """Score as a share of the teacher's; None where that says nothing (weak, or not above 0)."""
+    """Score as a share of the teacher's; None where that says nothing (weak, not above 0, or the score below 0)."""
     teacher = teacher_interval(record)
-    if teacher is None or trial.reported is None or _facts(record).get("weak") or not teacher.value > 0:
+    if teacher is None or trial.reported is None or _facts(record).get("weak"):
         return None
-    return trial.reported / teacher.value
+    return portion(trial.reported, teacher.value)
+
+
+def portion(score: float, teacher: float) -> float | None:
+    """A score as a share of the teacher's; None where that says nothing, as of a score below 0."""
+    return score / teacher if teacher > 0 and score >= 0 else None
 
 
 def caveats(record: Record) -> list[str]:
@@ -137,7 +143,7 @@ def caveats(record: Record) -> list[str]:
     found = sentences(record, len(distilled), "dev")
     if len(distilled) > 1 and not record.held_out:
         flatters = (
-            f"which flatters it against the {'single ' if baselines == 1 else ''}undistilled student"
+            f"which flatters it against the {'single ' if baselines == 1 else ''}{called(record).baseline}"
             if baselines
             else "so its score is optimistic"
         )
@@ -154,9 +160,11 @@ def caveats(record: Record) -> list[str]:
     found += _ties(record)
     if plan["evaluations"] > 1 and not record.held_out:
         found.append(
-            f"Every student's score is the best of up to {plan['evaluations']} evaluations on dev, the "
-            "undistilled one's too, which is optimistic for all of them."
+            f"Every student's score is the best of up to {plan['evaluations']} evaluations on dev"
+            + (f", the {called(record).label} one's too" if baselines else "")
+            + ", which is optimistic for all of them."
         )
+    found += _longer(record, baselines > 0)
     found.append(
         "Intervals are 95 % bootstrap intervals over the dev rows. They do not cover what another seed would "
         + ("change; the table of seeds shows that." if seeds_differ(record) else "change: all ran with one seed.")
@@ -183,9 +191,37 @@ def _ties(record: Record) -> list[str]:
     if not same:
         return []
     names = ", ".join(trial.id for trial in same[:8]) + (", …" if len(same) > 8 else "")
-    verb = "is" if len(same) == 1 else "are"
     what = "shown to be behind the chosen one" if record.held_out else "told apart from the best one"
+    if others == 1:
+        return [f"The only other scored trial, {names}, is not {what} by these dev rows."]
+    if len(same) == others:
+        return [f"None of the {others} other points' scored trials is {what} by these dev rows: {names}."]
+    verb = "is" if len(same) == 1 else "are"
     return [f"{len(same)} of the {others} other points' scored trials {verb} not {what} by these dev rows: {names}."]
+
+
+def _longer(record: Record, baseline: bool) -> list[str]:
+    """How much longer the method's students were trained, where stages come before the one that reports."""
+    own = [trial for trial in record.trials.values() if not trial.is_baseline and trial.score is not None]
+    stages = [earlier(record, trial) for trial in own]
+    names = dict.fromkeys(name for one in stages for name in one)
+    if not names:
+        return []
+    counts = {name: sorted({one.get(name, 0.0) for one in stages}) for name in names}
+    told = [f"{_range(found)} of {name}" for name, found in counts.items()]
+    count, rows = record.plan["epochs"], record.plan["data"]
+    more = "" if rows.get("augmented") else ", all on the same rows"
+    words, after = called(record), f"after {listed(told)}{more}"
+    if not baseline:
+        return [
+            f"The {words.others} were trained for {epochs(count)} {after}: for longer than a student of {count:g} "
+            "without these stages."
+        ]
+    return [f"The {words.baseline} was trained for {epochs(count)}; the {words.others} for {count:g} {after}."]
+
+
+def _range(counts: list[float]) -> str:
+    return f"{counts[0]:g}" if len(counts) == 1 else f"{counts[0]:g} to {counts[-1]:g}"
 
 
 def _sizes(sizes: dict[str, int]) -> tuple[int | None, int | None, int | None]:
@@ -239,26 +275,27 @@ def no_baseline(record: Record) -> str | None:
 
 
 def _against(record: Record, best: Trial) -> tuple[str, str, Difference | None]:
-    base = record.best_trial(baseline=True)
+    base, words = record.best_trial(baseline=True), called(record)
+    name = f"{words.baseline[0].upper()}{words.baseline[1:]}"
     if base is None or base.score is None or best.score is None:
         planned = [trial for trial in record.trials.values() if trial.is_baseline]
         if not planned:
-            return no_baseline(record) or f"No undistilled student was trained, {_OPEN}.", "even", None
+            return no_baseline(record) or f"No {words.baseline} was trained, {words.open}.", "even", None
         state = planned[0].state
         why = "has no score yet"
         if state == FAIL:
             why = f"failed ({planned[0].cause})"
         elif state == PRUNED:
             why = f"was {BY_HAND} before it had a score"
-        return f"The undistilled student {why}, {_OPEN}.", "even", None
+        return f"The {words.baseline} {why}, {words.open}.", "even", None
     if not ended(best, base):
-        return f"Undistilled student so far: {number(base.reported)}, {_unequal(best, base)}.", "even", None
+        return f"{name} so far: {number(base.reported)}, {_unequal(best, base)}.", "even", None
     after = "" if base.last is None or base.state == COMPLETE else f" after {epochs(base.last['epoch'])}"
-    found = compare(record, best, base, "distilled", "this sweep does not show that distilling helped")
-    if found.tone != "even" and _facts(record).get("weak"):
+    found = compare(record, best, base, words.ahead, words.unshown)
+    if found.tone != "even" and _facts(record).get("weak") and words.taught:
         remark = "but with a weak teacher this says nothing about distilling"
         found = Claim("even", f"{found.words}, {remark}", found.difference, found.widened)
-    return f"Undistilled student{after}: {number(base.reported)}. {found.words}.", found.tone, found.difference
+    return f"{name}{after}: {number(base.reported)}. {found.words}.", found.tone, found.difference
 
 
 def _published(record: Record, best: Trial) -> str | None:
@@ -289,6 +326,8 @@ def _teacher(record: Record, best: Trial) -> str | None:
         claim = against_teacher(record, best)
         words = f" ({claim.words})" if claim is not None and ended(best) else ""
         parts.append(f"{100 * share:.0f} % of the teacher's {number(teacher['score'])}{words}")
+    elif (claim := against_teacher(record, best)) is not None and teacher["score"] > 0 and ended(best):
+        parts.append(f"Beside the teacher's {number(teacher['score'])}: {claim.words}")
     return size_words(parts, student.get("parameters"), teacher.get("parameters"))
 
 

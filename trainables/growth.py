@@ -19,10 +19,10 @@ from search_spaces.axes import GIVEN
 from trainables.config import SweepConfig
 from trainables.draws import ADAPTIVE, next_number
 from trainables.plan import point_hash
-from trainables.steps import recorded
 from trainables.points import Maker, find_space, make_points, parse_value, split_settings
 from trainables.record import Record, suggests
 from trainables.shapes import refuse_embeddings, refuse_sharing, shape_of, student_of
+from trainables.steps import recorded
 
 Point = dict[str, Any]
 _LARGEST_SEED = 2**32 - 1
