@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from analysis.style import ROLES
 from trainables.record import Record, Trial
 
+DISTILLING = "distilling"
+
 
 @dataclass(frozen=True)
 class Called:
@@ -31,7 +33,8 @@ class Called:
     @property
     def open(self) -> str:
         """What stays open without a student to compare with."""
-        return f"so whether {self.what} helped is open"
+        what = "distillation" if self.what == DISTILLING else self.what
+        return f"so whether {what} helped is open"
 
     @property
     def unshown(self) -> str:
@@ -47,7 +50,7 @@ def called(record: Record) -> Called:
         return Called("plain student", "plain", "students of the method", title, "the best", taught=False)
     if own and not any(taught(record, trial)[-1] for trial in own):
         return Called("undistilled student", "undistilled", "distilled students", title, "the best")
-    return Called("undistilled student", "undistilled", "distilled students", "distilling", "distilled")
+    return Called("undistilled student", "undistilled", "distilled students", DISTILLING, "distilled")
 
 
 def taught(record: Record, trial: Trial) -> list[bool]:

@@ -68,7 +68,7 @@ def write(path: Path | str, running: bool | None = None) -> Path:
 
 def html(record: Record, summary: Summary) -> str:
     """The report as one page that loads nothing."""
-    own = observed(record)
+    own, losses = observed(record), before.pictures(record)
     drawn = {
         "curves": div("curves", learning_curves(record)),
         "confirmed": div("confirmed", None if summary.confirmed is None else summary.confirmed.figure),
@@ -78,7 +78,8 @@ def html(record: Record, summary: Summary) -> str:
         "observed": _divs("observed", own.figures),
         "notes": own.notes,
         "which": own.which,
-        "before": _divs("before", before.pictures(record)),
+        "before": _divs("before", losses),
+        "kept": "; the orange mark is what was handed on" if any(len(f.data) > 1 for f in losses.values()) else "",
     }
     page = environment().get_template("report.html.j2")
     return page.render(s=summary, record=record, figures=drawn, plotly=get_plotlyjs(), bar=_bar(summary))

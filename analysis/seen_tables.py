@@ -41,7 +41,7 @@ def seen_tables(record: Record) -> list[Table]:
         else:
             made.append(table)
     if left:
-        made.append(Table(f"report.html draws of the best trial ({', '.join(left)}) what has no table here"))
+        made.append(Table(f"report.html draws of the best trial: {', '.join(left)}."))
     return made
 
 

@@ -77,6 +77,7 @@ class Summary:
         own_code: Whether the student is no stock model, so that its folder carries the code that loads it.
         before: What was made before the trials.
         called: What students and method are called.
+        compared: Whether a student that the method did not touch has a score.
         causes: What the marks of a figure against one hyper-parameter may be taken for.
         seen: What the method recorded of itself, in tables.
         facts: How to reproduce: heading and text.
@@ -110,6 +111,7 @@ class Summary:
     own_code: bool
     before: Before | None
     called: Called
+    compared: bool
     causes: str
     seen: list[Table]
     roles: dict[str, tuple[str, str]]
@@ -160,6 +162,7 @@ def summarise(record: Record, running: bool | None = None) -> Summary:
         before=before(record),
         called=called(record),
         roles=roles(record),
+        compared=record.best_trial(baseline=True) is not None,
         causes=_causes(names),
         seen=seen_tables(record),
         facts=facts(record),

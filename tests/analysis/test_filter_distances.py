@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from analysis.filter_distances import KEY, distances
 from analysis.observed import PICTURES
 from analysis.seen import Seen
+from analysis.seen_tables import seen_tables
 from tests.analysis.conftest import Build
 from trainables.record import read
 
@@ -48,3 +50,15 @@ def test_one_evaluation_has_no_line(found: Seen) -> None:
 @pytest.mark.parametrize("value", [None, 3, {}, {"student": [1], "teacher": [1, 2], "distance": [0.5]}])
 def test_another_shape_is_not_drawn(found: Seen, value: Any) -> None:
     assert distances(Seen(found.record, found.trial, found.rows, {KEY: value}, found.when)) == {}
+
+
+def test_the_table_has_the_first_and_the_best_evaluation(sweep: Build) -> None:
+    record = read(sweep())
+    best = record.best_trial()
+    assert best is not None
+    assert best.best is not None
+    rows = [row(1, 2.0, 1.5), *(row(number, 1.0 / number, 0.5) for number in range(2, 5))]
+    (best.folder / "seen.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in rows))
+    (table,) = seen_tables(record)
+    last = rows[best.best["evaluation"] - 1][KEY]["distance"]
+    assert table.rows == [("1 ↔ 3", "2", f"{last[0]:.4g}"), ("2 ↔ 6", "1.5", f"{last[1]:.4g}")]

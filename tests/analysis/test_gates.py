@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from analysis import observed
+from analysis import observed, seen_tables
 from tests.analysis.conftest import Build
 from trainables.record import read
 
@@ -71,3 +71,13 @@ def test_gates_of_another_shape_are_drawn_by_it(sweep: Build) -> None:
     drawn = drawn_of(sweep, *(4 * [{"gates": gates(1, size=[1.0]), "target_shares": [0.5, 0.5]}]))
     assert drawn.notes == []
     assert all(figure.data[0].type == "heatmap" for figure in drawn.figures.values())
+
+
+def test_tables_have_the_final_values(sweep: Build) -> None:
+    folder = sweep()
+    drawn_of(lambda: folder, *(4 * [{"gates": gates(2), "target_shares": SHARES, "flow": 1.0}]))
+    targets, table, others = seen_tables.seen_tables(read(folder))
+    assert targets.rows == [("1", "62.5", "37.5", "0.0"), ("2", "25.0", "14.9", "60.1")]
+    assert table.head == ("teacher layer", "openness", "its spread", "size of the sum", "moved, in %")
+    assert table.rows == [("2", "0.5", "0.2", "1", "2"), ("3", "0.42", "0.1", "0.99", "4")]
+    assert others.title.endswith(": flow.")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis import observed
+from analysis import observed, seen_tables
 from tests.analysis.conftest import Build
 from trainables.record import Record, read
 
@@ -104,3 +104,17 @@ def test_counts_of_another_shape_are_drawn_by_it(sweep: Build) -> None:
             rows = [json.loads(line) for line in file.read_text().splitlines()]
             file.write_text("".join(json.dumps({**row, "ptp_labels": {"train": [1, 2]}}) + "\n" for row in rows))
     assert list(observed.observed(record).figures) == ["ptp labels · train"]
+
+
+def test_the_same_counts_stand_in_a_table(sweep: Build) -> None:
+    record = thresholds(sweep(points=12))
+    (table,) = seen_tables.seen_tables(record)
+    assert table.head == ("t", "right, confident", "right, unconfident", "wrong, confident", "wrong, unconfident")
+    wanted = [f"{own:,} ({dev:,})" for own, dev in zip(counts(0.6, 0.6, ROWS), counts(0.6, 0.6, DEV), strict=True)]
+    assert table.rows[0] == ("0.6", *wanted)
+    assert len(table.rows) == len(TS)
+
+
+def test_the_heading_speaks_of_all_trials(sweep: Build) -> None:
+    assert observed.observed(thresholds(sweep(points=3))).which == "in the trials"
+    assert observed.observed(read(sweep(points=3))).which == "in the best trial"

@@ -291,6 +291,36 @@ def test_ties_are_named(pose: Pose) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("others", "words"),
+    [
+        (["p01"], "The only other scored trial, p01, is not told apart from the best one by these dev rows."),
+        (
+            ["p01", "p02"],
+            "None of the 2 other points' scored trials is told apart from the best one by these dev rows: p01, p02.",
+        ),
+    ],
+)
+def test_ties_of_all_are_said_in_plain_words(pose: Pose, others: list[str], words: str) -> None:
+    pose.trial("p00", CLEAR)
+    for name in others:
+        pose.trial(name, right((55, 650)))
+    assert words in verdict.caveats(pose.record)
+
+
+def test_a_score_below_0_is_no_share(pose: Pose) -> None:
+    best = pose.trial("p00", CLEAR)
+    pose.teacher(0.9, 0.88, 0.92)
+    assert "% of the teacher's" in str(judged(pose).teacher)
+    for row in best.evaluations.values():
+        row["value"] = -0.04
+    assert verdict.share_of_teacher(pose.record, best) is None
+    text = str(judged(pose).teacher)
+    assert text.startswith("Beside the teacher's 0.900: difference −0.940")
+    assert "% of" not in text
+    assert verdict.portion(-0.01, 0.5) is None
+
+
 def test_of_a_sweep_with_real_noise(sweep: Build) -> None:
     """Whatever the gain, no claim stands beside an interval that includes 0."""
     for gain in (-0.8, -0.1, 0.0, 0.1, 0.3):
