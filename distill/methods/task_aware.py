@@ -212,7 +212,7 @@ def early(
             high=10_000,
             published=defaults.get("published_epochs"),
             active=wanted,
-            unset=(AS_THE_RUN, f"as many as {usual}"),
+            unset=(AS_THE_RUN, f"as {usual}"),
         ),
         Hyperparameter(
             f"{prefix}_lr",
@@ -223,7 +223,7 @@ def early(
             high=1.0,
             published=defaults.get("published_lr"),
             active=active,
-            unset=(0.0, f"that of {usual}"),
+            unset=(0.0, f"as {usual}"),
         ),
         Hyperparameter(
             f"{prefix}_batch",
@@ -233,7 +233,7 @@ def early(
             low=0,
             high=65_536,
             active=active,
-            unset=(0, f"that of {usual}"),
+            unset=(0, f"as {usual}"),
         ),
     )
 

@@ -16,6 +16,7 @@ def asking(folder: Path, *asks: bool) -> Record:
     """Let each stage of all points ask the teacher or not."""
     header = json.loads((folder / "sweep.json").read_text())
     for point in header["plan"]["points"]:
+        point["label"] = point["label"].replace("undistilled", "own")
         own = asks if point["origin"] != "baseline" else (False,)
         point["stages"] = [{"stage": f"s{place}", "epochs": 1, "teacher": ask} for place, ask in enumerate(own)]
     (folder / "sweep.json").write_text(json.dumps(header))
@@ -52,14 +53,14 @@ def test_a_sweep_without_a_teacher_speaks_of_no_distilling(sweep: Build) -> None
 def test_older_records_say_it_for_all_points(sweep: Build) -> None:
     record = read(sweep(points=2))
     assert called.called(record).taught
-    record.plan["teacher_source"] = {"kind": "cached", "needs": [], "needs_on_dev": []}
+    record.header["plan"]["teacher_source"] = {"kind": "cached", "needs": [], "needs_on_dev": []}
     assert not called.called(record).taught
 
 
 def test_a_value_that_is_none_of_its_own_is_said_in_words(sweep: Build) -> None:
     record = read(sweep(points=2))
     assert tables.worded(record, "theta", 1.0) == "1"
-    record.plan["unset"] = {"theta": [1.0, "that of the run"], "alpha": [0, "found"]}
+    record.header["plan"]["unset"] = {"theta": [1.0, "that of the run"], "alpha": [0, "found"]}
     assert tables.worded(record, "theta", 1.0) == "that of the run"
     assert tables.worded(record, "alpha", 1.0) == "1"
 

@@ -154,6 +154,9 @@ def test_filters_are_made_once_and_counted(first: tuple[Recorder, list[str]]) ->
     (line,) = [line for line in said if line.startswith("Teacher's filters: teacher-stage-")]
     assert "found" not in line
     (made,) = (recorder.record.prepared or {})["beside"].values()
+    assert (made["made"], made["keep"]) == (True, "last")
+    assert made["trials"] == [trial.id for trial in recorder.record.everything() if not trial.is_baseline]
+    assert made["epochs"] == made["curve"][-1]["epoch"]
     assert made["failure"] is None
     assert made["seconds"] > 0
     stages_made = sum(found["seconds"] for found in (recorder.record.prepared or {})["stages"].values())

@@ -50,6 +50,20 @@ def test_one_pretrained_student_for_each_threshold_and_rate(make: Any, method: s
     assert planned["teacher_source"]["needs_on_dev"] == ["logits"]
 
 
+def test_the_record_says_what_each_point_goes_through(make: Any) -> None:
+    planned = make(
+        "ptp", "--layers", "2", "--epochs", "3", "--set", "then=kd,ft", "--set", "ptp_lr=2e-5", "--trials", "2"
+    )
+    told = [
+        [(one["stage"], one["epochs"], one["keep"], one["teacher"]) for one in p["stages"]] for p in distilled(planned)
+    ]
+    before = ("pretrain", 4, "best", True)
+    assert sorted(told) == [[before, ("train", 3, "last", False)], [before, ("train", 3, "last", True)]]
+    baseline = next(point for point in planned["points"] if point["origin"] == "baseline")
+    assert [(one["stage"], one["epochs"], one["teacher"]) for one in baseline["stages"]] == [("finetune", 3, False)]
+    assert planned["unset"]["t2"] == [0.0, "that of t"]
+
+
 def test_pea_runs_layers_twice(make: Any) -> None:
     planned = make("pea", "--layers", "2", "--trials", "2")
     assert planned["student"]["kept"] == [1, 2]

@@ -157,6 +157,11 @@ def test_made_once_and_the_trials_begin_behind_it(sweep: Any, shared: dict[str, 
     stage_work.share([again], said.append)
     assert made(again)[0]["path"] == found["path"]
     assert len(said) == 1
+    told = [{name: one[name] for name in ("trials", "epochs", "made")} for one in (found, made(again)[0])]
+    assert told == [
+        {"trials": ["p00", "p02"], "epochs": 2, "made": True},
+        {"trials": ["p00"], "epochs": 2, "made": False},
+    ]
 
 
 def test_several_keys_and_several_sweeps_at_once(sweep: Any) -> None:
