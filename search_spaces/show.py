@@ -10,6 +10,7 @@ from search_spaces.points import format_params
 from search_spaces.space import SearchSpace
 
 _MARKS = {"published": "", "code default": "°", "ours": "*"}
+SETTINGS = "All settings that --set takes, also those that no grid has: python -m distill.methods --method NAME"
 LEGEND = "Values without a mark are published; ° default of the reference program; * ours."
 
 
@@ -38,12 +39,9 @@ def overview(space: SearchSpace, width: int) -> list[str]:
     return lines
 
 
-def elsewhere(method: str | None, width: int) -> list[str]:
-    """Where the settings are listed that no grid has; `method` is None for all of them."""
-    one = "" if method is None else f" --method {method}"
-    return _wrap(
-        f"All settings that --set takes, also those that no grid has: python -m distill.methods{one}", width, ""
-    )
+def footer(width: int) -> list[str]:
+    """What holds for all methods: the marks of values, and where settings are listed that no grid has."""
+    return [line for text in (LEGEND, SETTINGS) for line in _wrap(text, width, "")]
 
 
 def rows(space: SearchSpace, file: str, task: str | None, layers: int | None, recipe: str, width: int) -> list[str]:

@@ -20,8 +20,8 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     root = Parser(
         prog="python -m distill.methods",
-        description="List the settings of a distillation method that --set takes. Which values its grid tries, and where "
-        "they come from: python -m search_spaces --method NAME.",
+        description="List the settings of a distillation method that --set takes. "
+        "python -m search_spaces --method NAME says which values its grid tries, and where they come from.",
     )
     root.add_argument("--method", metavar="NAME", help="only this method (default: all)")
     return root
