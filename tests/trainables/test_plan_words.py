@@ -41,7 +41,7 @@ def test_what_all_points_share(say: Any) -> None:
     # T acts beside kl_alpha alone; the interval of the teacher is no axis, and nobody named it.
     assert "T 2 [published]" in words
     assert not any(word.startswith(("kl_alpha", "teacher_interval", "finetune", "epochs")) for word in words)
-    assert lines.index(one(lines, "The same in all: ")) > lines.index("  p02  kl_alpha 5  [given]")
+    assert lines.index(one(lines, "The same in all: ")) > lines.index(one(lines, "  p02"))
 
 
 def test_what_a_label_tells_is_not_told_again(say: Any) -> None:
@@ -53,7 +53,9 @@ def test_what_a_label_tells_is_not_told_again(say: Any) -> None:
 
 
 def test_of_rows_and_grid_the_grade_of_the_most_points(say: Any) -> None:
-    assert "beta 100 [code default]" in one(say("pea", "--layers", "3"), "The same in all: ")
+    lines = say("ptp", "--layers", "3", "--set", "then=pkd")
+    assert "  [published]" in one(lines, "  p00")
+    assert "alpha 0.7 [code default]" in one(lines, "The same in all: ")
 
 
 def test_where_filters_lie(say: Any) -> None:
