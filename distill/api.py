@@ -125,7 +125,8 @@ def run(
         method: "emd", or "ft" for fine-tuning without a teacher (then a teacher only lends its layers).
         data: Rows, or the name of a task: generated ("cola-made-up"), below `data_dir`, or from the hub.
         params: Hyper-parameters of the method; missing ones take what was published for the task whatever the size
-            (thresholds of "ptp" and "pea"), else its defaults. Training numbers may be among them.
+            (thresholds of "ptp" and "pea", weights of "ted" and "lwd"), else its defaults. Training numbers may be
+            among them.
         recipe: The method as one would train it today, or as it was published: with the values and numbers of the row
             for this task and number of layers, where nothing else is given.
         training: All training numbers at once, instead of the recipe's.

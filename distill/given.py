@@ -6,7 +6,7 @@ Both are folders such as those of the store, with their seal. Imports without to
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -109,6 +109,8 @@ def check(what: str, folder: str, method: Method, params: dict[str, Any], fit: F
     """
     flag, seal = f"{_flag(what)} {folder}", _seal(what, folder)
     facts = seal["facts"]
+    if (found := facts.get("stage")) != (needed := _stage(what, method)):
+        raise UserError(f"{flag} is stage {found}, not {needed}; name a folder of that stage.")
     if facts.get("method") != method.name:
         raise UserError(
             f"{flag} was made by {facts.get('method')}, not by {method.name}; name a folder of this method."
@@ -117,20 +119,38 @@ def check(what: str, folder: str, method: Method, params: dict[str, Any], fit: F
         raise UserError(f"{flag} holds nothing, because its training failed ({facts['failure']}); name another.")
     if facts.get("task") != fit.task.name:
         raise UserError(f"{flag} was trained on {facts.get('task')}, not on {fit.task.name}; name another folder.")
-    check_sizes(what, folder, method, params, fit.student, fit.teacher)
     own = [fit.student.layers, fit.student.hidden_size, fit.student.heads, fit.task.num_labels]
-    if what == STUDENT and facts.get("student") != own:
+    # First of sizes: with other layers there are other filters too.
+    if what == STUDENT and (there := facts.get("student")) != own:
         raise UserError(
-            f"{flag} holds a student of layers, width, heads and labels {facts.get('student')}, and this sweep's has "
-            f"{own}; name another folder, or another student."
+            f"{flag} holds a student of {_sizes(there, own)}, and this sweep's has {_sizes(own, there)}; name another "
+            "folder, or another student."
         )
+    check_sizes(what, folder, method, params, fit.student, fit.teacher)
     whose, kind = ("student", fit.student_type) if what == STUDENT else ("teacher", fit.teacher_type)
-    if (found := facts.get("encoder")) != (needed := encoder_facts(kind, fit.vocabulary)):
+    if (encoder := facts.get("encoder")) != (wanted := encoder_facts(kind, fit.vocabulary)):
         raise UserError(
-            f"{flag} is of a {whose} with type and number of token ids {found}, and this sweep's has {needed}; name "
+            f"{flag} is of a {whose} with type and number of token ids {encoder}, and this sweep's has {wanted}; name "
             f"another folder, or another {whose}."
         )
     return {"path": str(Path(folder).absolute()), "content": key_of(seal["files"])}
+
+
+def refuse_unused(method: Method, given: Mapping[str, Any], values: Iterable[dict[str, Any]]) -> None:
+    """Raise UserError where no point takes anything of what is given.
+
+    Args:
+        given: Folder by `TEACHER` or `STUDENT`; None where there is none.
+        values: Those of each of the method's points, resolved.
+    """
+    named = {what: folder for what, folder in given.items() if folder}
+    used = {what for params in values for what in taken(method, params, named)}
+    for what, folder in named.items():
+        if what not in used:
+            raise UserError(
+                f"{_flag(what)} {folder} plays no part: no layers are compared (mse_alpha=0); leave it out, or give "
+                "mse_alpha a weight."
+            )
 
 
 def refuse_changed(given: Mapping[str, Mapping[str, str]]) -> None:
@@ -225,6 +245,20 @@ def _read_seal(what: str, folder: str) -> dict[str, Any]:
     if kind != _KINDS[what]:
         raise UserError(f"{flag} is a {kind}, not a {_KINDS[what]}; name a folder {_KINDS[what]}-… of the store.")
     return seal
+
+
+def _stage(what: str, method: Method) -> str:
+    """Name of the stage that leaves it: the one on the teacher, or the student's last before it is distilled."""
+    assert method.on_teacher is not None
+    return method.on_teacher.stage.name if what == TEACHER else stages.before_report(method)[-1].name
+
+
+def _sizes(sizes: Any, beside: Any) -> str:
+    """Numbers of layers, features, heads and labels, as far as they are others than those beside them."""
+    words = ("layers", "features", "heads", "labels")
+    if not isinstance(sizes, list) or not isinstance(beside, list):
+        return str(sizes)
+    return ", ".join(f"{n} {word}" for n, other, word in zip(sizes, beside, words, strict=True) if n != other)
 
 
 def _flag(what: str) -> str:

@@ -173,7 +173,7 @@ def find_data(
     elif not isinstance(given, str):
         raise UserError(f"data is a {type(given).__name__}; give the name of a task or a TaskData.")
     else:
-        task = registry.get(given)
+        task = registry.get(given, "data")
         place = folder_of("data_dir", data_dir)
         origin = "local" if place is not None else "embedded" if task.made_up else "hub"
         data = read(task, origin, place)

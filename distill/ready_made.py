@@ -61,6 +61,7 @@ class ReadyMade:
         Args:
             student, teacher: What each comes from, and its shape.
         """
+        given.refuse_unused(method, self.folders, [values])
         for what, folder in self.folders.items():
             assert teacher is not None
             (own, shape), (taught, its) = student, teacher

@@ -43,7 +43,8 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     root = _Parser(
         prog="python -m search_spaces",
-        description="List the distillation methods with their axes, or show the published settings of one.",
+        description="List the distillation methods with their axes, or show the published settings of one. "
+        "python -m distill.methods lists settings that no grid has.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -84,7 +85,7 @@ def _text(asked: argparse.Namespace, width: int) -> str:
     if not asked.show:
         spaces = [search_spaces.load(name) for name in ([asked.method] if asked.method else known)]
         blocks = ["\n".join(show.overview(space, width)) for space in spaces]
-        return "\n\n".join([*blocks, show.LEGEND])
+        return "\n\n".join([*blocks, "\n".join(show.footer(width))])
     space = search_spaces.load(asked.method)
     recipe = "modern" if asked.recipe is None else asked.recipe
     if recipe not in search_spaces.RECIPES:

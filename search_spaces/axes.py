@@ -50,7 +50,8 @@ class Axis:
             added later.
         high: Greatest value ever allowed on a numeric axis; None as `low` is.
         values: The values of the grid.
-        recipes: The recipes in which the axis acts. In any other recipe it is inert.
+        recipes: The recipes in which the axis acts. In any other recipe it is inert: no grid has it.
+        settable: Whether it is a setting in the other recipes too, which a person may name there.
         help: What the hyper-parameter does, for people.
         default: The value taken where neither a row nor a person names one; one of `values`.
         range: Ends of what a random search may draw, where the file gives them; else `search_spaces.ranges` finds them
@@ -69,6 +70,7 @@ class Axis:
     default: Scalar
     range: tuple[float, float] | None = None
     every_size: bool = False
+    settable: bool = False
 
     def cast(self, value: Any) -> Scalar:
         """Brings a value to the axis's type: 1 becomes 1.0 on a float axis.

@@ -1,4 +1,4 @@
-"""What was published for a task whatever the student's size, such as a threshold on its teacher's confidence."""
+"""What was published for a task and holds for every size of students, such as a bound on its teacher's confidence."""
 
 from __future__ import annotations
 
@@ -25,17 +25,16 @@ def of_task(space: SearchSpace, task: str, recipe: str = "modern") -> dict[str, 
 
 
 def opening(space: SearchSpace, task: str, layers: int, recipe: str = "modern") -> list[Point]:
-    """The point that leads where no row is one of task and size: the task's own values, else defaults.
+    """The point that leads where no row is one of task and size: the task's own values, else the axes' defaults.
 
-    Empty where there is such a row, or nothing that holds for every size.
+    Empty where there is such a row, or no axis whose values hold for every size.
 
     Raises:
         UnknownName: There is no such recipe.
     """
-    values = of_task(space, task, recipe)
-    if not values or space.row(task, layers) is not None:
+    if space.row(task, layers) is not None or not any(axis.every_size for axis in space.active(recipe)):
         return []
-    return [space.point(values, recipe, task, layers)]
+    return [space.point(of_task(space, task, recipe), recipe, task, layers)]
 
 
 def told(space: SearchSpace, task: str, layers: int, recipe: str, changed: Collection[str] = ()) -> str:
@@ -49,4 +48,6 @@ def told(space: SearchSpace, task: str, layers: int, recipe: str, changed: Colle
         return ""
     sources = {v.source for name in values for v in space.axis(name).values if v.value == values[name]}
     where = f" ({'; '.join(sorted(sources))})" if sources else ""
-    return f" The first point has {format_params(values)}, published for {canonical(task)} whatever the size{where}."
+    counts = sorted({row.layers for row in space.rows if row.task == canonical(task)})
+    size = f"{' and '.join(map(str, counts))} layers"
+    return f" The first point has {format_params(values)}, published for {canonical(task)} with {size}{where}."

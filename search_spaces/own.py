@@ -13,7 +13,7 @@ Everything of the full format (`search_spaces.reading`) may be written as well, 
   published setting comes first.
 * An axis may be a value, a list of values, or a mapping as in the full format. Its `type`, `scale`, `bounds`, `recipes`
   and `help` are those that ship with the method. An axis that does not has the type of its values, no bounds, and acts
-  in both recipes.
+  in both recipes; so does one that is a setting where it is no axis.
 * `default`: the one that ships, where the axis lists it, else the first value.
 * A value needs no grade and no source. One that ships with the method keeps its own; any other is `given`. A value that
   calls itself `published` or `code default` does need its source, and so does a row.
@@ -63,7 +63,9 @@ def _axis(data: Any, shipped: Axis | None) -> dict[Any, Any]:
         values = [values]
     bare = [v.get("value") if isinstance(v, Mapping) else v for v in values] if isinstance(values, list) else []
     kind = entry.get("type") or (shipped.type if shipped else _type(bare))
-    full: dict[Any, Any] = {"type": kind, "recipes": list(shipped.recipes if shipped else RECIPES)}
+    # Who lists values of a mere setting wants them tried.
+    acts_in = RECIPES if shipped is None or shipped.settable else shipped.recipes
+    full: dict[Any, Any] = {"type": kind, "recipes": list(acts_in)}
     if kind in NUMERIC:
         full["scale"] = "linear"
     if shipped is not None:

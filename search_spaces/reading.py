@@ -15,6 +15,7 @@ The format (`schema: 1`), by example::
         bounds: [0.1, 100]          # numeric axes only
         range: [0.5, 20]            # what random and TPE draw between; numeric axes only, may be left out
         recipes: [modern, published]   # where the axis acts; elsewhere it is inert
+        settable: true              # may be set elsewhere too, though no grid has it there; may be left out
         default: 1                  # one of the values
         every_size: true            # what a row says of it holds for its task with any layers; may be left out
         values:
@@ -47,7 +48,7 @@ from search_spaces.names import SpaceError, UnknownName, canonical, nearest_name
 
 SCHEMA = 1
 _KEYS = ("schema", "method", "title", "reference", "epochs", "per_task", "axes", "rows")
-_AXIS_KEYS = ("help", "type", "scale", "bounds", "range", "recipes", "default", "every_size", "values")
+_AXIS_KEYS = ("help", "type", "scale", "bounds", "range", "recipes", "settable", "default", "every_size", "values")
 _NUMERIC_KEYS = ("scale", "bounds", "range")
 # What an axis of a person's own file may lack after `search_spaces.own` completed it.
 _LEFT_OUT = ("help", "bounds", "default")
@@ -221,7 +222,7 @@ class _Reader:
         kind = data.get("type") if isinstance(data, Mapping) else None
         numeric = kind in NUMERIC
         meaningless = () if numeric or kind not in TYPES else _NUMERIC_KEYS
-        useless = (*meaningless, "range", "every_size")
+        useless = (*meaningless, "range", "every_size", "settable")
         entry = self.mapping(data, key, _AXIS_KEYS, (*useless, *_LEFT_OUT) if self.own else useless)
         for word in meaningless:
             if word in entry:
@@ -237,6 +238,7 @@ class _Reader:
             help="" if self.own and not entry.get("help") else self.text(entry, "help", f"{key}.help"),
             default=0,
             every_size=self.flag(entry.get("every_size"), f"{key}.every_size"),
+            settable=self.flag(entry.get("settable"), f"{key}.settable"),
         )
         if numeric:
             low, high = self.bounds(entry.get("bounds"), f"{key}.bounds", axis)

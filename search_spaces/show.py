@@ -10,6 +10,7 @@ from search_spaces.points import format_params
 from search_spaces.space import SearchSpace
 
 _MARKS = {"published": "", "code default": "°", "ours": "*"}
+SETTINGS = "All settings that --set takes, also those that no grid has: python -m distill.methods --method NAME"
 LEGEND = "Values without a mark are published; ° default of the reference program; * ours."
 
 
@@ -38,6 +39,11 @@ def overview(space: SearchSpace, width: int) -> list[str]:
     return lines
 
 
+def footer(width: int) -> list[str]:
+    """What holds for all methods: the marks of values, and where settings are listed that no grid has."""
+    return [line for text in (LEGEND, SETTINGS) for line in _wrap(text, width, "")]
+
+
 def rows(space: SearchSpace, file: str, task: str | None, layers: int | None, recipe: str, width: int) -> list[str]:
     """The published rows with their sources, the acting axes with those of their values, and the number of points.
 
@@ -50,11 +56,11 @@ def rows(space: SearchSpace, file: str, task: str | None, layers: int | None, re
         width: Columns of the terminal.
     """
     acting = [axis.name for axis in space.active(recipe)]
-    found = [row for row in space.rows if task in (None, row.task) and layers in (None, row.layers)]
+    chosen = [row for row in space.rows if task in (None, row.task) and layers in (None, row.layers)]
     lines = [*_wrap(f"{space.method}: {space.title}, recipe {recipe}, from {file}", width, ""), ""]
-    for row in found:
+    for row in chosen:
         lines += _row(row, acting, recipe, width)
-    if not found:
+    if not chosen:
         asked = "" if layers is None else f" with {layers} layers"
         lines += _wrap(
             f"{space.missing_row(task, layers) if task and layers else f'No published row{asked}'}.", width, ""
@@ -63,9 +69,11 @@ def rows(space: SearchSpace, file: str, task: str | None, layers: int | None, re
         lines += ["", *_wrap(f"{axis.name} (default {_number(axis.default)}): {axis.help}", width, "")]
         for value in axis.values:
             lines += _wrap(f"{_number(value.value)}  {value.grade}: {value.source}", width, "  ")
-    lines += ["", *_wrap(_points(space, found, recipe), width, "")]
+    lines += ["", *_wrap(_points(space, chosen, recipe), width, "")]
     if inert := space.inert(recipe):
-        lines += _wrap(f"Without effect in recipe {recipe}: {', '.join(axis.name for axis in inert)}.", width, "")
+        for told, settable in (("Without effect in recipe", False), ("No axis, but open to --set, in recipe", True)):
+            if found := [axis.name for axis in inert if axis.settable == settable]:
+                lines += _wrap(f"{told} {recipe}: {', '.join(found)}.", width, "")
     return lines
 
 
@@ -106,7 +114,9 @@ def _table(cells: Sequence[tuple[str, str, str, str]], width: int) -> list[str]:
 
 
 def _recipes(axis: Axis) -> str:
-    return "both recipes" if set(axis.recipes) == set(RECIPES) else ", ".join(axis.recipes)
+    if set(axis.recipes) == set(RECIPES):
+        return "both recipes"
+    return f"{', '.join(axis.recipes)}{', else by --set' if axis.settable else ''}"
 
 
 def _marked(value: Value) -> str:

@@ -392,6 +392,7 @@ def _axis_dict(axis: Axis) -> dict[str, Any]:
         "type": axis.type,
         **numeric,
         "recipes": list(axis.recipes),
+        **({"settable": True} if axis.settable else {}),
         "default": axis.default,
         **({"every_size": True} if axis.every_size else {}),
         "values": [_value_dict(value) for value in axis.values],

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Collection
 from typing import Any
 
-from distill.models import repeats
-from search_spaces import format_params
-from trainables import select, stages, teacher_source
+from search_spaces import GIVEN, format_params
+from trainables import describe_student, select, stages, teacher_source
 from trainables.draws import describe_search
 from trainables.early import describe_scheduler
 from trainables.option_values import parse_confirm
 from trainables.progress import plural
-from trainables.shapes import shape_of
 from trainables.steps import stages_of, words
 
 _OTHERS = {"ft": "the undistilled student", "kd": "knowledge distillation"}
@@ -39,17 +39,16 @@ def _range(numbers: list[int]) -> str:
 def describe(header: dict[str, Any]) -> list[str]:
     """Lines that tell a person what will run, in which order, on what."""
     plan = header["plan"]
-    resources, teacher, student = (plan[n] for n in ("resources", "teacher", "student"))
-    numerics, estimate = plan["numerics"], plan["estimate"]
+    resources, teacher, numerics, estimate = (plan[n] for n in ("resources", "teacher", "numerics", "estimate"))
     lines = [
         f"Sweep: {plan['method_title']} on {plan['task']} ({plan['task_title']}), {plan['layers']} layers, "
         f"recipe {plan['recipe']}.",
         *(f"Note: {notice}" for notice in plan["notices"]),
         f"Teacher: {teacher['name']}{_place(teacher)}, {teacher['layers']} layers × {teacher['hidden_size']}, "
         f"{_making(teacher)}.",
-        f"Student: {student['name']}{'' if student['kept'] else _place(student)}, {plan['layers']} layers × "
-        f"{student['hidden_size']}.",
-        *_sharing(plan),
+        *describe_student.student(plan, _place(plan["student"])),
+        *describe_student.sharing(plan),
+        *describe_student.meeting(plan),
         f"Data: {plan['data']['source']}, {select.words(plan)}, metric {plan['metric_title']}.",
     ]
     if plan["published"]:
@@ -60,7 +59,7 @@ def describe(header: dict[str, Any]) -> list[str]:
     else:
         lines.append(f"Note: {plan['published_note']}")
     lines.append(teacher_source.words(plan))
-    distilled = [p for p in plan["points"] if p["origin"] != "baseline"]
+    distilled = describe_student.distilled(plan)
     lines += describe_search(plan["search"])
     count = plan["search"]["trials"] if plan["search"]["name"] == "tpe" else len(distilled)
     baseline = " and 1 undistilled baseline" if len(distilled) < len(plan["points"]) else ""
@@ -74,6 +73,7 @@ def describe(header: dict[str, Any]) -> list[str]:
         lines.append(f"  and up to {len(distilled) - len(sure)} more of them, while its device-seconds last.")
     if count > len(distilled):
         lines.append(f"  and {count - len(distilled)} more, each suggested when a worker is free.")
+    lines += _same(plan, distilled, header["config"].get("settings") or {})
     lines += _share(plan)
     lines.append(describe_scheduler(plan))
     if header["config"].get("confirm"):
@@ -103,25 +103,28 @@ def describe(header: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _sharing(plan: dict[str, Any]) -> list[str]:
-    """Which layers run twice, one line for each way in which points differ."""
-    lines = [f"Teacher's layers: {of_it}."] if (of_it := _own(plan["teacher"])) else []
-    if of_it := _own(plan["student"]):
-        return [*lines, f"Layers: {of_it}."]
-    distilled = [point for point in plan["points"] if point["origin"] != "baseline"]
-    found = [point.get("sharing") for point in distilled]
-    for index, sharing in enumerate(found):
-        if sharing is None or sharing in found[:index]:
-            continue
-        where = "" if found.count(sharing) == len(found) else f", in {found.count(sharing)} of {len(found)} points"
-        lines.append(f"Layers: {repeats.described(plan['layers'], sharing['mode'], len(sharing['layers']))}{where}.")
-    return lines
+def _same(plan: dict[str, Any], distilled: list[dict[str, Any]], asked: Collection[str]) -> list[str]:
+    """Values that no label tells because all points share them: those of the method's axes, and those that were given.
 
-
-def _own(network: dict[str, Any]) -> str:
-    """Which layers of an encoder run twice by itself; empty where none do."""
-    shape = shape_of(network)
-    return repeats.described(shape.physical, network["sharing"]["mode"], shape.layers) if shape.repeated else ""
+    Args:
+        asked: Names of settings that a person gave.
+    """
+    told = {word for point in distilled for word in point["label"].split(" · ")}
+    axes = {axis["name"] for axis in plan["axes"]}
+    found = []
+    names = dict.fromkeys(name for point in distilled for name in point["params"] if name in axes or name in asked)
+    for name in names:
+        # Where it is inert a point has none.
+        having = [point for point in distilled if name in point["params"]]
+        words = dict.fromkeys(format_params({name: point["params"][name]}) for point in having)
+        if len(words) == 1 and not told & words.keys():
+            # Rows and grid may grade a value differently; most points are of the grid.
+            grades = Counter(point["grades"][name] for point in having)
+            found.append(f"{next(iter(words))} [{GIVEN if name in asked else grades.most_common(1)[0][0]}]")
+    # The epochs stand with the points.
+    fixed = [n for n in plan["training"] if n in asked and n not in names and n != "epochs"]
+    found += [f"{format_params({name: plan['training'][name]})} [{GIVEN}]" for name in fixed]
+    return [f"The same in all: {' · '.join(found)}."] if found else []
 
 
 def _sure(plan: dict[str, Any], distilled: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -49,7 +49,8 @@ def parser() -> argparse.ArgumentParser:
         "--set",
         action="append",
         metavar="NAME=V1,V2",
-        help="fix or replace the values of a hyper-parameter of method or training (docs/settings.md lists them)",
+        help="fix or replace the values of a hyper-parameter of the method (python -m distill.methods lists them) or "
+        "of training (docs/settings.md)",
     )
     what.add_argument(
         "--adaptors",

@@ -230,12 +230,14 @@ def _given(
         vocabulary=models.teacher.vocabulary,
         task=models.task,
     )
-    found = {}
-    for what, folder in wanted.items():
-        for point in points if folder else ():
-            if folder and point["method"] == method.name:
-                found[what] = given.check(what, folder, method, point["params"], fit)
-    return found
+    own = [point["params"] for point in points if point["method"] == method.name]
+    given.refuse_unused(method, wanted, own)
+    return {
+        what: given.check(what, folder, method, params, fit)
+        for what, folder in wanted.items()
+        if folder
+        for params in own
+    }
 
 
 def _about_baseline(points: list[dict[str, Any]]) -> list[str]:

@@ -20,6 +20,7 @@ from search_spaces import SearchSpace, every_size, format_params
 from search_spaces.ranges import Range
 from trainables.config import SweepConfig
 from trainables.draws import ADAPTIVE, candidate_ranges, draw_points, plan_search
+from trainables.point_notices import Words, about_count, about_names
 
 # Encoders narrower than this need larger steps (see search_spaces/ft.yaml).
 _NARROW = 512
@@ -228,10 +229,12 @@ def make_points(
             raise UserError(
                 f"--search published: {space.title} has no published rows; choose --search grid, random or tpe."
             )
+    words = Words(method, config.settings)
     merged: dict[str, dict[str, Any]] = {}
     for candidate in candidates:
         for chosen, grades, origin in _overlay(candidate, values, defaults):
             point = maker.point(chosen, grades, origin)
+            words.see(chosen, point["params"])
             there = merged.setdefault(search_spaces.point_id(point["params"]), point)
             if there["origin"] == "given" and point["origin"] != "given":
                 # What the space has itself stays its own where a changed point came to it first.
@@ -273,23 +276,8 @@ def make_points(
     published = None
     if row is not None:
         published = {"task": row.task, "layers": row.layers, "values": dict(row.values), "source": row.source}
-    notices = []
-    inert = {*values, *(axis.name for axis in space.axes if len(axis.values) > 1)} - acting
-    if idle := [hyper.name for hyper in method.hyperparameters if hyper.name in inert]:
-        notices.append(
-            f"{' and '.join(idle)} would change nothing here (recipe {recipe}): points that differ in nothing else "
-            "are one."
-        )
-    if config.search in ADAPTIVE:
-        if config.search == "random" and len(merged) < total:
-            notices.append(f"Only {len(merged)} different points can be drawn from these ranges; {total} were wanted.")
-    elif config.trials is not None and len(merged) < config.trials:
-        notices.append(
-            f"--trials {config.trials}: --search {config.search} has no more than {len(merged)} different "
-            f"point{'' if len(merged) == 1 else 's'} here; --search random or tpe finds more."
-        )
-    elif wanted is not None and config.trials is None and len(merged) > wanted:
-        notices.append(f"On embedded data the plan is cut to {wanted} of {len(merged)} points; --trials changes that.")
+    notices = about_names(config, method, space, values, acting) + words.told(points)
+    notices += about_count(config, len(merged), total, wanted)
     return Planned(points, published, note, notices, search)
 
 

@@ -25,7 +25,7 @@ def resolve_student(config: SweepConfig, method: Method, models: Models) -> tupl
     if named is None and config.recipe == "published":
         named, notices = _published(config, method, models)
     if named is not None:
-        return _whole(named, config, models, notices)
+        return _whole(named, config, method, models, notices)
     return _truncated(config, method, models, notices)
 
 
@@ -67,7 +67,9 @@ def _departures(config: SweepConfig, method: Method, kept: Sequence[int], teache
     return [f"The student is cut as asked; the published one has the {usual} layers of the {init} encoder."]
 
 
-def _whole(named: str, config: SweepConfig, models: Models, notices: list[str]) -> tuple[dict[str, Any], list[str]]:
+def _whole(
+    named: str, config: SweepConfig, method: Method, models: Models, notices: list[str]
+) -> tuple[dict[str, Any], list[str]]:
     """An encoder of its own, from a folder or the hub."""
     folder, origin, hub = find_encoder(named, config, "--student")
     teacher = models.teacher
@@ -82,11 +84,8 @@ def _whole(named: str, config: SweepConfig, models: Models, notices: list[str]) 
             "both must share one vocabulary."
         )
     if folder.hidden_size != teacher.hidden_size:
-        notices = [
-            *notices,
-            f"The student's width {folder.hidden_size} differs from the teacher's {teacher.hidden_size}: a linear "
-            "projection is trained beside it and dropped at the end.",
-        ]
+        widths = f"The student's width {folder.hidden_size} differs from the teacher's {teacher.hidden_size}"
+        notices = [*notices, f"{widths}{f': {method.projects}' if method.projects else ''}."]
     return (
         {
             "init": "folder",

@@ -34,6 +34,7 @@ _PARTS = {
 # Those whose layers the map decides.
 _MAPPED = tuple(name for name in INTERMEDIATE if name != "EmbdTinyBERT")
 HARD = "hard"
+PROJECTS = "each adaptor on hidden states that is on has a linear projection, dropped at the end"
 
 
 def weights(params: dict[str, Any], names: Sequence[str] = ADAPTORS) -> dict[str, float]:

@@ -278,6 +278,8 @@ class Method:
         regression: Whether its losses are defined for regression tasks.
         misfit: Given a point's resolved values, the student's and the teacher's shape: why the method cannot run, as
             one sentence with the remedy, or None. The plan asks before anything starts.
+        meets: Given the same: which layers of both networks are compared, as words for the plan, or None.
+        projects: What brings students of another width to the teacher's, in words; empty where nothing does.
         embeddings: Given a point's resolved values, whose embeddings the student begins with: those that come with its
             layers ("pretrained"), the teacher's, or new ones.
         published: The rest of its published recipe; None where the method has only the modern one.
@@ -295,6 +297,8 @@ class Method:
     sharing: Callable[[dict[str, Any]], Sharing | None] = lambda values: None
     regression: bool = True
     misfit: Callable[[dict[str, Any], Shape, Shape], str | None] = lambda values, student, teacher: None
+    meets: Callable[[dict[str, Any], Shape, Shape], str | None] = lambda values, student, teacher: None
+    projects: str = ""
     embeddings: Callable[[dict[str, Any]], Embeddings] = lambda values: "pretrained"
     published: Published | None = None
     on_teacher: OnTeacher | None = None
@@ -379,13 +383,9 @@ def nearest(name: str, known: list[str] | tuple[str, ...]) -> str:
 def names() -> tuple[str, ...]:
     """Names of all methods, found by listing the package."""
     package = importlib.import_module("distill.methods")
-    found = []
-    for module in pkgutil.iter_modules(package.__path__):
-        if module.name in {"base", "objective"}:
-            continue
-        if hasattr(importlib.import_module(f"distill.methods.{module.name}"), "METHOD"):
-            found.append(module.name)
-    return tuple(found)
+    others = {"__main__", "base", "objective"}
+    found = (module.name for module in pkgutil.iter_modules(package.__path__) if module.name not in others)
+    return tuple(name for name in found if hasattr(importlib.import_module(f"distill.methods.{name}"), "METHOD"))
 
 
 def get(name: str) -> Method:

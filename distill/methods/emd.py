@@ -254,5 +254,6 @@ METHOD = Method(
         ),
     ),
     misfit=_misfit,
+    projects="a linear projection is trained beside it and dropped at the end",
     published=_PUBLISHED,
 )

@@ -47,5 +47,7 @@ METHOD = Method(
         ),
     ),
     misfit=shared.misfit,
+    meets=shared.meets("Layers compared: {}, the student's through a linear layer each to width {}"),
+    projects="a linear layer on each of its layers that is compared leads to the teacher's, and is dropped at the end",
     published=shared.PUBLISHED,
 )

@@ -65,5 +65,6 @@ METHOD = Method(
         ),
     ),
     misfit=_misfit,
+    projects=adaptors.PROJECTS,
     published=adaptors.PUBLISHED,
 )

@@ -84,7 +84,7 @@ _PRETRAINING = (
         "t2",
         "float",
         0.0,
-        "the same where it is wrong; 0 takes t",
+        "the same where the teacher is wrong; 0 takes t",
         low=0.0,
         high=1.0,
         canonical=lambda t2, values: 0.0 if t2 == values["t"] else t2,

@@ -164,6 +164,22 @@ def misfit(params: dict[str, Any], student: Shape, teacher: Shape) -> str | None
     return None
 
 
+def meets(words: str) -> Callable[[dict[str, Any], Shape, Shape], str | None]:
+    """What the plan says of the layers that meet.
+
+    Args:
+        words: With a place for the layers and one for the width.
+    """
+
+    def told(params: dict[str, Any], student: Shape, teacher: Shape) -> str | None:
+        if not compares(params):
+            return None
+        own, theirs = (", ".join(map(str, layers)) for layers in layers_met(params, student, teacher))
+        return words.format(f"student {own} ↔ teacher {theirs}", width(params, teacher))
+
+    return told
+
+
 def nothing(params: dict[str, Any], recipe: str) -> frozenset[str]:
     return frozenset()
 

@@ -180,6 +180,8 @@ METHOD = Method(
         ),
     ),
     misfit=shared.misfit,
+    meets=shared.meets("Filters: {}, width {}"),
+    projects="its filters lead both networks to one width where their layers are compared",
     published=shared.PUBLISHED,
     on_teacher=OnTeacher(
         _filters_stage("teacher-filters", "teacher_filter", ()),

@@ -231,5 +231,6 @@ METHOD = Method(
         Stage("prediction", prediction, depends_on=tuple(h.name for h in _PREDICTION), additive=True),
     ),
     misfit=_misfit,
+    projects="a linear projection is trained beside it and dropped at the end",
     published=_PUBLISHED,
 )

@@ -131,5 +131,6 @@ METHOD = Method(
         ),
     ),
     misfit=_misfit,
+    projects=adaptors.PROJECTS,
     published=adaptors.PUBLISHED,
 )

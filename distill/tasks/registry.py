@@ -158,20 +158,37 @@ def names() -> tuple[str, ...]:
     return tuple(_TASKS)
 
 
-def get(name: str) -> Task:
+def get(name: str, where: str = "--task") -> Task:
     """The task called `name`; case, hyphens and underscores don't matter (``SST-2`` is ``sst2``).
 
+    Args:
+        where: A person named it, for messages.
+
     Raises:
-        UserError: no such task; the message names the nearest known one.
+        UserError: no such task; the message names the nearest known one, or who has published rows for it.
     """
     by_key = {_key(task.name): task for task in _TASKS.values()}
     task = by_key.get(_key(name))
     if task is None:
+        if having := _published_for(name):
+            raise UserError(
+                f"{where}: {name} is no task here yet, though rows of {' and '.join(having)} are published for it; "
+                f"choose another (known: {', '.join(_TASKS)})."
+            )
         nearest = by_key[difflib.get_close_matches(_key(name), by_key, n=1, cutoff=0.0)[0]].name
         raise UserError(
-            f"--task: unknown task {name!r}; the nearest known one is {nearest!r} (known: {', '.join(_TASKS)})"
+            f"{where}: unknown task {name!r}; the nearest known one is {nearest!r} (known: {', '.join(_TASKS)})"
         )
     return task
+
+
+def _published_for(name: str) -> list[str]:
+    """Methods with rows for a task, known here or not."""
+    # Late, and only where something is wrong anyway: it reads all grids.
+    import search_spaces
+
+    tasks = {method: search_spaces.load(method).tasks for method in search_spaces.methods()}
+    return [method for method, names in tasks.items() if _key(name) in map(_key, names)]
 
 
 def stand_in(task: Task) -> Task | None:

@@ -42,12 +42,14 @@ def test_everything_is_listed(columns: int, capsys: pytest.CaptureFixture[str]) 
         for axis in space.axes:
             line = next(line for line in block.splitlines() if line.split()[:1] == [axis.name])
             assert line.split()[1] == search_spaces.format_params({"x": axis.default}).split()[1]
-            assert line.endswith("both recipes" if len(axis.recipes) == 2 else axis.recipes[0])
+            elsewhere = ", else by --set" if axis.settable else ""
+            assert line.endswith("both recipes" if len(axis.recipes) == 2 else f"{axis.recipes[0]}{elsewhere}")
     lines = {line.split()[0]: joined(line) for line in printed(capsys, "--method", "emd").splitlines() if line}
     assert lines["lr"] == "lr 3e-05 2e-05, 3e-05, 5e-05, 0.0001* both recipes"
     assert lines["alpha"] == "alpha 1 1, 0.8° both recipes"
     assert lines["T_emd"] == "T_emd 1 1, 5, 10 published"
     assert lines["tasks:"] == "tasks: cola, mnli, mrpc, qqp, qnli, rte, sst2, stsb"
+    assert joined(printed(capsys, "--method", "emd")).endswith(show.SETTINGS)
     assert lines["layers:"] == "layers: 4, 6 (16 published rows)"
 
 
@@ -82,6 +84,17 @@ def test_rows_are_shown_with_their_sources(columns: int, recipe: str, capsys: py
     assert f"{len(EMD.points('rte', 4, recipe))} points in the grid" in text
     assert "the published one first." in text
     assert ("Without effect in recipe modern: T_emd." in text) is (recipe == "modern")
+
+
+def test_a_setting_that_is_no_axis_is_not_called_without_effect(capsys: pytest.CaptureFixture[str]) -> None:
+    for method, name, recipe in (
+        ("ptp", "t2", "modern"),
+        ("ted", "filter_batch", "modern"),
+        ("tinybert", "batch_size", "published"),
+    ):
+        text = joined(printed(capsys, "--method", method, "--show", "--recipe", recipe))
+        assert f"No axis, but open to --set, in recipe {recipe}: {name}." in text
+        assert "Without effect" not in text
 
 
 def test_rows_of_a_task_of_a_size_and_of_all(capsys: pytest.CaptureFixture[str]) -> None:

@@ -96,14 +96,17 @@ def test_thresholds_hold_for_every_size(name: str, layers: int, recipe: str) -> 
         if first.origin != "published":
             assert all(first.params[a.name] == a.default for a in space.active(recipe) if not a.every_size)
         assert len({point.id for point in points}) == len(points)
+    # Of a task that has none the defaults lead.
     assert of_task(space, "mnli", recipe) == {}
     assert space.points("mnli", layers, recipe) == space.points("wnli", layers, recipe)
+    assert space.points("mnli", layers, recipe)[0] == space.point(None, recipe)
+    assert space.points("mnli", layers, recipe)[0].params["t"] == 0.95
 
 
 def test_the_words_name_the_source() -> None:
     pea = search_spaces.load("pea")
     assert told(pea, "RTE", 6, "modern") == (
-        " The first point has t 0.8, published for rte whatever the size (README and programs, RTE)."
+        " The first point has t 0.8, published for rte with 3 layers (README and programs, RTE)."
     )
     assert told(pea, "rte", 3, "modern") == told(pea, "mnli", 6, "modern") == ""
     assert told(pea, "rte", 6, "modern", ["t"]) == ""

@@ -149,7 +149,7 @@ FAULTS = [
     ("epochs.value", 0, "epochs.value is 0, outside the bounds [1, 10000]"),
     ("epochs.source", MISSING, "epochs has no source"),
     ("axes", [], "axes is empty, but takes a mapping from names to axes"),
-    ("axes.T", 3, "axes.T is 3, but takes a mapping with help, type, scale, bounds, range, recipes, default, every_size, values"),
+    ("axes.T", 3, "axes.T is 3, but takes a mapping with help, type, scale, bounds, range, recipes, settable, default, every_size, values"),
     ("axes.T.help", MISSING, "axes.T has no help"),
     ("axes.T.scael", "log", "axes.T.scael is no known key; did you mean 'scale'?"),
     ("axes.T.scale", "cubic", "axes.T.scale is 'cubic', but takes one of log, linear"),

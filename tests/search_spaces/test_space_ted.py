@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import search_spaces
+from search_spaces.every_size import told
 from search_spaces.ranges import around
 
 # kl_alpha, mse_alpha and the student's rate of TED; then kl_alpha and mse_alpha of LWD, and kl_alpha of KD.
@@ -74,3 +75,27 @@ def test_the_batch_stands_in_every_way_to_search(ted: search_spaces.SearchSpace)
 def test_the_rest_is_fixed(ted: search_spaces.SearchSpace) -> None:
     for point in ted.grid():
         assert FILTERS.items() <= point.params.items()
+
+
+@pytest.mark.parametrize("name", ["ted", "lwd"])
+@pytest.mark.parametrize("recipe", search_spaces.RECIPES)
+def test_the_weights_of_the_task_lead_whatever_the_size(name: str, recipe: str) -> None:
+    space = search_spaces.load(name)
+    for task, (kl_alpha, mse_alpha, rate, lwd_kl_alpha, lwd_mse_alpha, _) in PUBLISHED.items():
+        weights = (kl_alpha, mse_alpha) if name == "ted" else (lwd_kl_alpha, lwd_mse_alpha)
+        for layers in (3, 12):
+            points = space.points(task, layers, recipe)
+            assert (points[0].params["kl_alpha"], points[0].params["mse_alpha"]) == weights
+            assert {points[0].grades[weight] for weight in ("kl_alpha", "mse_alpha")} == {"published"}
+            # The rate is that of another encoder.
+            assert points[0].params["lr"] == (rate if layers == 12 else 5e-5)
+            assert len({point.id for point in points}) == len(points)
+    assert space.points("wnli", 12, recipe)[0] == space.point(None, recipe)
+
+
+def test_the_words_name_the_size_of_the_row(ted: search_spaces.SearchSpace) -> None:
+    assert told(ted, "rte", 3, "modern") == (
+        " The first point has kl_alpha 20 · mse_alpha 50, published for rte with 12 layers (scripts of the repository, "
+        "TED, QQP, QNLI, SST-2, RTE, MRPC, STS-B; scripts of the repository, TED, RTE, STS-B)."
+    )
+    assert told(ted, "rte", 12, "modern") == told(ted, "wnli", 3, "modern") == ""

@@ -21,6 +21,7 @@ from distill.teacher import choose
 from tests.trainables.test_family import ask
 from trainables import door_trial, family, plan, prepare
 from trainables.config import from_namespace
+from trainables.describe import describe
 from trainables.growth import grow
 from trainables.recorder import Recorder
 from trainables.resources import Machine
@@ -59,7 +60,15 @@ def ready(header: Any, tiny_encoder: Path, tmp_path: Path) -> Any:
             for name in ("left.pt", "weights.pt"):
                 torch.save(left, folder / name)
             own = [student.layers, student.hidden_size, student.heads, 2]
-            facts = {"method": "ted", "task": "cola", "failure": None, "student": own, "encoder": encoder}
+            stage = {given.TEACHER: "teacher-filters", given.STUDENT: "student-filters"}[what]
+            facts = {
+                "method": "ted",
+                "stage": stage,
+                "task": "cola",
+                "failure": None,
+                "student": own,
+                "encoder": encoder,
+            }
             return {**facts, "left": {name: list(value.shape) for name, value in left.items()}, **changed}
 
         return str(Store(tmp_path / "ready").build(kind, {"what": what, **changed}, fill))
@@ -198,3 +207,46 @@ def test_layers_that_run_twice_count_twice(monkeypatch: pytest.MonkeyPatch) -> N
     assert (fit.student, fit.teacher) == (Shape(3, 32, 4, 1), Shape(6, 32, 4, 2))
     assert (fit.student_type, fit.teacher_type, fit.vocabulary) == (kind, kind, 100)
     assert choose._shape(folder) == fit.teacher
+
+
+def test_the_plan_names_them_and_where_the_student_comes_from(header: Any, ready: Any) -> None:
+    student, teacher = ready(given.STUDENT), ready(given.TEACHER)
+
+    def lines(**more: Any) -> list[str]:
+        return [line for line in describe(header(trials=2, **more)) if line.startswith(("Student: ", "Teacher's fil"))]
+
+    cut = "layers 2, 4 of the pretrained encoder"
+    assert lines() == [f"Student: {cut}, 2 layers × 32."]
+    own = f"Student: weights and filters of stage student-filters in {student}, 2 layers × 32"
+    assert lines(student_filters=student, teacher_filters=teacher) == [
+        f"{own}; the undistilled one begins with {cut}.",
+        f"Teacher's filters: those in {teacher}; none are trained here.",
+    ]
+    assert lines(student_filters=student, baseline=False) == [f"{own}."]
+
+
+def test_filters_that_no_point_takes_are_refused(header: Any, ready: Any) -> None:
+    folder = ready(given.TEACHER)
+    with pytest.raises(UserError) as error:
+        header(set=["mse_alpha=0"], teacher_filters=folder)
+    assert str(error.value).startswith(
+        f"--teacher-filters {folder} plays no part: no layers are compared (mse_alpha=0)"
+    )
+    # A student is begun with all the same.
+    assert header(set=["mse_alpha=0"], student_filters=ready(given.STUDENT))["plan"]["given"]
+
+
+def test_a_folder_of_another_stage_or_size_is_called_so(header: Any, ready: Any) -> None:
+    other = ready(given.STUDENT, stage="finetune", left={})
+    with pytest.raises(UserError) as error:
+        header(student_filters=other)
+    assert str(error.value) == (
+        f"--student-filters {other} is stage finetune, not student-filters; name a folder of that stage."
+    )
+    with pytest.raises(UserError, match=r"holds a student of 2 layers, and this sweep's has 3 layers; name another"):
+        header(layers=3, student_filters=ready(given.STUDENT))
+    narrow = ready(given.STUDENT, student=[2, 16, 2, 2])
+    with pytest.raises(
+        UserError, match=r"a student of 16 features, 2 heads, and this sweep's has 32 features, 4 heads;"
+    ):
+        header(student_filters=narrow)

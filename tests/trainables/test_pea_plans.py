@@ -82,11 +82,11 @@ def test_the_threshold_of_the_task_comes_first_whatever_the_size(make: Any) -> N
         first = distilled(planned)[0]
         assert (first["params"]["t"], first["grades"]["t"], first["origin"]) == (0.95, "published", "grid")
         assert planned["published_note"].endswith(
-            "The first point has t 0.95, published for cola whatever the size (README and programs, MRPC and CoLA)."
+            "The first point has t 0.95, published for cola with 3 and 6 layers (README and programs, MRPC and CoLA)."
         )
     asked = make("ptp", "--layers", "2", "--set", "t=0.6", "--trials", "1")
     assert distilled(asked)[0]["params"]["t"] == 0.6
-    assert "whatever the size" not in asked["published_note"]
+    assert "The first point" not in asked["published_note"]
 
 
 def test_words_for_the_same_layers_are_one_point(make: Any, tmp_path: Path) -> None:

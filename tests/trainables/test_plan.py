@@ -167,7 +167,7 @@ def test_full_grid_at_the_specs_epochs_on_own_data(make: Any) -> None:
 
 
 def test_what_changes_nothing_is_announced(make: Any) -> None:
-    notices = " ".join(make("--scheduler", "none", "--grace", "2")["plan"]["notices"])
+    notices = " ".join(make("--set", "T_emd=1,5", "--scheduler", "none", "--grace", "2")["plan"]["notices"])
     assert "T_emd would change nothing here" in notices
     assert "--grace and --reduction-factor play no part" in notices
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from distill.errors import UserError
+from distill.inputs import find_data
 from distill.tasks import Examples, TaskData, get, metrics, names, stand_in
 
 
@@ -177,3 +178,16 @@ def test_limiting_the_training_rows() -> None:
     one_sided = _data(train=Examples(("a",) * 50, ("b",) * 50, (np.arange(50) == 0).astype(np.int64)))
     with pytest.raises(UserError, match="--max-train-rows 2 with seed 0 leaves rte with a single label"):
         one_sided.limit_train(2, 0)
+
+
+@pytest.mark.parametrize("asked", ["squad2", "SQuAD-2"])
+def test_a_task_that_only_grids_know_is_not_taken_for_a_misspelt_one(asked: str) -> None:
+    with pytest.raises(
+        UserError, match=f"^--task: {asked} is no task here yet, though rows of lwd and ted are published"
+    ):
+        get(asked)
+
+
+def test_the_message_says_where_it_was_named() -> None:
+    with pytest.raises(UserError, match=r"^data: unknown task 'sps'"):
+        find_data("sps", None, None, 0)
