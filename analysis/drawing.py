@@ -118,6 +118,41 @@ class End:
     strong: bool = True
 
 
+def line_of_many(
+    figure: go.Figure,
+    places: Sequence[float],
+    values: Sequence[float | None],
+    name: str,
+    color: str,
+    what: str,
+    form: str = ".4g",
+    row: int = 0,
+) -> list[End]:
+    """Draw one of many values over the epochs, as a thin line with a dot for each evaluation.
+
+    Args:
+        places: Epochs of the evaluations.
+        values: One for each; None is a gap.
+        name: What its end is called.
+        what, form: What a value under the mouse is called, and its number format.
+        row: Of the subplot, from 1; 0 for a figure without any.
+
+    Returns:
+        Its end, for `name_ends`; none where there is no last value.
+    """
+    figure.add_scatter(
+        x=places,
+        y=values,
+        mode="lines+markers",
+        line={"color": color, "width": 2},
+        # So many dots side by side would be a thick line.
+        marker={"color": color, "size": 5 if len(places) <= 14 else 1},
+        hovertemplate=f"{what}, epoch %{{x:.4g}}: %{{y:{form}}}<extra></extra>",
+        **({"row": row, "col": 1} if row else {}),
+    )
+    return [] if values[-1] is None else [End(places[-1], values[-1], name, color, strong=False)]
+
+
 def name_ends(figure: go.Figure, ends: Sequence[End], log: bool = False, plot: str = "", share: float = 1.0) -> None:
     """Name lines at their ends, pushed apart where they end close together.
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from analysis.drawing import End, epochs, layout, name_ends, shade
+from analysis.drawing import End, epochs, layout, line_of_many, name_ends, shade
 from analysis.seen import Seen
 from analysis.style import BLUE, INK
 
@@ -32,40 +32,32 @@ def distances(found: Seen) -> dict[str, go.Figure]:
 
 def _lines(found: Seen, rows: list[dict[str, Any]], names: list[str]) -> go.Figure:
     figure = go.Figure(layout=layout("epoch", "mean squared distance", 320))
-    places, ends = [found.epoch(row) for row in rows], []
+    places = [found.epoch(row) for row in rows]
+    ends: list[End] = []
     for number, name in enumerate(names):
-        course = [(pairs(row[KEY]) or {})[name] for row in rows]
-        color = shade(number, len(names))
-        figure.add_scatter(
-            x=places,
-            y=course,
-            mode="lines+markers",
-            line={"color": color, "width": 2},
-            marker={"color": color, "size": 5 if len(places) <= 14 else 1},
-            hovertemplate=f"layers {name}, epoch %{{x:.4g}}: %{{y:.4g}}<extra></extra>",
-        )
-        ends.append(End(places[-1], course[-1], name, color, strong=False))
+        values: list[float | None] = [(pairs(row[KEY]) or {})[name] for row in rows]
+        ends += line_of_many(figure, places, values, name, shade(number, len(names)), f"layers {name}")
     name_ends(figure, ends)
     epochs(figure, places[0], places[-1], right=56)
     figure.update_yaxes(rangemode="tozero")
     return figure
 
 
-def _bars(pairs: dict[str, float]) -> go.Figure:
+def _bars(distance_of: dict[str, float]) -> go.Figure:
     figure = go.Figure(layout=layout("layer of the student ↔ layer of the teacher", "mean squared distance", 260))
     figure.add_bar(
-        x=list(pairs),
-        y=list(pairs.values()),
+        x=list(distance_of),
+        y=list(distance_of.values()),
         marker={"color": BLUE},
         width=0.6,
-        text=[f"{value:.2g}" for value in pairs.values()],
+        text=[f"{value:.2g}" for value in distance_of.values()],
         textposition="outside",
         textfont={"size": 11, "color": INK},
         cliponaxis=False,
         hovertemplate="layers %{x}: %{y:.4g}<extra></extra>",
     )
     figure.update_xaxes(type="category", showgrid=False, ticks="")
-    figure.update_yaxes(range=[0, 1.15 * (max(pairs.values()) or 1.0)])
+    figure.update_yaxes(range=[0, 1.15 * (max(distance_of.values()) or 1.0)])
     return figure
 
 

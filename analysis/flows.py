@@ -11,7 +11,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from analysis.drawing import End, axis, epochs, layout, name_ends, shade
+from analysis.drawing import End, axis, epochs, layout, line_of_many, name_ends, shade
 from analysis.seen import Seen
 from analysis.style import BLUE, GREEN, GREY, SHADES
 
@@ -128,22 +128,11 @@ def _weights(found: Seen, term: str) -> go.Figure:
     kept = [row for row in found.rows if _is_pair((row.get("layer_weights") or {}).get(term))]
     places = [found.epoch(row) for row in kept]
     for number, (side, count) in enumerate(counts.items(), 1):
-        ends = []
+        ends: list[End] = []
         for layer in range(count):
-            color = shade(layer, count)
-            course = [_entry(row["layer_weights"][term][side], layer) for row in kept]
-            figure.add_scatter(
-                x=places,
-                y=course,
-                mode="lines+markers",
-                line={"color": color, "width": 2},
-                marker={"color": color, "size": 5 if len(places) <= 14 else 1},
-                hovertemplate=f"{side} layer {layer + 1}, epoch %{{x:.4g}}: %{{y:.4f}}<extra></extra>",
-                row=number,
-                col=1,
-            )
-            if course[-1] is not None:
-                ends.append(End(places[-1], course[-1], str(layer + 1), color, strong=False))
+            values = [_entry(row["layer_weights"][term][side], layer) for row in kept]
+            color, what = shade(layer, count), f"{side} layer {layer + 1}"
+            ends += line_of_many(figure, places, values, str(layer + 1), color, what, ".4f", number)
         name_ends(figure, ends, plot="" if number == 1 else str(number), share=shares[number - 1] * (1 - _GAP))
         figure.update_yaxes(title={"text": f"{side}'s layers"}, nticks=5, row=number, col=1)
     epochs(figure, places[0], places[-1], right=36)

@@ -11,7 +11,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from analysis.drawing import End, axis, epochs, layout, name_ends, shade
+from analysis.drawing import End, axis, epochs, layout, line_of_many, name_ends, shade
 from analysis.flows import is_matrix, is_row, percent
 from analysis.seen import Seen
 from analysis.style import SHADES
@@ -70,23 +70,13 @@ def gates(found: Seen) -> dict[str, go.Figure]:
     ranks = {layer: rank for rank, layer in enumerate(sorted(at["layers"]))}
     share = (1 - _GAP * (len(panels) - 1)) / len(panels)
     for number, panel in enumerate(panels, 1):
-        ends = []
+        ends: list[End] = []
         factor = 100.0 if panel == "moved" else 1.0
         figure.layout[f"yaxis{number if number > 1 else ''}"].update(axis(nticks=5))
         for place, layer in enumerate(at["layers"]):
+            values = [factor * row["gates"][panel][place] for row in kept]
             color = shade(ranks[layer], count)
-            course = [factor * row["gates"][panel][place] for row in kept]
-            figure.add_scatter(
-                x=places,
-                y=course,
-                mode="lines+markers",
-                line={"color": color, "width": 2},
-                marker={"color": color, "size": 5 if len(places) <= 14 else 1},
-                hovertemplate=f"gate of layer {layer}, epoch %{{x:.4g}}: %{{y:.4g}}<extra></extra>",
-                row=number,
-                col=1,
-            )
-            ends.append(End(places[-1], course[-1], str(layer), color, strong=False))
+            ends += line_of_many(figure, places, values, str(layer), color, f"gate of layer {layer}", row=number)
         name_ends(figure, ends, plot="" if number == 1 else str(number), share=share)
         figure.update_yaxes(title={"text": _PANELS[panel], "font": {"size": 12}, "standoff": 8}, row=number, col=1)
     epochs(figure, places[0], places[-1], right=36)

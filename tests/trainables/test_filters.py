@@ -13,7 +13,8 @@ import torch
 from distill.artifacts import Store
 from distill.errors import UserError
 from distill.training.loop import Run
-from trainables import beside, memory, plan, prepare, spending, stage_work, stages, teacher_source, trial
+from tests.trainables import taught
+from trainables import beside, memory, plan, spending, stage_work, stages, trial
 from trainables.config import from_namespace
 from trainables.describe import describe
 from trainables.recorder import Recorder
@@ -44,23 +45,8 @@ def make(tiny_encoder: Path, tiny_data: Path, tmp_path_factory: pytest.TempPathF
 @pytest.fixture(scope="module")
 def shared(make: Any) -> Iterator[dict[str, Any]]:
     """What is prepared for sweeps of these plans, but for stages and filters."""
-    threads = torch.get_num_threads()
-    header = make()
-    data = prepare.load_data(header["config"], header["plan"])
-    kept = teacher_source.kept_outputs(header["plan"])
-    made = prepare.make_teacher(header["plan"], data, "own", lambda line: None, None, kept)
-    student = header["plan"]["student"]
-    yield {
-        "teacher": {
-            **{"path": str(made.folder / "model"), "outputs": str(made.outputs), "outputs_dev": None},
-            **{"content": made.own["content"], "score": 0.5},
-            "rows": prepare.teacher_order(header["plan"], data).tokens,
-        },
-        "student": {"path": student["path"], "kept": student["kept"], "parameters": 1000},
-        "data": {"path": str(made.rows), "key": made.rows.name},
-    }
-    trial.outputs.cache_clear()
-    torch.set_num_threads(threads)
+    with taught.prepared(make()) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,8 @@ import pytest
 from distill.artifacts import Store
 from distill.teacher.parts import Kept
 from tests.distill.methods import two_stage
-from trainables import memory, plan, prepare, stage_rows, status, steps, teacher_source, trial
+from tests.trainables import taught
+from trainables import memory, plan, stage_rows, status, steps, teacher_source, trial
 from trainables.callbacks import StageCallback
 from trainables.config import from_namespace
 from trainables.describe import describe
@@ -54,28 +55,12 @@ def make(tiny_encoder: Path, tiny_data: Path, tmp_path_factory: pytest.TempPathF
 @pytest.fixture(scope="module")
 def ready(make: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A sweep, prepared and not begun."""
-    import torch
-
-    threads = torch.get_num_threads()
     folder = tmp_path_factory.mktemp("sweep")
     header = make()
     write_json(folder / SWEEP, header)
-    data = prepare.load_data(header["config"], header["plan"])
-    kept = teacher_source.kept_outputs(header["plan"])
-    made = prepare.make_teacher(header["plan"], data, "own", lambda line: None, None, kept)
-    student = header["plan"]["student"]
-    facts = {
-        "teacher": {
-            **{"path": str(made.folder / "model"), "outputs": str(made.outputs), "outputs_dev": str(made.outputs_dev)},
-            **{"content": "", "score": 0.5},
-        },
-        "student": {"path": student["path"], "kept": student["kept"]},
-        "data": {"path": str(made.rows)},
-    }
-    write_json(folder / PREPARED, facts)
-    yield folder
-    trial.outputs.cache_clear()
-    torch.set_num_threads(threads)
+    with taught.prepared(header) as facts:
+        write_json(folder / PREPARED, facts)
+        yield folder
 
 
 @pytest.fixture

@@ -15,8 +15,9 @@ from distill import artifact_use
 from distill.artifacts import SEAL, Store
 from distill.errors import UserError
 from tests.distill.methods import two_stage
+from tests.trainables import taught
 from tests.trainables.test_staged_trial import SPACE, timeless
-from trainables import plan, prepare, spending, stage_rows, stage_work, stages, teacher_source, trial
+from trainables import plan, prepare, spending, stage_rows, stage_work, stages, trial
 from trainables.config import from_namespace
 from trainables.describe import describe
 from trainables.record import TRIALS
@@ -51,24 +52,8 @@ def make(tiny_encoder: Path, tiny_data: Path, tmp_path_factory: pytest.TempPathF
 @pytest.fixture(scope="module")
 def shared(make: Any) -> Iterator[dict[str, Any]]:
     """What is prepared for sweeps of these plans, but for stages."""
-    import torch
-
-    threads = torch.get_num_threads()
-    header = make()
-    data = prepare.load_data(header["config"], header["plan"])
-    kept = teacher_source.kept_outputs(header["plan"])
-    made = prepare.make_teacher(header["plan"], data, "own", lambda line: None, None, kept)
-    student = header["plan"]["student"]
-    yield {
-        "teacher": {
-            **{"path": str(made.folder / "model"), "outputs": str(made.outputs), "outputs_dev": str(made.outputs_dev)},
-            **{"content": made.own["content"], "score": 0.5},
-        },
-        "student": {"path": student["path"], "kept": student["kept"], "parameters": 1000},
-        "data": {"path": str(made.rows), "key": made.rows.name},
-    }
-    trial.outputs.cache_clear()
-    torch.set_num_threads(threads)
+    with taught.prepared(make()) as found:
+        yield found
 
 
 @pytest.fixture

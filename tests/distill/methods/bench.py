@@ -166,6 +166,15 @@ def bench(
     )
 
 
+def fits(name: str, stage: int, params: dict[str, Any], recipe: Recipe) -> bool:
+    """Whether the method takes these values on two networks as small as these."""
+    try:
+        bench(name, stage, params=params, recipe=recipe)
+    except UserError:
+        return False
+    return True
+
+
 def carried(method: Method, stage: int, setting: Setting) -> dict[str, Tensor]:
     """What a stage finds of those before it and of the teacher's side, as they begin; alike on networks that are."""
     # The method is kept, so that no other one can have its identity.

@@ -33,6 +33,7 @@ from tests.distill.methods.bench import (
     alternatives,
     bench,
     carried,
+    fits,
     read_by_the_loop,
 )
 
@@ -161,15 +162,6 @@ def _settings(name: str) -> list[dict[str, Any]]:
     return [{}, *single]
 
 
-def _fits(name: str, stage: int, params: dict[str, Any], recipe: Recipe) -> bool:
-    """Whether the method takes these values on two networks as small as these."""
-    try:
-        bench(name, stage, params=params, recipe=recipe)
-    except UserError:
-        return False
-    return True
-
-
 @pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("name", ALL)
 def test_no_term_is_ignored(name: str, recipe: Recipe) -> None:
@@ -180,7 +172,7 @@ def test_no_term_is_ignored(name: str, recipe: Recipe) -> None:
 
     pool = Pool()
     for stage in range(len(methods.get(name).stages)):
-        settings = [params for params in _settings(name) if _fits(name, stage, params, recipe)]
+        settings = [params for params in _settings(name) if fits(name, stage, params, recipe)]
         found = [weights(bench(name, stage, params=params, recipe=recipe, pool=pool)) for params in settings]
         every = set().union(*found)
         if len(every) == 1:

@@ -9,12 +9,11 @@ import pytest
 import torch
 
 from distill import methods
-from distill.errors import UserError
 from distill.methods.base import Stage
 from distill.teacher.source import OnlineTeacher
 from distill.training.batching import in_parts
 from distill.training.loop import Run
-from tests.distill.methods.bench import ALL, RECIPES, Pool, Recipe, alternatives, bench
+from tests.distill.methods.bench import ALL, RECIPES, Pool, Recipe, alternatives, bench, fits
 from tests.distill.training import runs
 
 TASKS: list[dict[str, Any]] = [{"labels": 2}, {"labels": 3}, {"regression": True}]
@@ -28,15 +27,6 @@ def _cut(batch: dict[str, torch.Tensor], parts: int, one_length: bool) -> list[d
         width = None if one_length else int(batch["attention_mask"][rows].sum(1).max())
         found.append({name: v[rows, :width] if v.ndim == 2 else v[rows] for name, v in batch.items()})
     return found
-
-
-def _fits(name: str, stage: int, params: dict[str, Any], recipe: Recipe) -> bool:
-    """Whether the method takes these values on two networks as small as these."""
-    try:
-        bench(name, stage, params=params, recipe=recipe)
-    except UserError:
-        return False
-    return True
 
 
 def _gap(name: str, stage: int, params: dict[str, Any], recipe: Recipe, task: dict[str, Any], pool: Pool) -> float:
@@ -65,7 +55,7 @@ def test_what_is_declared_additive_is_and_nothing_else(name: str, task: dict[str
     pool = Pool()
     for number, stage in enumerate(method.stages):
         settings = [{}, *({h.name: v} for h in method.hyperparameters for v in alternatives(h, h.default)[:1])]
-        settings = [params for params in settings if _fits(name, number, params, recipe)]
+        settings = [params for params in settings if fits(name, number, params, recipe)]
         if stage.additive:
             assert max(_gap(name, number, params, recipe, task, pool) for params in settings) < 1e-6
         elif not stage.one_length(recipe):
