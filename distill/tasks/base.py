@@ -5,11 +5,21 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from distill.errors import UserError
+
+Kind = Literal["classification", "regression", "span"]
+"""What a task asks for: one of its labels, a score, or a stretch of the row's second text."""
+
+
+class Answer(NamedTuple):
+    """An accepted answer of a span task: its text, and the character (from 0) of the row's second text it begins at."""
+
+    text: str
+    start: int
 
 
 @dataclass(frozen=True)
@@ -56,8 +66,9 @@ class Task:
     Attributes:
         name: the name on the command line and in records.
         title: the name for people.
-        kind: ``classification`` (integer labels) or ``regression`` (one score).
-        labels: label words as they stand in the files, in the order of their ids; empty for regression.
+        kind: ``classification`` (integer labels), ``regression`` (one score) or ``span`` (where in the second text the
+            answer to the first stands, if anywhere).
+        labels: label words as they stand in the files, in the order of their ids; of a classification alone.
         metric: name of the selection metric in `distill.tasks.metrics`.
         also: names of further metrics shown beside it.
         folder: folder of the files in GLUE's layout.
@@ -76,7 +87,7 @@ class Task:
 
     name: str
     title: str
-    kind: Literal["classification", "regression"]
+    kind: Kind
     labels: tuple[str, ...]
     metric: str
     folder: str
@@ -94,8 +105,8 @@ class Task:
 
     @property
     def num_labels(self) -> int:
-        """Width of the classifier: number of labels, 1 for a score."""
-        return len(self.labels) if self.kind == "classification" else 1
+        """Width of the head: number of labels, 1 for a score, 2 for where an answer begins and ends."""
+        return {"classification": len(self.labels), "regression": 1, "span": 2}[self.kind]
 
     @property
     def pair(self) -> bool:
@@ -118,19 +129,25 @@ class Examples:
     """The examples of one split.
 
     Attributes:
-        first: the sentence, or the first of a pair, one a row.
-        second: the second of a pair; None where there is one sentence.
-        labels: shape (n,): int64 ids for classification, float32 scores for regression.
+        first: the sentence, or the first of a pair, one a row; the question in a span task.
+        second: the second of a pair; None where there is one sentence; the context in a span task.
+        labels: shape (n,): int64 ids for classification, float32 scores for regression; in a span task int64 1 where
+            the row has an answer and 0 where it has none.
+        answers: the accepted answers of each row of a span task, the first of which is learned; None in other tasks.
+        ids: the name of each row in its file, where rows have names that predictions must carry; else None.
     """
 
     first: tuple[str, ...]
     second: tuple[str, ...] | None
     labels: np.ndarray
+    answers: tuple[tuple[Answer, ...], ...] | None = None
+    ids: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.labels.ndim != 1 or self.labels.dtype not in (np.int64, np.float32):
             raise ValueError(f"labels must be (n,) int64 or float32, not {self.labels.shape} {self.labels.dtype}")
         lengths = {len(self.first), len(self.labels), len(self.first if self.second is None else self.second)}
+        lengths |= {len(column) for column in (self.answers, self.ids) if column is not None}
         if len(lengths) != 1:
             raise ValueError(f"texts and labels differ in length: {sorted(lengths)}")
 
@@ -152,8 +169,13 @@ class Examples:
             return self
         # RandomState: its streams are frozen across numpy versions, those of default_rng are not.
         order = np.random.RandomState(np.random.MT19937(np.random.SeedSequence(seed))).permutation(len(self))[:n]
-        second = None if self.second is None else tuple(self.second[i] for i in order)
-        return Examples(tuple(self.first[i] for i in order), second, self.labels[order])
+        return self.take(order)
+
+    def take(self, rows: np.ndarray) -> Examples:
+        """The rows of these numbers (m,), in that order."""
+        columns = (self.first, self.second, self.answers, self.ids)
+        first, second, answers, ids = (None if c is None else tuple(c[i] for i in rows) for c in columns)
+        return Examples(first, second, self.labels[rows], answers, ids)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,6 +228,8 @@ class TaskData:
             _add_texts(digest, split.first)
             _add_texts(digest, split.second or ())
             digest.update(split.labels.astype(split.labels.dtype.newbyteorder("<")).tobytes())
+            for answers in split.answers or ():
+                _add_texts(digest, [part for answer in answers for part in (answer.text, str(answer.start))])
         if self.augmented is not None:
             # Of the same rows in the place of `report` the hash is another.
             digest.update(b"augmented" + self.of_student().fingerprint().encode())

@@ -72,7 +72,12 @@ def hold_out(data: TaskData, share: float, seed: int, flag: str = "--select-on")
         held.append(rows[:count])
     chosen = np.zeros(len(labels), dtype=bool)
     chosen[np.concatenate(held)] = True
-    return replace(data, train=_take(data.train, ~chosen), dev=_take(data.train, chosen), report=data.dev)
+    return replace(
+        data,
+        train=data.train.take(np.flatnonzero(~chosen)),
+        dev=data.train.take(np.flatnonzero(chosen)),
+        report=data.dev,
+    )
 
 
 def refuse_augmented(text: str, flag: str = "--select-on", augmented: str = "augmented rows") -> NoReturn:
@@ -98,10 +103,3 @@ def texts(examples: Examples) -> list[tuple[str, ...]]:
     """Each row's one or two texts."""
     sides = (examples.first,) if examples.second is None else (examples.first, examples.second)
     return list(zip(*sides, strict=True))
-
-
-def _take(examples: Examples, chosen: np.ndarray) -> Examples:
-    """The rows where `chosen` [n] is true, in their order."""
-    rows = np.flatnonzero(chosen)
-    second = None if examples.second is None else tuple(examples.second[i] for i in rows)
-    return Examples(tuple(examples.first[i] for i in rows), second, examples.labels[rows])
