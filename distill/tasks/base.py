@@ -31,12 +31,41 @@ class Positions:
         label: column of the label or score.
         first: column of the sentence, or of the first of a pair.
         second: column of the second of a pair.
+        more: whether lines may have further columns behind these.
     """
 
     width: int
     label: int
     first: int
     second: int | None = None
+    more: bool = False
+
+
+@dataclass(frozen=True)
+class Form:
+    """A form in which a task's files are published, other than GLUE's.
+
+    Attributes:
+        reader: ``tabs`` (plain cells, a header or `positions`), ``commas`` (cells that may be quoted), ``records``
+            (a JSON object a line) or ``lines`` (texts in one file and the numbers of their labels in another).
+        train, dev: file names; of ``lines`` those of the texts.
+        test: file name of the rows without labels, or whose labels are not looked at; None where there is none.
+        columns: names of label, first and second text, where they are other than the task's.
+        positions: where the columns are in files without a header.
+        unlabelled: what stands in place of a label where annotators disagreed; such rows are left out.
+        beside: labelled splits that are shown beside dev, each with its file.
+        note: what a person should know of this form.
+    """
+
+    reader: Literal["tabs", "commas", "records", "lines"]
+    train: str
+    dev: str
+    test: str | None = None
+    columns: tuple[str, ...] = ()
+    positions: Positions | None = None
+    unlabelled: str | None = None
+    beside: tuple[tuple[str, str], ...] = ()
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,6 +78,7 @@ class HubRows:
         labels: The hub's label names in the order of our ids; empty for regression.
         dev: Split that serves as development split.
         repository: Id of the data set.
+        beside: Labelled splits that are shown beside dev, each with its name on the hub.
     """
 
     config: str
@@ -57,6 +87,7 @@ class HubRows:
     labels: tuple[str, ...]
     dev: str = "validation"
     repository: str = "nyu-mll/glue"
+    beside: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,6 +114,8 @@ class Task:
         published_as: the name under which published grids list the task; None where nothing is published.
         generator: module whose ``generate(seed)`` makes the data; None for a task read from files.
         hub: where the rows are on the model hub; None where they are not there.
+        beside: labelled splits that are shown beside dev, each with its file in GLUE's layout.
+        forms: other forms in which the files are published; GLUE's goes before them.
     """
 
     name: str
@@ -102,6 +135,8 @@ class Task:
     published_as: str | None = None
     generator: str | None = None
     hub: HubRows | None = None
+    beside: tuple[tuple[str, str], ...] = ()
+    forms: tuple[Form, ...] = ()
 
     @property
     def num_labels(self) -> int:
@@ -193,6 +228,7 @@ class TaskData:
         report: the task's development split where `dev` was held out, for the report alone; else None.
         augmented: what students train on instead of `train`, which is then the teacher's alone; None where both read
             the same rows (`distill.tasks.augmented`).
+        beside: further labelled splits by name, which decide nothing and are shown beside dev.
     """
 
     task: Task
@@ -203,6 +239,7 @@ class TaskData:
     commit: str | None = None
     report: Examples | None = None
     augmented: Examples | None = None
+    beside: tuple[tuple[str, Examples], ...] = ()
 
     @property
     def reported(self) -> Examples:
@@ -220,7 +257,7 @@ class TaskData:
     def fingerprint(self) -> str:
         """Sha256 (hex) over task kind, label words, texts and labels of all splits, in order.
 
-        Where the data lies plays no part.
+        Where the data lies plays no part, nor do splits that are shown beside dev.
         """
         digest = hashlib.sha256()
         _add_texts(digest, (self.task.kind, *self.task.labels))

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import math
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from distill.errors import UserError
-from distill.tasks import registry
-from distill.tasks.base import Examples, Positions, Task, TaskData
+from distill.tasks import forms, registry
+from distill.tasks.base import Examples, Form, Positions, Task, TaskData
+from distill.tasks.labelled import array_of, check_split, label_of
+from distill.tasks.tables import lines_of
 
 
 def load(task: Task, data_dir: str | os.PathLike[str]) -> TaskData:
@@ -29,9 +31,39 @@ def load(task: Task, data_dir: str | os.PathLike[str]) -> TaskData:
     if task.made_up:
         raise UserError(f"--data-dir: the data of {task.name} is generated, not read; leave --data-dir out")
     folder = find_folder(task, Path(data_dir))
-    train, train_notes = read_split(task, _find_file(task, folder, task.train_file))
-    dev, dev_notes = read_split(task, _find_file(task, folder, task.dev_file))
-    return TaskData(task, train, dev, f"{folder} ({task.train_file}, {task.dev_file})", train_notes + dev_notes)
+    form = form_in(task, folder)
+    names = (task.train_file, task.dev_file) if form is None else (form.train, form.dev)
+    (train, train_notes), (dev, dev_notes) = (read_file(task, form, _find_file(task, folder, name)) for name in names)
+    beside = []
+    for split, name in task.beside if form is None else form.beside:
+        # Nothing is trained on it or chosen by it, so that a folder without it serves as well.
+        if (folder / name).is_file():
+            rows, notes = read_file(task, form, folder / name)
+            beside.append((split, rows))
+            dev_notes += notes
+    own = (form.note,) if form is not None and form.note else ()
+    source = f"{folder} ({', '.join(names)})"
+    return TaskData(task, train, dev, source, own + train_notes + dev_notes, beside=tuple(beside))
+
+
+def form_in(task: Task, folder: Path) -> Form | None:
+    """The form of the files that a folder has for a task; None is GLUE's, also where there are none."""
+    if (folder / task.train_file).is_file():
+        return None
+    return next((form for form in task.forms if (folder / form.train).is_file()), None)
+
+
+def read_file(task: Task, form: Form | None, path: Path) -> tuple[Examples, tuple[str, ...]]:
+    """The labelled rows of one file of a form (None is GLUE's), and what a person should know about the reading.
+
+    Raises:
+        UserError: As `load`.
+    """
+    if form is None:
+        return read_split(task, path)
+    if form.reader == "tabs" and form.unlabelled is None:
+        return read_split(replace(task, positions=form.positions), path)
+    return forms.read(task, form, path)
 
 
 def load_made_up(task: Task, seed: int = 0) -> TaskData:
@@ -47,25 +79,28 @@ def load_made_up(task: Task, seed: int = 0) -> TaskData:
     return TaskData(task, train, dev, f"made up by {task.generator} version {module.VERSION}, seed {seed}")
 
 
-def find_folder(task: Task, data_dir: Path) -> Path:
+def find_folder(task: Task, data_dir: Path, alone: bool = True) -> Path:
     """The folder of `task`'s files: a sub-folder of `data_dir`, or `data_dir` itself.
 
+    Args:
+        alone: Whether it must hold the training file.
+
     Raises:
-        UserError: no such folder, or several that could be meant.
+        UserError: No such folder, or several that could be meant.
     """
     if not data_dir.is_dir():
         raise UserError(f"--data-dir: there is no folder {data_dir}")
     wanted = _folder_key(task.folder)
-    found = sorted(path for path in data_dir.iterdir() if path.is_dir() and _folder_key(path.name) == wanted)
-    exact = [path for path in found if path.name == task.folder]
-    if exact or len(found) == 1:
-        return (exact or found)[0]
-    if found:
-        several = " and ".join(path.name for path in found)
-        raise UserError(f"--data-dir: {data_dir} holds {several}; keep one of them, or name it with --data-dir")
-    if not (data_dir / task.train_file).is_file():
+    # Of tweet_eval/sentiment either folder may be named.
+    parts = task.folder.split("/")
+    for start in range(len(parts)):
+        if (found := _below(data_dir, parts[start:])) is not None:
+            return found
+    named = (task.train_file, *(form.train for form in task.forms))
+    if alone and not any((data_dir / name).is_file() for name in named):
+        other = "".join(f", nor {form.train} with {form.dev}" for form in task.forms)
         raise UserError(
-            f"--data-dir: {data_dir} has no folder {task.folder} with {task.train_file} and {task.dev_file}"
+            f"--data-dir: {data_dir} has no folder {task.folder} with {task.train_file} and {task.dev_file}{other}"
         )
     own = _folder_key(data_dir.resolve().name)
     others = {_folder_key(registry.get(name).folder): name for name in registry.names()}
@@ -73,6 +108,25 @@ def find_folder(task: Task, data_dir: Path) -> Path:
         # Several tasks share column names, so the reading alone would not notice.
         raise UserError(f"--data-dir: {data_dir} holds {others[own]}, but the task is {task.name}")
     return data_dir
+
+
+def _below(folder: Path, parts: Sequence[str]) -> Path | None:
+    """The folder `parts` lead to, each in any spelling; None where there is none.
+
+    Raises:
+        UserError: Several could be meant.
+    """
+    for part in parts:
+        wanted = _folder_key(part)
+        found = sorted(path for path in folder.iterdir() if path.is_dir() and _folder_key(path.name) == wanted)
+        exact = [path for path in found if path.name == part]
+        if len(found) > 1 and not exact:
+            several = " and ".join(path.name for path in found)
+            raise UserError(f"--data-dir: {folder} holds {several}; keep one of them, or name it with --data-dir")
+        if not found:
+            return None
+        folder = (exact or found)[0]
+    return folder
 
 
 def _folder_key(name: str) -> str:
@@ -86,37 +140,13 @@ def _find_file(task: Task, folder: Path, name: str) -> Path:
     return path
 
 
-def _lines(path: Path) -> list[str]:
-    """The lines of a file; only LF ends one, blank ones at the end are dropped.
-
-    The CR of CRLF stays: every cell is stripped when it is used.
-    """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path} can't be read: {error.strerror}") from None
-    if raw[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in raw:
-        raise UserError(f"{path} is not UTF-8 text (it looks like UTF-16 or a binary file); save it as UTF-8")
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise UserError(f"{path}, line {line}: not UTF-8; save the file as UTF-8") from None
-    lines = text.split("\n")
-    while lines and not lines[-1].strip():
-        lines.pop()
-    if not lines:
-        raise UserError(f"{path} is empty; rows of the task are expected")
-    return lines
-
-
 def read_split(task: Task, path: Path) -> tuple[Examples, tuple[str, ...]]:
     """The rows of one file in the task's layout, and what a person should know about the reading.
 
     Raises:
         UserError: As `load`.
     """
-    lines = _lines(path)
+    lines = lines_of(path)
     layout, has_header = _layout(task, path, lines[0].split("\t"))
     firsts: list[str] = []
     seconds: list[str] = []
@@ -130,15 +160,14 @@ def read_split(task: Task, path: Path) -> tuple[Examples, tuple[str, ...]]:
             if len(torn) > allowed:
                 raise UserError(f"{path}, line {number}: {problem}{_hint(task, has_header)}")
             continue
-        labels.append(_label(task, path, number, cells[layout.label].strip()))
+        labels.append(label_of(task, f"{path}, line {number}", cells[layout.label].strip()))
         firsts.append(cells[layout.first].strip())
         if layout.second is not None:
             seconds.append(cells[layout.second].strip())
-    _check_split(task, path, labels)
-    dtype = np.int64 if task.kind == "classification" else np.float32
+    check_split(task, str(path), labels)
     second = tuple(seconds) if layout.second is not None else None
     notes = (f"{path}: {len(torn)} torn lines left out ({_some(torn)})",) if torn else ()
-    return Examples(tuple(firsts), second, np.asarray(labels, dtype=dtype)), notes
+    return Examples(tuple(firsts), second, array_of(task, labels)), notes
 
 
 def _rows(lines: Sequence[str], has_header: bool) -> Iterator[tuple[int, list[str]]]:
@@ -169,7 +198,7 @@ def _layout(task: Task, path: Path, cells: Sequence[str]) -> tuple[Positions, bo
 
 
 def _torn(task: Task, layout: Positions, cells: Sequence[str]) -> str | None:
-    if len(cells) != layout.width:
+    if len(cells) < layout.width or (len(cells) > layout.width and not layout.more):
         found = f"{len(cells)} column" + ("" if len(cells) == 1 else "s")
         return f"{found} found where {layout.width} separated by tabs are expected"
     texts = [(layout.first, task.first_column), (layout.second, task.second_column)]
@@ -181,32 +210,6 @@ def _hint(task: Task, has_header: bool) -> str:
     if has_header or task.positions is None:
         return ""
     return f", or a header with {_quoted([task.label_column, task.first_column])}"
-
-
-def _label(task: Task, path: Path, number: int, word: str) -> float:
-    if task.kind == "regression":
-        try:
-            score = float(word)
-        except ValueError:
-            score = math.nan
-        if not math.isfinite(score):
-            raise UserError(f"{path}, line {number}: the score {word[:40]!r} is not a finite number")
-        return score
-    if word not in task.labels:
-        nearest = difflib.get_close_matches(word, task.labels, n=1)
-        suggestion = f"; did you mean {nearest[0]!r}?" if nearest else ""
-        known = ", ".join(task.labels)
-        raise UserError(f"{path}, line {number}: unknown label {word[:40]!r} (known: {known}){suggestion}")
-    return task.labels.index(word)
-
-
-def _check_split(task: Task, path: Path, labels: Sequence[float]) -> None:
-    if len(labels) < 2:
-        raise UserError(f"{path} has {len(labels)} row{'' if len(labels) == 1 else 's'}; at least 2 are needed")
-    if len(set(labels)) < 2:
-        only = task.labels[int(labels[0])] if task.kind == "classification" else f"{labels[0]:g}"
-        what = "label" if task.kind == "classification" else "score"
-        raise UserError(f"{path}: every row has the {what} {only!r}; at least two different ones are needed")
 
 
 def _from_rows(task: Task, rows: Sequence[tuple[str, object]]) -> Examples:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import replace
+from typing import Literal
 
 from distill.errors import UserError
-from distill.tasks.base import HubRows, Positions, Task
+from distill.tasks.base import Form, HubRows, Positions, Task
 
 _BINARY = ("0", "1")
 _ENTAILMENT = ("entailment", "not_entailment")
+_INFERENCE = ("contradiction", "entailment", "neutral")
+_RECORDS_OR_TABS: tuple[tuple[Literal["records", "tabs"], str], ...] = (("records", "jsonl"), ("tabs", "txt"))
+# In the files of SNLI and MultiNLI, where annotators disagreed.
+_NO_GOLD = "-"
 
+# source, label, the author's star, sentence
+_COLA_POSITIONS = Positions(width=4, label=1, first=3)
 _COLA = Task(
     name="cola",
     title="CoLA (linguistic acceptability)",
@@ -21,8 +28,17 @@ _COLA = Task(
     folder="CoLA",
     first_column="sentence",
     label_column="label",
-    # source, label, the author's star, sentence
-    positions=Positions(width=4, label=1, first=3),
+    positions=_COLA_POSITIONS,
+    # As in the corpus of Warstadt et al. (2019).
+    forms=(
+        Form(
+            "tabs",
+            "in_domain_train.tsv",
+            "in_domain_dev.tsv",
+            positions=_COLA_POSITIONS,
+            beside=(("out-of-domain", "out_of_domain_dev.tsv"),),
+        ),
+    ),
     published_as="cola",
     hub=HubRows("cola", "sentence", None, ("unacceptable", "acceptable")),
 )
@@ -49,6 +65,14 @@ _MRPC = Task(
     first_column="#1 String",
     second_column="#2 String",
     label_column="Quality",
+    forms=(
+        Form(
+            "tabs",
+            "msr_paraphrase_train.txt",
+            "msr_paraphrase_test.txt",
+            note="msr_paraphrase_test.txt serves as dev: GLUE's dev rows are some of msr_paraphrase_train.txt.",
+        ),
+    ),
     published_as="mrpc",
     hub=HubRows("mrpc", "sentence1", "sentence2", ("not_equivalent", "equivalent")),
 )
@@ -72,15 +96,57 @@ _MNLI = Task(
     name="mnli",
     title="MNLI (inference, matched)",
     kind="classification",
-    labels=("contradiction", "entailment", "neutral"),
+    labels=_INFERENCE,
     metric="accuracy",
     folder="MNLI",
     first_column="sentence1",
     second_column="sentence2",
     label_column="gold_label",
     dev_file="dev_matched.tsv",
+    beside=(("mismatched", "dev_mismatched.tsv"),),
+    forms=tuple(
+        Form(
+            reader,
+            f"multinli_1.0_train.{ending}",
+            f"multinli_1.0_dev_matched.{ending}",
+            unlabelled=_NO_GOLD,
+            beside=(("mismatched", f"multinli_1.0_dev_mismatched.{ending}"),),
+        )
+        for reader, ending in _RECORDS_OR_TABS
+    ),
     published_as="mnli",
-    hub=HubRows("mnli", "premise", "hypothesis", ("contradiction", "entailment", "neutral"), "validation_matched"),
+    hub=HubRows(
+        "mnli",
+        "premise",
+        "hypothesis",
+        _INFERENCE,
+        "validation_matched",
+        beside=(("mismatched", "validation_mismatched"),),
+    ),
+)
+_SNLI = Task(
+    name="snli",
+    title="SNLI (inference)",
+    kind="classification",
+    labels=_INFERENCE,
+    metric="accuracy",
+    folder="SNLI",
+    first_column="sentence1",
+    second_column="sentence2",
+    label_column="gold_label",
+    # A few hypotheses of the published file are empty.
+    torn_share=1e-4,
+    forms=tuple(
+        Form(
+            reader,
+            f"snli_1.0_train.{ending}",
+            f"snli_1.0_dev.{ending}",
+            f"snli_1.0_test.{ending}",
+            unlabelled=_NO_GOLD,
+        )
+        for reader, ending in _RECORDS_OR_TABS
+    ),
+    hub=HubRows("plain_text", "premise", "hypothesis", _INFERENCE, repository="stanfordnlp/snli"),
 )
 _QNLI = Task(
     name="qnli",
@@ -132,8 +198,39 @@ _STSB = Task(
     first_column="sentence1",
     second_column="sentence2",
     label_column="score",
+    forms=(
+        # stsb-multi-mt: no header, cells may be quoted
+        Form(
+            "commas",
+            "stsb-en-train.csv",
+            "stsb-en-dev.csv",
+            "stsb-en-test.csv",
+            positions=Positions(width=3, first=0, second=1, label=2),
+        ),
+        # genre, file, year, number, score, both sentences, and sometimes their licences
+        Form(
+            "tabs",
+            "sts-train.csv",
+            "sts-dev.csv",
+            "sts-test.csv",
+            positions=Positions(width=7, label=4, first=5, second=6, more=True),
+        ),
+    ),
     published_as="stsb",
     hub=HubRows("stsb", "sentence1", "sentence2", ()),
+)
+_TWEET_SENTIMENT = Task(
+    name="tweet-sentiment",
+    title="tweet_eval sentiment",
+    kind="classification",
+    labels=("negative", "neutral", "positive"),
+    metric="macro_recall",
+    also=("macro_f1", "accuracy"),
+    folder="tweet_eval/sentiment",
+    first_column="text",
+    label_column="label",
+    forms=(Form("lines", "train_text.txt", "val_text.txt", "test_text.txt"),),
+    hub=HubRows("sentiment", "text", None, ("negative", "neutral", "positive"), repository="cardiffnlp/tweet_eval"),
 )
 _COLA_MADE_UP = replace(
     _COLA,
@@ -141,10 +238,12 @@ _COLA_MADE_UP = replace(
     title="made-up acceptability (generated sentences, not CoLA)",
     published_as=None,
     hub=None,
+    forms=(),
     generator="distill.tasks.made_up",
 )
 
-_TASKS = {task.name: task for task in (_COLA, _SST2, _MRPC, _QQP, _MNLI, _QNLI, _RTE, _WNLI, _STSB, _COLA_MADE_UP)}
+_GLUE = (_COLA, _SST2, _MRPC, _QQP, _MNLI, _QNLI, _RTE, _WNLI, _STSB)
+_TASKS = {task.name: task for task in (*_GLUE, _SNLI, _TWEET_SENTIMENT, _COLA_MADE_UP)}
 # A real task's name -> the name of the made-up task that serves where its files are out of reach.
 _STAND_INS = {"cola": "cola-made-up"}
 

@@ -1,0 +1,123 @@
+"""Labels as they stand in files, and the labelled rows of a table. Imports without torch."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from distill.errors import UserError
+from distill.tasks.base import Examples, Task
+from distill.tasks.tables import Table
+
+
+def word_of(value: Any) -> str:
+    """A label as it would stand in a text file: 1.0 and 1 are one word, a missing one is empty."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value).strip()
+
+
+def score_of(value: Any) -> float:
+    """A score; NaN where the value is none that is finite."""
+    try:
+        score = float(str(value).strip()) if not isinstance(value, bool) else math.nan
+    except ValueError:
+        return math.nan
+    return score if math.isfinite(score) else math.nan
+
+
+def label_of(task: Task, place: str, word: Any) -> float:
+    """The id of a label word, or a score.
+
+    Args:
+        place: File and row, for the message.
+
+    Raises:
+        UserError: The word is none of the task's, or the score is no finite number.
+    """
+    if task.kind == "regression":
+        score = score_of(word)
+        if math.isnan(score):
+            raise UserError(f"{place}: the score {str(word)[:40]!r} is not a finite number")
+        return score
+    word = word_of(word)
+    if word not in task.labels:
+        nearest = difflib.get_close_matches(word, task.labels, n=1)
+        suggestion = f"; did you mean {nearest[0]!r}?" if nearest else ""
+        known = ", ".join(task.labels[:20]) + (" …" if len(task.labels) > 20 else "")
+        raise UserError(f"{place}: unknown label {word[:40]!r} (known: {known}){suggestion}")
+    return task.labels.index(word)
+
+
+def check_split(task: Task, shown: str, labels: Sequence[float]) -> None:
+    """Raise UserError where a split has fewer than two rows, or they all carry one label."""
+    if len(labels) < 2:
+        raise UserError(f"{shown} has {len(labels)} row{'' if len(labels) == 1 else 's'}; at least 2 are needed")
+    if len(set(labels)) < 2:
+        only = task.labels[int(labels[0])] if task.kind == "classification" else f"{labels[0]:g}"
+        what = "label" if task.kind == "classification" else "score"
+        raise UserError(f"{shown}: every row has the {what} {only!r}; at least two different ones are needed")
+
+
+def array_of(task: Task, labels: Sequence[float]) -> np.ndarray:
+    """Labels (n,) in the type of the task's kind."""
+    return np.asarray(labels, dtype=np.int64 if task.kind == "classification" else np.float32)
+
+
+def examples(
+    task: Task, table: Table, columns: Sequence[tuple[str, str]], unlabelled: str | None = None
+) -> tuple[Examples, tuple[str, ...]]:
+    """The labelled rows of a table, texts stripped, and what a person should know about the reading.
+
+    Args:
+        columns: Name of label, first and, of a pair, second text, each with the option that names it.
+        unlabelled: Word in place of a label; its rows are left out.
+
+    Raises:
+        UserError: A column is missing, a text is empty or no text, or a label is wrong; one sentence with file and row.
+    """
+    labels, *sides = (table.column(name, option) for name, option in columns)
+    found: list[float] = []
+    kept: list[int] = []
+    torn: list[int] = []
+    without = 0
+    allowed = math.floor(task.torn_share * table.length)
+    for row in range(table.length):
+        if unlabelled is not None and labels[row] == unlabelled:
+            without += 1
+            continue
+        if problem := _problem(sides, columns[1:], row):
+            torn.append(row)
+            if len(torn) > allowed:
+                raise UserError(f"{table.place(row)}: {problem}")
+            continue
+        if not word_of(labels[row]):
+            raise UserError(f"{table.place(row)}: column {columns[0][0]!r} is empty; every row needs a label or score")
+        found.append(label_of(task, table.place(row), labels[row]))
+        kept.append(row)
+    check_split(task, table.shown, found)
+    notes = []
+    if without:
+        notes.append(f"{table.shown}: {without} rows without a label ({unlabelled!r}) left out")
+    if torn:
+        notes.append(f"{table.shown}: {len(torn)} rows with an empty text left out (first: {table.place(torn[0])})")
+    first, *second = (tuple(side[row].strip() for row in kept) for side in sides)
+    return Examples(first, second[0] if second else None, array_of(task, found)), tuple(notes)
+
+
+def _problem(sides: Sequence[Sequence[Any]], columns: Sequence[tuple[str, str]], row: int) -> str | None:
+    for side, (name, option) in zip(sides, columns, strict=True):
+        value = side[row]
+        if value is not None and not isinstance(value, str):
+            return f"column {name!r} holds {value!r:.40} where a text is expected; name the texts with {option}"
+        if not (value or "").strip():
+            return f"the text in column {name!r} is empty; every row needs one"
+    return None

@@ -1,0 +1,335 @@
+"""Tables in the forms people keep them: csv, tsv, JSON lines, JSON, Parquet. What is wrong is one sentence with the row.
+
+Imports without torch, and pyarrow only for Parquet.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from distill.errors import UserError
+
+FORMS = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
+# The csv module refuses longer cells than 131072 characters unless told otherwise; long texts are cut by the tokenizer.
+_LONGEST_CELL = 2**31 - 1
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Named columns of equal length.
+
+    Attributes:
+        shown: Name for messages: the file, or the argument.
+        names: The columns, each once.
+        length: Number of rows.
+        content: Gives the values of a column.
+        lines: The line that each row begins at; None where rows are not lines.
+    """
+
+    shown: str
+    names: tuple[str, ...]
+    length: int
+    content: Callable[[str], Sequence[Any]]
+    lines: tuple[int, ...] | None = None
+
+    def column(self, name: str, option: str) -> Sequence[Any]:
+        """The values of a column, as they stand in the file.
+
+        Args:
+            option: What names the column, such as ``--text-column``, for the message.
+
+        Raises:
+            UserError: There is none of this name.
+        """
+        if name not in self.names:
+            raise UserError(
+                f"{self.shown} has no column {name!r} (it has {', '.join(map(repr, self.names))}); name one with {option}."
+            )
+        return self.content(name)
+
+    def place(self, row: int) -> str:
+        """Where row `row` (from 0) stands, for people: file and line, or file and row from 1."""
+        return f"{self.shown}, row {row + 1}" if self.lines is None else f"{self.shown}, line {self.lines[row]}"
+
+
+def text_of(path: Path) -> str:
+    """A whole text file without its byte-order mark.
+
+    Raises:
+        UserError: It cannot be read, is not UTF-8, or is empty.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} can't be read: {error.strerror}") from None
+    if raw[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in raw:
+        raise UserError(f"{path} is not UTF-8 text (it looks like UTF-16 or a binary file); save it as UTF-8")
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise UserError(f"{path}, line {line}: not UTF-8; save the file as UTF-8") from None
+    if not text.strip():
+        raise UserError(f"{path} is empty; rows of the task are expected")
+    return text
+
+
+def lines_of(path: Path) -> list[str]:
+    """The lines of a file; only LF ends one, blank ones at the end are dropped.
+
+    The CR of CRLF stays: every cell is stripped when it is used.
+
+    Raises:
+        UserError: As `text_of`.
+    """
+    lines = text_of(path).split("\n")
+    while not lines[-1].strip():
+        lines.pop()
+    return lines
+
+
+def read(path: str | os.PathLike[str], flag: str) -> Table:
+    """The table in a file; its ending says in which form.
+
+    Csv may quote cells; in tsv quotes are plain text, as in GLUE's files. JSON is a list of records, an object of
+    columns, or one record a line.
+
+    Args:
+        flag: What named the file, for messages.
+
+    Raises:
+        UserError: The file is missing, of another form, or broken; one sentence with the file and, where there is one,
+            the line or row.
+    """
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise UserError(f"{flag} {path}: there is no such file.")
+    form = file.suffix.lower()
+    if form == ".parquet":
+        return _parquet(file)
+    if form in (".csv", ".tsv"):
+        quoted = form == ".csv"
+        advice = "put texts with commas into quotes." if quoted else "separate them by single tabs."
+        return with_header(file, cells_of(file, text_of(file), quoted), advice)
+    if form in (".jsonl", ".ndjson"):
+        return _json_lines(file, text_of(file))
+    if form == ".json":
+        return _json(file, text_of(file))
+    raise UserError(f"{flag} {path} ends in {form or 'nothing'!r}; {', '.join(FORMS[:-1])} and {FORMS[-1]} are read.")
+
+
+def of(value: Any, name: str) -> Table:
+    """The table of what Python holds: columns by name, a list of records, a pandas frame or a `datasets.Dataset`.
+
+    Class labels of a data set are given by their names.
+
+    Args:
+        name: Of the argument, for messages.
+
+    Raises:
+        UserError: It is something else, or its columns differ in length.
+    """
+    if hasattr(value, "to_dict") and hasattr(value, "column_names"):
+        return of_dataset(value, name)
+    if hasattr(value, "to_dict") and hasattr(value, "columns"):
+        value = value.to_dict("list")
+    if isinstance(value, Mapping):
+        return _columns(name, {str(key): list(column) for key, column in value.items()})
+    if isinstance(value, Sequence) and not isinstance(value, str) and all(isinstance(row, Mapping) for row in value):
+        return _records(name, value)
+    raise UserError(
+        f"{name} is a {type(value).__name__}; give a file, columns by name, a list of records or a Dataset."
+    )
+
+
+def of_dataset(dataset: Any, shown: str) -> Table:
+    """The table of a `datasets.Dataset`; class labels are given by their names, and None where the id is -1."""
+
+    def content(name: str) -> Sequence[Any]:
+        values = dataset[name][:]
+        words = getattr(dataset.features[name], "names", None)
+        if words is None:
+            return values  # type: ignore[no-any-return]
+        return [None if value is None or value < 0 else words[value] for value in values]
+
+    return Table(shown, tuple(dataset.column_names), len(dataset), content)
+
+
+def cells_of(path: Path, text: str, quoted: bool) -> list[tuple[int, list[str]]]:
+    """The cells of a text file, each row with the line it begins at; blank lines are no rows.
+
+    Args:
+        quoted: Commas part the cells, which may be quoted; else tabs, and quotes are plain text.
+
+    Raises:
+        UserError: A quote is never closed, or text follows a closed one.
+    """
+    if not quoted:
+        # Not by the csv module, for which a lone CR ends a line.
+        lines = enumerate(text.split("\n"), start=1)
+        return [(number, line.rstrip("\r").split("\t")) for number, line in lines if line.strip()]
+    # newline="" keeps line breaks inside quotes as they are.
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    rows = []
+    with _long_cells():
+        while True:
+            begins = reader.line_num + 1
+            try:
+                cells = next(reader)
+            except StopIteration:
+                return rows
+            except csv.Error as error:
+                raise UserError(f"{path}, line {begins}: {_unquoted(str(error))}.") from None
+            if cells:
+                rows.append((begins, cells))
+
+
+def with_header(path: Path, rows: Sequence[tuple[int, list[str]]], advice: str) -> Table:
+    """The table of rows of which the first names the columns.
+
+    Args:
+        advice: What to do where a row has another number of cells.
+
+    Raises:
+        UserError: A name stands twice, or a row has another number of cells.
+    """
+    (line, header), *body = rows
+    names = tuple(cell.strip() for cell in header)
+    _refuse_doubled(f"{path}, line {line}: the header", names)
+    return named(path, body, names, f"the header has {len(names)}; {advice}")
+
+
+def named(
+    path: Path, rows: Sequence[tuple[int, list[str]]], names: Sequence[str], expected: str, more: bool = False
+) -> Table:
+    """The table of rows whose columns are called `names`.
+
+    Args:
+        expected: How many cells a row must have, for the message.
+        more: Whether a row may have further cells behind these.
+
+    Raises:
+        UserError: A row has another number of cells.
+    """
+    for line, cells in rows:
+        if len(cells) < len(names) or (len(cells) > len(names) and not more):
+            found = f"{len(cells)} cell{'' if len(cells) == 1 else 's'}"
+            raise UserError(f"{path}, line {line}: {found} where {expected}")
+    columns = {name: [cells[index] for _, cells in rows] for index, name in enumerate(names)}
+    return Table(str(path), tuple(names), len(rows), columns.__getitem__, tuple(line for line, _ in rows))
+
+
+def _unquoted(reason: str) -> str:
+    if "unexpected end" in reason:
+        return "a quote that is opened here is never closed; close it, or double the quotes that belong to the text"
+    return "text follows the closing quote of a cell; double the quotes that belong to the text"
+
+
+@contextmanager
+def _long_cells() -> Iterator[None]:
+    before = csv.field_size_limit(_LONGEST_CELL)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
+def _json_lines(path: Path, text: str) -> Table:
+    records, lines = [], []
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            raise UserError(f"{path}, line {number}: this is not JSON ({str(error).partition(':')[0]}).") from None
+        if not isinstance(record, dict):
+            raise UserError(f"{path}, line {number}: this is no JSON object; one for each row is expected.")
+        records.append(record)
+        lines.append(number)
+    return _records(str(path), records, tuple(lines))
+
+
+def _json(path: Path, text: str) -> Table:
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError as error:
+        if error.msg == "Extra data":
+            # Many programs write one record a line under this ending.
+            return _json_lines(path, text)
+        raise UserError(f"{path}, line {error.lineno}: this is not JSON ({error.msg}).") from None
+    if isinstance(found, list):
+        for index, record in enumerate(found):
+            if not isinstance(record, dict):
+                raise UserError(f"{path}, row {index + 1}: this is no JSON object; one for each row is expected.")
+        return _records(str(path), found)
+    if isinstance(found, dict) and isinstance(found.get("data"), list) and "version" in found:
+        raise UserError(f"{path} is in SQuAD's form; name the task, as with --task squad2.")
+    if not isinstance(found, dict) or not found:
+        raise UserError(f"{path} holds neither a list of records nor an object of columns.")
+    columns = {}
+    for name, column in found.items():
+        # pandas writes each column as an object of its rows.
+        values = list(column.values()) if isinstance(column, dict) else column
+        if not isinstance(values, list):
+            if len(text.splitlines()) == 1:
+                return _records(str(path), [found])
+            raise UserError(f"{path}: column {name!r} is no list; one value for each row is expected.")
+        columns[name] = values
+    return _columns(str(path), columns)
+
+
+def _records(shown: str, records: Sequence[Mapping[str, Any]], lines: tuple[int, ...] | None = None) -> Table:
+    if not records:
+        raise UserError(f"{shown} is empty; rows of the task are expected.")
+    names = tuple(dict.fromkeys(name for record in records for name in record))
+    return Table(shown, names, len(records), lambda name: [record.get(name) for record in records], lines)
+
+
+def _columns(shown: str, columns: dict[str, list[Any]]) -> Table:
+    lengths = {name: len(column) for name, column in columns.items()}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{name!r} has {length}" for name, length in lengths.items())
+        raise UserError(f"{shown}: the columns differ in length ({told}).")
+    if not any(lengths.values()):
+        raise UserError(f"{shown} is empty; rows of the task are expected.")
+    return Table(shown, tuple(columns), next(iter(lengths.values())), columns.__getitem__)
+
+
+def _parquet(path: Path) -> Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    def broken(error: Exception) -> UserError:
+        reason = " ".join(str(error).split()).partition(". ")[0][:150].rstrip(".")
+        return UserError(f"{path} is no whole Parquet file ({reason}); write or copy it again.")
+
+    def content(name: str) -> Sequence[Any]:
+        try:
+            return pq.read_table(path, columns=[name]).column(0).to_pylist()  # type: ignore[no-any-return]
+        except (pa.ArrowException, OSError) as error:
+            raise broken(error) from None
+
+    try:
+        described = pq.read_metadata(path)
+        names = tuple(described.schema.to_arrow_schema().names)
+    except (pa.ArrowException, OSError) as error:
+        raise broken(error) from None
+    _refuse_doubled(str(path), names)
+    if described.num_rows == 0:
+        raise UserError(f"{path} is empty; rows of the task are expected.")
+    return Table(str(path), names, described.num_rows, content)
+
+
+def _refuse_doubled(what: str, names: Sequence[str]) -> None:
+    doubled = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    if doubled:
+        raise UserError(f"{what} names {', '.join(map(repr, doubled))} more than once; once is expected.")

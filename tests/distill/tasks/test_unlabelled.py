@@ -1,0 +1,78 @@
+"""Rows for predictions: GLUE's test and diagnostic files, other forms, and files of one's own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from distill.errors import UserError
+from distill.tasks import get, unlabelled
+
+
+def _write(path: Path, *rows: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "split", "header"),
+    [
+        ("cola", "CoLA/test.tsv", "test", ["index", "sentence"]),
+        ("mrpc", "MRPC/test.tsv", "test", ["index", "#1 ID", "#2 ID", "#1 String", "#2 String"]),
+        ("qqp", "QQP/test.tsv", "test", ["id", "question1", "question2"]),
+        ("mnli", "MNLI/test_matched.tsv", "test_matched", ["index", "genre", "sentence1", "sentence2"]),
+        ("mnli", "MNLI/test_mismatched.tsv", "test_mismatched", ["index", "genre", "sentence1", "sentence2"]),
+        ("mnli", "MNLI/diagnostic.tsv", "diagnostic", ["index", "sentence1", "sentence2"]),
+        ("stsb", "STS-B/test.tsv", "test", ["index", "genre", "year", "sentence1", "sentence2"]),
+    ],
+)
+def test_files_of_glue_without_labels(tmp_path: Path, name: str, file: str, split: str, header: list[str]) -> None:
+    task = get(name)
+    rows = [[f'{column} "of {row}' if row else "" for column in header] for row in range(3)]
+    for row, number in zip(rows, ("7", "3", "12"), strict=True):
+        row[0] = number
+    _write(tmp_path / file, "\t".join(header), *("\t".join(row) for row in rows))
+    found = unlabelled.read(task, tmp_path, split)
+    assert found.ids == ("7", "3", "12")
+    assert found.first == ("", f'{task.first_column} "of 1', f'{task.first_column} "of 2')
+    assert (found.second is None) == (not task.pair)
+    if found.second is not None:
+        assert found.second[2] == f'{task.second_column} "of 2'
+    assert found.labels.tolist() == [0, 0, 0]
+    assert found.labels.dtype == (np.float32 if name == "stsb" else np.int64)
+    assert unlabelled.read(task, tmp_path / file).ids == found.ids
+
+
+def test_other_forms_and_labelled_files_are_read_for_their_texts(tmp_path: Path) -> None:
+    _write(tmp_path / "tweet_eval" / "sentiment" / "test_text.txt", "one", "two, three")
+    tweets = unlabelled.read(get("tweet-sentiment"), tmp_path)
+    assert (tweets.first, tweets.ids) == (("one", "two, three"), ("0", "1"))
+    _write(tmp_path / "STS-B" / "stsb-en-test.csv", '"a, b",c,5.0', "d,e,?")
+    pairs = unlabelled.read(get("stsb"), tmp_path)
+    assert (pairs.first, pairs.second, pairs.ids) == (("a, b", "d"), ("c", "e"), ("0", "1"))
+    _write(tmp_path / "CoLA" / "dev.tsv", "gj04\t1\t\tgood", "cj99\t0\t*\tbad")
+    assert unlabelled.read(get("cola"), tmp_path, "dev").first == ("good", "bad")
+
+
+def test_an_own_file_needs_no_label_column(tmp_path: Path) -> None:
+    own = replace(get("cola"), name="mine", first_column="review", second_column="reply", positions=None, forms=())
+    file = _write(tmp_path / "new.csv", "reply,id,review", 'r1,x9,"a, b"', "r2,x3,c")
+    found = unlabelled.read(own, file)
+    assert (found.first, found.second, found.ids) == (("a, b", "c"), ("r1", "r2"), ("x9", "x3"))
+    bare = _write(tmp_path / "new.jsonl", '{"review": "a", "reply": ""}')
+    assert unlabelled.read(own, bare).ids == ("0",)
+
+
+def test_what_is_missing_is_told(tmp_path: Path) -> None:
+    _write(tmp_path / "MNLI" / "test_matched.tsv", "index\tpremise\tsentence2", "0\ta\tb")
+    with pytest.raises(UserError, match=r"has no test.tsv for the split test of mnli \(it has test_matched.tsv\)"):
+        unlabelled.read(get("mnli"), tmp_path)
+    with pytest.raises(UserError, match="test_matched.tsv has no column 'sentence1' .it has 'index', 'premise'"):
+        unlabelled.read(get("mnli"), tmp_path, "test_matched")
+    _write(tmp_path / "MNLI" / "diagnostic.tsv", "index\tsentence1\tsentence2", "0\ta\tb", "1\ta")
+    with pytest.raises(UserError, match="diagnostic.tsv, line 3: 2 cells where the header has 3"):
+        unlabelled.read(get("mnli"), tmp_path, "diagnostic")
