@@ -116,6 +116,7 @@ class Task:
         hub: where the rows are on the model hub; None where they are not there.
         beside: labelled splits that are shown beside dev, each with its file in GLUE's layout.
         forms: other forms in which the files are published; GLUE's goes before them.
+        own: whether a person made it of their own files (`distill.tasks.own`).
     """
 
     name: str
@@ -137,6 +138,7 @@ class Task:
     hub: HubRows | None = None
     beside: tuple[tuple[str, str], ...] = ()
     forms: tuple[Form, ...] = ()
+    own: bool = False
 
     @property
     def num_labels(self) -> int:

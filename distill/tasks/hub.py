@@ -52,16 +52,28 @@ def load(task: Task, revision: str | None = None, *, say: Say = say, patience: f
     if task.hub is None:
         raise ValueError(f"{task.name} is not on the hub")
     rows = task.hub
-    wanted = Wanted("dataset", rows.repository, revision, f"--task {task.name}")
-    splits, commit = _splits(rows, wanted, say, patience)
+    found, commit = splits(rows, revision, f"--task {task.name}", say, patience)
     shown = f"{rows.repository}, {rows.config}, at {commit[:8]}"
     notes: list[str] = []
-    train, dev = (_examples(task, rows, splits, name, shown, notes) for name in ("train", rows.dev))
-    return TaskData(task, train, dev, f"{shown} (hub)", tuple(notes), commit)
+    train, dev = (_examples(task, rows, found, name, shown, notes) for name in ("train", rows.dev))
+    # Nothing is trained on these or chosen by them, so that a data set without them serves as well.
+    beside = tuple((n, _examples(task, rows, found, name, shown, notes)) for n, name in rows.beside if name in found)
+    return TaskData(task, train, dev, f"{shown} (hub)", tuple(notes), commit, beside=beside)
 
 
-def _splits(rows: HubRows, wanted: Wanted, say: Say, patience: float) -> tuple[Any, str]:
-    """The data set's splits by name, and their commit."""
+def splits(
+    rows: HubRows, revision: str | None, flag: str, say: Say = say, patience: float = PATIENCE
+) -> tuple[Any, str]:
+    """The splits of a data set by name, and their commit.
+
+    Args:
+        rows: Names repository and configuration; an empty one is the only one there is.
+        flag: What a person asked for it with, for messages.
+
+    Raises:
+        HubUnreachable, UserError: As `load`.
+    """
+    wanted = Wanted("dataset", rows.repository, revision, flag)
     if wanted.revision and (found := _cached(rows, wanted.revision)):
         return found, wanted.revision
     try:
@@ -72,12 +84,14 @@ def _splits(rows: HubRows, wanted: Wanted, say: Say, patience: float) -> tuple[A
         raise
     if found := _cached(rows, listing.commit):
         return found, listing.commit
-    size = sum(size for file, size in listing.files.items() if file.startswith(f"{rows.config}/"))
-    say(f"Downloading {rows.repository}, {rows.config}, from {endpoint()}: {amount(size)}.")
+    folder = f"{rows.config}/" if rows.config else ""
+    size = sum(size for file, size in listing.files.items() if file.startswith(folder))
+    config = f", {rows.config}" if rows.config else ""
+    say(f"Downloading {rows.repository}{config}, from {endpoint()}: {amount(size)}.")
     with failing(wanted, begun=True), _quiet():
         from datasets import load_dataset
 
-        found = load_dataset(rows.repository, rows.config, revision=listing.commit)
+        found = load_dataset(rows.repository, rows.config or None, revision=listing.commit)
     if _commit(found) != listing.commit:
         # The library takes another commit from its cache when the download of this one fails.
         raise UserError(f"{wanted} did not arrive whole from {endpoint()}: run the command again, or {wanted.instead}.")
@@ -97,7 +111,7 @@ def _cached(rows: HubRows, commit: str | None = None) -> Any:
         builder = Cache(
             repo_id=rows.repository,
             dataset_name=rows.repository.rpartition("/")[2],
-            config_name=rows.config,
+            config_name=rows.config or ("default" if commit else None),
             version=version,
             hash=digest,
         )
@@ -106,6 +120,11 @@ def _cached(rows: HubRows, commit: str | None = None) -> Any:
         return None
     finally:
         logging.set_verbosity(level)
+
+
+def config_of(splits: Any) -> str:
+    """The configuration that splits are of, also where nobody named one."""
+    return Path(next(iter(splits.values())).cache_files[0]["filename"]).parents[2].name
 
 
 def _commit(splits: Any) -> str:

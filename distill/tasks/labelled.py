@@ -99,7 +99,7 @@ def examples(
             if len(torn) > allowed:
                 raise UserError(f"{table.place(row)}: {problem}")
             continue
-        if not word_of(labels[row]):
+        if not word_of(labels[row]) and not (task.kind == "regression" and isinstance(labels[row], float)):
             raise UserError(f"{table.place(row)}: column {columns[0][0]!r} is empty; every row needs a label or score")
         found.append(label_of(task, table.place(row), labels[row]))
         kept.append(row)

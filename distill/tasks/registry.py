@@ -281,6 +281,11 @@ def get(name: str, where: str = "--task") -> Task:
     return task
 
 
+def is_known(name: str) -> bool:
+    """Whether a task, or a row of a published grid, has this name in any spelling."""
+    return _key(name) in {_key(task) for task in _TASKS} or bool(_published_for(name))
+
+
 def _published_for(name: str) -> list[str]:
     """Methods with rows for a task, known here or not."""
     # Late, and only where something is wrong anyway: it reads all grids.

@@ -1,4 +1,4 @@
-"""Tables in the forms people keep them: csv, tsv, JSON lines, JSON, Parquet. What is wrong is one sentence with the row.
+"""Tables as people keep them: csv, tsv, JSON lines, JSON, Parquet. What is wrong is said in one sentence with the row.
 
 Imports without torch, and pyarrow only for Parquet.
 """
@@ -50,9 +50,8 @@ class Table:
             UserError: There is none of this name.
         """
         if name not in self.names:
-            raise UserError(
-                f"{self.shown} has no column {name!r} (it has {', '.join(map(repr, self.names))}); name one with {option}."
-            )
+            there = ", ".join(map(repr, self.names))
+            raise UserError(f"{self.shown} has no column {name!r} (it has {there}); name one with {option}.")
         return self.content(name)
 
     def place(self, row: int) -> str:

@@ -34,7 +34,7 @@ def read(task: Task, source: str | os.PathLike[str], split: str = "test") -> Exa
         labels that are all 0.
 
     Raises:
-        UserError: There is no such file, or it lacks a column; one sentence with the file and, if there is one, the row.
+        UserError: There is no such file, or it lacks a column; one sentence with the file and, where one is, the row.
     """
     place = Path(source).expanduser()
     if place.is_file():

@@ -58,7 +58,8 @@ def test_every_task_is_whole(name: str) -> None:
         assert task.num_labels == len(set(task.labels)) >= 2
     else:
         assert (task.num_labels, task.labels) == (1, ())
-    assert task.made_up == (task.published_as is None)
+    assert not (task.made_up and task.published_as)
+    assert task.made_up != (task.hub is not None)
     assert stand_in(task) is None or stand_in(task).made_up  # type: ignore[union-attr]
 
 
@@ -66,12 +67,16 @@ def test_label_orders_pairs_and_metrics_are_glues() -> None:
     assert get("mnli").labels == ("contradiction", "entailment", "neutral")
     assert get("qnli").labels == get("rte").labels == ("entailment", "not_entailment")
     assert get("cola").labels == ("0", "1")
-    assert {name for name in names() if not get(name).pair} == {"cola", "sst2", "cola-made-up"}
+    assert get("snli").labels == ("contradiction", "entailment", "neutral")
+    assert get("tweet-sentiment").labels == ("negative", "neutral", "positive")
+    assert {name for name in names() if not get(name).pair} == {"cola", "sst2", "tweet-sentiment", "cola-made-up"}
     assert {name for name in names() if not get(name).header} == {"cola", "cola-made-up"}
     assert get("cola").metric == "mcc"
     assert get("stsb").metric == "pearson_spearman"
     assert {get(name).metric for name in ("mrpc", "qqp", "mnli", "qnli", "rte", "wnli", "sst2")} == {"accuracy"}
     assert get("mnli").dev_file == "dev_matched.tsv"
+    assert get("tweet-sentiment").metric == "macro_recall"
+    assert get("snli").metric == "accuracy"
 
 
 def test_cola_has_a_made_up_stand_in_that_says_so() -> None:

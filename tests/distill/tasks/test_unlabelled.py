@@ -71,8 +71,8 @@ def test_what_is_missing_is_told(tmp_path: Path) -> None:
     _write(tmp_path / "MNLI" / "test_matched.tsv", "index\tpremise\tsentence2", "0\ta\tb")
     with pytest.raises(UserError, match=r"has no test.tsv for the split test of mnli \(it has test_matched.tsv\)"):
         unlabelled.read(get("mnli"), tmp_path)
-    with pytest.raises(UserError, match="test_matched.tsv has no column 'sentence1' .it has 'index', 'premise'"):
+    with pytest.raises(UserError, match=r"test_matched.tsv has no column 'sentence1' \(it has 'index', 'premise'"):
         unlabelled.read(get("mnli"), tmp_path, "test_matched")
     _write(tmp_path / "MNLI" / "diagnostic.tsv", "index\tsentence1\tsentence2", "0\ta\tb", "1\ta")
-    with pytest.raises(UserError, match="diagnostic.tsv, line 3: 2 cells where the header has 3"):
+    with pytest.raises(UserError, match=r"diagnostic.tsv, line 3: 2 cells where the header has 3"):
         unlabelled.read(get("mnli"), tmp_path, "diagnostic")

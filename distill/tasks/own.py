@@ -1,0 +1,261 @@
+"""A person's own classes, pairs or scores: a task made of files, of a data set on the hub, or of what Python holds.
+
+Imports without torch.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from distill.errors import UserError
+from distill.tasks import labelled, registry, tables
+from distill.tasks.base import Examples, HubRows, Task, TaskData
+from distill.tasks.tables import Table
+
+KINDS = ("classification", "regression")
+# What people call the rows that choose, in the order in which they are looked for.
+DEV_SPLITS = ("validation", "dev", "valid", "val", "development")
+TRAIN_SPLIT = "train"
+# Above so many labels that are hardly ever the same, they are no classes.
+_MANY = 20
+_METRICS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "classification": ("accuracy", ()),
+    "regression": ("pearson_spearman", ("pearson", "spearman")),
+}
+# A definition's part in a plan; plans of known tasks have none.
+PLANNED = "own_task"
+_DEFINING = ("name", "title", "kind", "labels", "metric", "also", "first_column", "second_column", "label_column")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the columns are called, and what the labels are.
+
+    Attributes:
+        text, pair: Columns of the texts; `pair` is None where there is one.
+        label: Column of the label or score.
+        kind: "classification" or "regression"; None takes scores where the labels are numbers, not all of them whole.
+        dev_split: Name of the split of a data set on the hub that chooses; None takes the first of `DEV_SPLITS`.
+    """
+
+    text: str = "text"
+    pair: str | None = None
+    label: str = "label"
+    kind: str | None = None
+    dev_split: str | None = None
+
+    @property
+    def columns(self) -> list[tuple[str, str]]:
+        """Label, first and second text, each with the option that names it."""
+        pair = [] if self.pair is None else [(self.pair, "--pair-column")]
+        return [(self.label, "--label-column"), (self.text, "--text-column"), *pair]
+
+
+def read(
+    train: Any,
+    dev: Any = None,
+    options: Options | None = None,
+    *,
+    revision: str | None = None,
+    name: str | None = None,
+) -> TaskData:
+    """The task and its rows.
+
+    The label words are those of the training rows, numbers in their order and words by the alphabet.
+
+    Args:
+        train: File (csv, tsv, jsonl, json, parquet), data set on the hub (``org/name[:config][@revision]``), or columns
+            by name, a list of records, a pandas frame or a `datasets.Dataset`.
+        dev: The same for the rows that choose; of a data set on the hub its own split, where it is None.
+        revision: Commit of a data set on the hub, which goes before the one that `train` names.
+        name: What the task is called; None takes it from the file.
+
+    Raises:
+        UserError: Something is missing or malformed; one sentence that names the file and, where there is one, the row.
+        HubUnreachable: The hub does not answer, and its cache does not have the data set.
+    """
+    options = options or Options()
+    if options.kind not in (None, *KINDS):
+        raise UserError(f"--label-kind {options.kind} is unknown; choose {' or '.join(KINDS)}.")
+    named = [column for column, _ in options.columns]
+    if doubled := [column for column in dict.fromkeys(named) if named.count(column) > 1]:
+        raise UserError(f"The column {doubled[0]!r} is named twice: each of text, pair and label needs one of its own.")
+    hub, commit, splits = None, None, {}
+    if isinstance(train, (str, os.PathLike)) and (asked := hub_data(os.fspath(train))) is not None:
+        hub, commit, splits = _of_hub(asked, revision, options)
+        trained = tables.of_dataset(splits[TRAIN_SPLIT], f"{hub.shown}, {TRAIN_SPLIT}")
+        source = f"{hub.shown} (hub)"
+    else:
+        trained, source = _table(train, "--task-file"), _shown(train)
+    if dev is not None:
+        chosen = _table(dev, "--dev-file")
+        source += f", {_shown(dev)}"
+    elif hub is not None:
+        chosen = tables.of_dataset(splits[hub.dev], f"{hub.shown}, {hub.dev}")
+    else:
+        raise UserError(
+            f"--task-file {_shown(train)} has no rows beside it that choose epoch and configuration; name a file of them "
+            "with --dev-file."
+        )
+    task, note = _defined(trained, options, name or _name(train, hub))
+    if hub is not None:
+        rows = HubRows(hub.config or "", options.text, options.pair, task.labels, hub.dev, hub.repository)
+        task = replace(task, hub=rows)
+    (first, told), (second, also) = (labelled.examples(task, table, options.columns) for table in (trained, chosen))
+    return TaskData(task, first, second, source, (note, *told, *also), commit)
+
+
+def split(task: Task, path: str | os.PathLike[str], flag: str) -> tuple[Examples, tuple[str, ...]]:
+    """The labelled rows of a further file of an own task, and what a person should know about the reading."""
+    options = Options(task.first_column, task.second_column, task.label_column)
+    return labelled.examples(task, tables.read(path, flag), options.columns)
+
+
+def definition(task: Task) -> dict[str, Any]:
+    """An own task as plain data, to be kept in a plan under `PLANNED`."""
+    content = asdict(task)
+    return {name: list(v) if isinstance(v := content[name], tuple) else v for name in _DEFINING}
+
+
+def of(plan: Mapping[str, Any]) -> Task:
+    """The task of a plan: as it defines its own, else the known one of its name.
+
+    Args:
+        plan: With `task`, and of an own task with its definition under `PLANNED`.
+
+    Raises:
+        UserError: No such task is known.
+    """
+    found = plan.get(PLANNED)
+    if found is None:
+        return registry.get(plan["task"])
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
+    return Task(**values, folder="", own=True)
+
+
+@dataclass(frozen=True)
+class HubData:
+    """A data set on the hub as a person named it, or as it was found."""
+
+    repository: str
+    config: str | None = None
+    revision: str | None = None
+    dev: str = DEV_SPLITS[0]
+    commit: str = ""
+
+    @property
+    def shown(self) -> str:
+        """For messages."""
+        config = f", {self.config}" if self.config else ""
+        return f"{self.repository}{config}, at {self.commit[:8]}"
+
+
+_HUB_DATA = re.compile(
+    r"(?P<repository>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(:(?P<config>[\w.-]+))?(@(?P<revision>[\w./-]+))?"
+)
+
+
+def hub_data(text: str) -> HubData | None:
+    """The data set on the hub that ``org/name[:config][@revision]`` names; None where `text` is a file, or reads so."""
+    if Path(text).expanduser().exists() or text.lower().endswith(tables.FORMS):
+        return None
+    found = _HUB_DATA.fullmatch(text)
+    return None if found is None else HubData(**found.groupdict())
+
+
+def _of_hub(asked: HubData, revision: str | None, options: Options) -> tuple[HubData, str, Any]:
+    """The data set that was found, its commit, and its splits."""
+    # Late: it needs the libraries of the hub.
+    from distill.tasks import hub
+
+    rows = HubRows(asked.config or "", options.text, options.pair, (), repository=asked.repository)
+    splits, commit = hub.splits(rows, revision or asked.revision, "--task-file")
+    wanted = (options.dev_split,) if options.dev_split else DEV_SPLITS
+    dev = next((name for name in wanted if name in splits), None)
+    found = HubData(asked.repository, hub.config_of(splits), revision, dev or "", commit)
+    there = ", ".join(splits)
+    if TRAIN_SPLIT not in splits:
+        raise UserError(f"--task-file {asked.repository} has no split {TRAIN_SPLIT} (it has {there}); use files of it.")
+    if dev is None:
+        missing = f"no split {options.dev_split}" if options.dev_split else f"no split called {DEV_SPLITS[0]}"
+        raise UserError(f"--task-file {asked.repository} has {missing} (it has {there}); name one with --dev-split.")
+    return found, commit, splits
+
+
+def _table(source: Any, flag: str) -> Table:
+    return tables.read(source, flag) if isinstance(source, (str, os.PathLike)) else tables.of(source, flag)
+
+
+def _shown(source: Any) -> str:
+    return os.fspath(source) if isinstance(source, (str, os.PathLike)) else f"rows of a {type(source).__name__}"
+
+
+def _name(source: Any, hub: HubData | None) -> str:
+    """A short name for records and folders, taken from file, folder or data set, that no known task has."""
+    if hub is not None:
+        stem = hub.repository.rpartition("/")[2] + (f"-{hub.config}" if hub.config else "")
+    elif isinstance(source, (str, os.PathLike)):
+        path = Path(source).expanduser().absolute()
+        general = re.fullmatch(r"(data|rows|train(ing)?)([-_.].*)?", path.stem.lower())
+        stem = path.parent.name if general else path.stem
+    else:
+        stem = "rows"
+    plain = re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-") or "rows"
+    return f"{plain}-own" if registry.is_known(plain) else plain
+
+
+def _defined(table: Table, options: Options, name: str) -> tuple[Task, str]:
+    """The task that the training rows make, and a sentence on its labels."""
+    values = table.column(options.label, "--label-column")
+    kind = options.kind or ("regression" if _are_scores(values) else "classification")
+    guessed = "" if options.kind else "; --label-kind says otherwise"
+    labels: tuple[str, ...] = ()
+    if kind == "classification":
+        labels = _words(values)
+        if len(labels) > max(_MANY, len(values) // 2):
+            raise UserError(
+                f"{table.shown}: column {options.label!r} has {len(labels)} different values in {len(values)} rows, "
+                "too many for classes; name another with --label-column, or ask for --label-kind regression."
+            )
+        some = ", ".join(labels[:6]) + (", …" if len(labels) > 6 else "")
+        note = f"The labels are {len(labels)} classes ({some}){guessed}."
+    else:
+        note = f"The labels are scores{guessed}."
+    metric, also = _METRICS[kind]
+    task = Task(
+        name=name,
+        title=f"own {'pairs' if options.pair else 'texts'} of {table.shown}",
+        kind="regression" if kind == "regression" else "classification",
+        labels=labels,
+        metric=metric,
+        also=also,
+        folder="",
+        first_column=options.text,
+        second_column=options.pair,
+        label_column=options.label,
+        own=True,
+    )
+    return task, note
+
+
+def _are_scores(values: Sequence[Any]) -> bool:
+    """Whether all that is there are numbers, and one of them is not whole."""
+    words = [word for value in values if (word := labelled.word_of(value))]
+    try:
+        numbers = [float(word) for word in words]
+    except ValueError:
+        return False
+    return any(not number.is_integer() for number in numbers)
+
+
+def _words(values: Sequence[Any]) -> tuple[str, ...]:
+    words = {word for value in values if (word := labelled.word_of(value))}
+    try:
+        return tuple(sorted(words, key=lambda word: (float(word), word)))
+    except ValueError:
+        return tuple(sorted(words))
