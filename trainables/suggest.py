@@ -8,12 +8,12 @@ from typing import Any
 
 import search_spaces
 from distill import methods
-from distill.tasks import registry
 from distill.training.settings import Training
 from search_spaces import format_params
 from search_spaces.ranges import Range
 from trainables.draws import PATIENCE, graded, next_number, suggestion_seed
 from trainables.plan import point_hash
+from trainables.planned_task import task_of
 from trainables.points import Maker, id_of
 from trainables.record import COMPLETE, DIVERGED, FAIL, PRUNED, Record, Trial
 from trainables.steps import recorded
@@ -31,7 +31,7 @@ def suggest(record: Record) -> tuple[list[dict[str, Any]], int]:
     plan = record.plan
     search, fixed = plan["search"], Training(**plan["training"])
     ranges = [Range.from_dict(found) for found in search["ranges"]]
-    kind = registry.get(plan["task"]).kind
+    kind = task_of(plan).kind
     maker = Maker(methods.get(plan["method"]), plan["recipe"], fixed, kind == "regression", plan["layers"])
     known = {search_spaces.point_id(t.params) for t in _of_the_method(record) if t.point["seed"] == plan["seed"]}
     k = last = max((row["k"] for row in record.rows if row["kind"] == "suggest"), default=0)
