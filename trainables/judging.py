@@ -12,8 +12,6 @@ from trainables.config import SweepConfig
 from trainables.models import Models
 from trainables.points import find_space
 
-FLAG = "--metric"
-
 
 def judged(models: Models, config: SweepConfig, method: Method) -> Models:
     """The same teacher and rows, with the task judged by the metric that chooses, and a word where that is not its own.
@@ -22,9 +20,8 @@ def judged(models: Models, config: SweepConfig, method: Method) -> Models:
         UserError: `--metric` does not judge the task.
     """
     of_row = None if config.metric else metric_of(find_space(config, method), config.recipe, models.task)
-    task = judged_by(
-        models.task, config.metric or of_row, f"A row of {method.title} has the metric" if of_row else FLAG
-    )
+    where = f"A row of {method.title} has the metric" if of_row else "--metric"
+    task = judged_by(models.task, config.metric or of_row, where)
     if task.official is None:
         return models
     whence = f"as {method.title} was published" if of_row else "as --metric asks"
