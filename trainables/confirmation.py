@@ -16,13 +16,13 @@ from typing import Any
 import search_spaces
 from distill import methods
 from distill.errors import UserError
+from distill.tasks.planned import task_of
 from distill.training.settings import SWEPT_FIELDS, Training
 from search_spaces import format_params
 from trainables.config import LARGEST_SEED
 from trainables.growth import recorded_config
 from trainables.option_values import parse_confirm
 from trainables.plan import point_hash
-from trainables.planned_task import task_of
 from trainables.points import distributions, find_space, make_points, split_settings
 from trainables.progress import plural
 from trainables.record import FINISHED, Record, Trial

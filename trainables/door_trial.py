@@ -17,6 +17,7 @@ from distill.arguments import whole_number
 from distill.errors import UserError
 from distill.methods.base import Method, Shape, nearest
 from distill.models.folder import check_embeddings
+from distill.tasks.planned import task_of
 from distill.tasks.tokens import load_tokenizer
 from distill.training import checkpoint
 from distill.training.assemble import assemble
@@ -24,7 +25,6 @@ from distill.training.loop import Diverged, Evaluation, Run
 from distill.training.settings import TRAINING_FIELDS, Numerics, Training, parse, split
 from trainables import beside, last_look
 from trainables.door import STUDENT
-from trainables.planned_task import task_of
 from trainables.trial import teacher, tokens
 
 

@@ -12,13 +12,13 @@ import search_spaces
 from distill import artifacts, given, methods
 from distill.errors import UserError
 from distill.methods.base import nearest
+from distill.tasks.planned import task_of
 from distill.training.settings import SWEPT_FIELDS, TRAINING_FIELDS, Training, split
 from search_spaces import format_params
 from search_spaces.axes import GIVEN
 from trainables.config import SweepConfig
 from trainables.draws import ADAPTIVE, next_number
 from trainables.plan import point_hash
-from trainables.planned_task import task_of
 from trainables.points import Maker, find_space, make_points, parse_value, split_settings
 from trainables.record import Record, suggests
 from trainables.shapes import refuse_embeddings, refuse_sharing, shape_of, student_of

@@ -15,6 +15,7 @@ from distill.errors import UserError
 from distill.methods.base import Method, Shape
 from distill.models.folder import check_head
 from distill.tasks.base import Examples, Task, TaskData
+from distill.tasks.planned import task_of
 from distill.training.settings import Training, split
 from search_spaces import SearchSpace
 from trainables import beside, option_values, resources, select, stages, steps, untrained
@@ -22,7 +23,6 @@ from trainables.config import SweepConfig
 from trainables.early import plan_scheduler
 from trainables.judging import judged
 from trainables.models import Models, check_length, resolve_models, shared_part
-from trainables.planned_task import task_of
 from trainables.points import Maker, distributions, find_space, make_points, split_settings, suggestible
 from trainables.record import SCHEMA
 from trainables.shapes import refuse_embeddings, refuse_sharing, shape_of, student_of

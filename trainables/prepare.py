@@ -16,12 +16,12 @@ from distill.tasks import rows as origins
 from distill.tasks import tokens
 from distill.tasks.augmented import with_augmented
 from distill.tasks.base import Task, TaskData
+from distill.tasks.planned import task_of
 from distill.teacher.parts import Kept
 from trainables import select
 from trainables.building import Interrupted, build, room_for
 from trainables.orders import OutputsOrder, TokensOrder
 from trainables.outputs_cost import outputs_seconds
-from trainables.planned_task import task_of
 from trainables.teacher_source import estimated_lengths, kept_outputs
 from trainables.teacher_work import Order, ReadingOrder, Say, TeacherOrder, find
 

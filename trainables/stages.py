@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from distill import methods
 from distill.artifacts import Store, key_of
+from distill.tasks.planned import task_of
 from distill.training import stages
 from distill.training.settings import Training, split
-from trainables.planned_task import task_of
 from trainables.points import Maker, suggestible
 from trainables.progress import plural
 from trainables.record import Record

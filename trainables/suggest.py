@@ -8,12 +8,12 @@ from typing import Any
 
 import search_spaces
 from distill import methods
+from distill.tasks.planned import task_of
 from distill.training.settings import Training
 from search_spaces import format_params
 from search_spaces.ranges import Range
 from trainables.draws import PATIENCE, graded, next_number, suggestion_seed
 from trainables.plan import point_hash
-from trainables.planned_task import task_of
 from trainables.points import Maker, id_of
 from trainables.record import COMPLETE, DIVERGED, FAIL, PRUNED, Record, Trial
 from trainables.steps import recorded

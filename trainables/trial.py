@@ -19,6 +19,7 @@ from distill import given, methods
 from distill.models.folder import Head
 from distill.models.student import load_classifier
 from distill.tasks.base import Task
+from distill.tasks.planned import task_of
 from distill.teacher.cached import CachedTeacher, DamagedOutputs
 from distill.teacher.source import OnlineTeacher, TeacherSource
 from distill.training import checkpoint
@@ -29,7 +30,6 @@ from distill.training.settings import Numerics, Training
 from trainables import beside, last_look, memory, stage_rows, stages
 from trainables.lock import FolderLock
 from trainables.node_store import localised
-from trainables.planned_task import task_of
 from trainables.record import DIVERGED, OUT_OF_MEMORY, TRIALS, read
 from trainables.storage import StorageFailure
 from trainables.teacher_source import source_of

@@ -13,13 +13,13 @@ from distill.errors import UserError
 from distill.published import metric_of
 from distill.tasks import registry
 from distill.tasks.judged import judged_by
+from distill.tasks.planned import task_of
 from tests.distill import tiny
 from trainables import plan, stages
 from trainables.config import SweepConfig, from_namespace
 from trainables.judging import judged
 from trainables.models import Models
 from trainables.options import parser
-from trainables.planned_task import task_of
 from trainables.prepare import load_data, teacher_order
 from trainables.resources import Machine
 
