@@ -23,7 +23,7 @@ from distill.models.folder import check_embeddings, check_head
 from distill.models.parameters import left_alone, told
 from distill.models.repeats import check as check_sharing
 from distill.models.student import parameter_count
-from distill.published import published_of, task_of
+from distill.published import judged, published_of, task_of
 from distill.ready_made import ready_made
 from distill.tasks import tokens
 from distill.tasks.base import Task, TaskData
@@ -98,6 +98,7 @@ def run(
     max_train_rows: int | None = None,
     augmented: str | os.PathLike[str] | None = None,
     select_on: str = "dev",
+    metric: str | None = None,
     tokenizer: Any = None,
     finetune_teacher: Literal["auto", "always", "never"] = "auto",
     teacher_settings: Mapping[str, Any] | None = None,
@@ -136,6 +137,8 @@ def run(
             trains on all of its rows, while a teacher is fine-tuned on the task's own.
         select_on: What chooses the epoch: "dev", or "train-holdout:SHARE" for rows held out of the training set by
             `seed`, also for the teacher; dev is then looked at once, at the end.
+        metric: What chooses the epoch, also the teacher's, in the place of the task's own metric, which then stands
+            beside it: one that judges such tasks, by name.
         tokenizer: Folder, hub id or tokenizer of loaded models that do not say where they came from.
         finetune_teacher: "auto" takes a teacher with a classifier of as many labels as it is, "always" trains it all
             the same, "never" refuses one without.
@@ -179,6 +182,7 @@ def run(
     with ExitStack() as stack:
         stack.enter_context(unchanged_torch())
         rows = find_data(data, data_dir, max_train_rows, seed, select_on, augmented)
+        rows = judged(rows, known, recipe, metric)
         if rows.task.kind == "regression" and not known.regression:
             raise UserError(f"{method} is not defined for regression, and {rows.task.name} has real labels.")
         # Before models are looked for.

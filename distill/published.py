@@ -10,6 +10,7 @@ from distill.errors import UserError
 from distill.methods.base import Method, Published, nearest
 from distill.tasks import registry
 from distill.tasks.base import Task, TaskData
+from distill.tasks.judged import judged_by
 from distill.training.settings import TRAINING_FIELDS, parse
 from search_spaces import SearchSpace
 from search_spaces.every_size import of_task
@@ -70,6 +71,24 @@ def row_values(method: Method, recipe: str, task: Task, layers: int) -> dict[str
             "task and size (python -m search_spaces lists them), or the modern recipe."
         )
     return dict(point.params)
+
+
+def metric_of(space: SearchSpace, recipe: str, task: Task) -> str | None:
+    """What the published recipe chooses epochs by, by a task's first row; None where that is the task's own metric."""
+    if recipe != "published":
+        return None
+    return next((row.metric for row in space.rows if row.task == task.published_as and row.metric), None)
+
+
+def judged(data: TaskData, method: Method, recipe: str, metric: str | None, where: str = "metric") -> TaskData:
+    """Rows whose task is judged by `metric`, else by that of the published row, else by its own.
+
+    Raises:
+        UserError: `metric` does not judge the task.
+    """
+    if metric is None and method.name in search_spaces.methods():
+        metric = metric_of(search_spaces.load(method.name), recipe, data.task)
+    return replace(data, task=judged_by(data.task, metric, where))
 
 
 def task_of(data: str | TaskData) -> Task | None:

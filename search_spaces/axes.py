@@ -142,6 +142,7 @@ class Row:
         source: The table or script that gives the row.
         training: Training numbers that the published recipe has for it beside the axes, such as its epochs.
         teacher: The same of the teacher's own training, with its `lr`.
+        metric: What the published recipe chooses epochs by; empty where that is the task's own metric.
     """
 
     task: str
@@ -150,3 +151,4 @@ class Row:
     source: str
     training: dict[str, Scalar] = field(default_factory=dict)
     teacher: dict[str, Scalar] = field(default_factory=dict)
+    metric: str = ""

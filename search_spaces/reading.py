@@ -25,7 +25,8 @@ The format (`schema: 1`), by example::
       - {task: cola, layers: 4, values: {T: 1}, source: "table 2 of the paper, CoLA"}
 
 A row may also have `training` and `teacher`: numbers of the students' and of the teacher's training that the published
-recipe takes for its task, such as `training: {batch_size: 64, epochs: 3}`. A value with `grid: []` is not tried: a row
+recipe takes for its task, such as `training: {batch_size: 64, epochs: 3}`, and `metric`, where its program chooses
+epochs by another one than the task's own. A value with `grid: []` is not tried: a row
 may have it, and the whole grid of that task and size has it then. `per_task: true` at the top says that each published
 value is one for the tasks and sizes of its rows; for others it is graded as ours.
 
@@ -335,7 +336,7 @@ class _Reader:
 
     def row(self, data: Any, key: str, axes: dict[str, Axis]) -> Row | None:
         extra = ("training", "teacher")
-        entry = self.mapping(data, key, ("task", "layers", "values", "source", *extra), extra)
+        entry = self.mapping(data, key, ("task", "layers", "values", "source", *extra, "metric"), (*extra, "metric"))
         task, source = self.text(entry, "task", f"{key}.task"), self.text(entry, "source", f"{key}.source")
         if task != canonical(task):
             self.say(f"{key}.task", f"is {task!r}, but must be spelled {canonical(task)!r}")
@@ -357,7 +358,8 @@ class _Reader:
             elif (cast := self.on_axis(axes[name], raw, f"{key}.values.{name}", not self.own)) is not None:
                 values[name] = cast
         numbers = [self.numbers(entry.get(name), f"{key}.{name}") for name in extra]
-        return Row(task, layers, values, source, *numbers) if task and layers else None
+        metric = self.text(entry, "metric", f"{key}.metric")
+        return Row(task, layers, values, source, *numbers, metric) if task and layers else None
 
     def numbers(self, data: Any, key: str) -> dict[str, Scalar]:
         """Training numbers of a row; what they mean is not known here, so names and bounds are the plan's to check."""

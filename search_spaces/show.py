@@ -87,6 +87,7 @@ def _row(row: Row, acting: Sequence[str], recipe: str, width: int) -> list[str]:
             if (numbers := getattr(row, name)) and recipe == "published"
             for line in _wrap(f"{whose}: {format_params(numbers)}", width, "    ")
         ),
+        *([f"    epochs are chosen by {row.metric}"] if row.metric and recipe == "published" else []),
         *_wrap(row.source, width, "    "),
     ]
 

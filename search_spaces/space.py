@@ -15,6 +15,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -372,7 +373,7 @@ def from_file(path: str | Path, method: str | None = None) -> SearchSpace:
 
 
 def _row_dict(row: Row) -> dict[str, Any]:
-    numbers = {name: dict(found) for name in ("training", "teacher") if (found := getattr(row, name))}
+    numbers = {name: copy(found) for name in ("training", "teacher", "metric") if (found := getattr(row, name))}
     return {"task": row.task, "layers": row.layers, "values": dict(row.values), **numbers, "source": row.source}
 
 

@@ -35,6 +35,7 @@ class SweepConfig:
     """One sweep as asked. None means: left to the plan.
 
     Attributes:
+        metric: What chooses epochs and points in the place of the task's own metric; None leaves it to task and recipe.
         source: Where teacher, student and data come from; None takes what is named, then the hub, then what is
             embedded.
         augmented: File with the rows that students train on instead of the task's own.
@@ -63,6 +64,7 @@ class SweepConfig:
 
     method: str = "emd"
     task: str = "cola"
+    metric: str | None = None
     recipe: str = "modern"
     space: str | None = None
     source: str | None = None

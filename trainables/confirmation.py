@@ -16,7 +16,7 @@ from typing import Any
 import search_spaces
 from distill import methods
 from distill.errors import UserError
-from distill.tasks import registry
+from distill.tasks.planned import task_of
 from distill.training.settings import SWEPT_FIELDS, Training
 from search_spaces import format_params
 from trainables.config import LARGEST_SEED
@@ -233,15 +233,13 @@ def _baseline(record: Record) -> Point:
     space = find_space(config, method)
     values, _ = split_settings(config, method, plan["epochs"], [axis.name for axis in space.axes])
     training, width = Training(**plan["training"]), plan["student"]["hidden_size"]
-    points, *_ = make_points(
-        config, method, space, registry.get(plan["task"]), plan["layers"], values, training, 1, width
-    )
+    points, *_ = make_points(config, method, space, task_of(plan), plan["layers"], values, training, 1, width)
     return next(point for point in points if point["origin"] == "baseline")
 
 
 def _distillation(record: Record, best: Point, notes: list[str]) -> Point | None:
     """Knowledge distillation at the learning rate of the best point; the rest as published for this task and size."""
-    plan, method, task = record.plan, methods.get(KD), registry.get(record.plan["task"])
+    plan, method, task = record.plan, methods.get(KD), task_of(record.plan)
     if task.kind == "regression" and not method.regression:
         notes.append(f"{method.title} is not defined for regression, so no such student stands beside the others.")
         return None

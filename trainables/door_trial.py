@@ -17,7 +17,7 @@ from distill.arguments import whole_number
 from distill.errors import UserError
 from distill.methods.base import Method, Shape, nearest
 from distill.models.folder import check_embeddings
-from distill.tasks import registry
+from distill.tasks.planned import task_of
 from distill.tasks.tokens import load_tokenizer
 from distill.training import checkpoint
 from distill.training.assemble import assemble
@@ -53,7 +53,7 @@ def settle(spec: dict[str, Any], config: dict[str, Any]) -> Point:
         UserError: A name is unknown (the nearest known one is named), a value illegal, the row length another than that
             of the shared tokens, or the method cannot run on these networks.
     """
-    method, task = methods.get(spec["method"]), registry.get(spec["task"])
+    method, task = methods.get(spec["method"]), task_of(spec)
     own = [hyper.name for hyper in method.hyperparameters]
     known = [*own, *TRAINING_FIELDS, "seed"]
     for name in config:
@@ -140,7 +140,7 @@ def _next(evaluations: Iterator[Evaluation], point: Point, spec: dict[str, Any])
 
 def _fresh(spec: dict[str, Any], point: Point) -> Run:
     """The point's run before its first step."""
-    task, numerics = registry.get(spec["task"]), Numerics(**spec["numerics"])
+    task, numerics = task_of(spec), Numerics(**spec["numerics"])
     run = assemble(
         point.method,
         task,
@@ -153,7 +153,7 @@ def _fresh(spec: dict[str, Any], point: Point) -> Run:
         recipe=spec["recipe"],
         head=spec["head"],
         seed=point.seed,
-        source=teacher(spec["teacher"], spec["task"], numerics, spec["head"]),
+        source=teacher(spec["teacher"], task, numerics, spec["head"]),
         teacher=spec["teacher"],
         carried=beside.for_trial(spec, point.method, point.params),
     )

@@ -12,7 +12,7 @@ import search_spaces
 from distill import artifacts, given, methods
 from distill.errors import UserError
 from distill.methods.base import nearest
-from distill.tasks import registry
+from distill.tasks.planned import task_of
 from distill.training.settings import SWEPT_FIELDS, TRAINING_FIELDS, Training, split
 from search_spaces import format_params
 from search_spaces.axes import GIVEN
@@ -128,7 +128,7 @@ class _Growing:
             config,
             self.method,
             space,
-            registry.get(self.plan["task"]),
+            task_of(self.plan),
             self.plan["layers"],
             values,
             self.training,
@@ -214,7 +214,7 @@ class _Growing:
 
     def _changed(self, base: Point, name: str, value: Any) -> Point:
         """`base` with another value for `name`."""
-        regression = registry.get(self.plan["task"]).kind == "regression"
+        regression = task_of(self.plan).kind == "regression"
         maker = Maker(self.method, self.plan["recipe"], self.training, regression, self.plan["layers"])
         chosen, grades = {**base["params"], name: value}, {**base["grades"], name: GIVEN}
         return {**maker.point(chosen, grades, GIVEN), "seed": self.plan["seed"]}

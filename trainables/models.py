@@ -15,6 +15,7 @@ from distill.models.folder import EncoderFolder, hub_id, inspect
 from distill.tasks import registry, rows
 from distill.tasks.augmented import counted, with_augmented
 from distill.tasks.base import Task, TaskData
+from distill.tasks.judged import judged_by
 from distill.teacher import ready
 from distill.teacher.recipe import defaults
 from distill.training.settings import TRAINING_FIELDS, Numerics, Training, evaluated, parse
@@ -59,6 +60,8 @@ def resolve_models(config: SweepConfig) -> Models:
         UserError: What was asked for is not there or malformed, or nothing can stand in for it.
     """
     asked = registry.get(config.task)
+    # What no rows could make right is refused before any are looked for.
+    judged_by(asked, config.metric)
     _check_source(config, asked)
     # The data goes first: it is small, so what is wrong with it shows before a large download.
     task, data, data_origin, data_notices = _data(config, asked)

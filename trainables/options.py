@@ -233,6 +233,12 @@ def add_model_options(group: Group) -> None:
         help="take teacher and data from nowhere but the hub, local folders, or what is embedded (default: what is "
         "named, then the hub, then what is embedded)",
     )
+    group.add_argument(
+        "--metric",
+        metavar="NAME",
+        help="choose epochs and points by another metric than the task's own, which then stands beside it, such as f1 "
+        "for mrpc",
+    )
     group.add_argument("--max-train-rows", type=int, metavar="N", help="train on N rows drawn by the seed")
     group.add_argument("--artifacts", metavar="DIR", help=STORE_HELP)
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from distill.artifacts import Store, key_of
 from distill.models.folder import Head
-from distill.tasks import registry, tokens
-from distill.tasks.base import TaskData
+from distill.tasks import tokens
+from distill.tasks.base import Task, TaskData
 from distill.teacher import parts
 from distill.training.settings import Numerics
 from trainables.teacher_work import Computed, Say
@@ -59,7 +59,7 @@ class OutputsOrder(Computed):
     store: str
     teacher: str
     tokens: str
-    task: str
+    task: Task
     head: Head
     kept: parts.Kept
     numerics: dict[str, Any]
@@ -74,9 +74,7 @@ class OutputsOrder(Computed):
         from distill.teacher import outputs
 
         content = Store(self.store).facts(Path(self.teacher))["content"]
-        known = outputs.keys(
-            content, Path(self.tokens), registry.get(self.task), self.head, self.kept, Numerics(**self.numerics)
-        )
+        known = outputs.keys(content, Path(self.tokens), self.task, self.head, self.kept, Numerics(**self.numerics))
         return [(outputs.KIND, key) for key in known]
 
     def carry_out(self, say: Say) -> Path:
@@ -91,7 +89,7 @@ class OutputsOrder(Computed):
             Store(self.store),
             Path(self.teacher),
             Path(self.tokens),
-            registry.get(self.task),
+            self.task,
             self.head,
             self.kept,
             Numerics(**self.numerics),

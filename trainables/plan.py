@@ -15,11 +15,13 @@ from distill.errors import UserError
 from distill.methods.base import Method, Shape
 from distill.models.folder import check_head
 from distill.tasks.base import Examples, Task, TaskData
+from distill.tasks.planned import task_of
 from distill.training.settings import Training, split
 from search_spaces import SearchSpace
 from trainables import beside, option_values, resources, select, stages, steps, untrained
 from trainables.config import SweepConfig
 from trainables.early import plan_scheduler
+from trainables.judging import judged
 from trainables.models import Models, check_length, resolve_models, shared_part
 from trainables.points import Maker, distributions, find_space, make_points, split_settings, suggestible
 from trainables.record import SCHEMA
@@ -50,7 +52,7 @@ def make_with_rows(
     method = methods.get(config.method)
     if config.recipe == "published" and method.published is None:
         raise UserError(f"--recipe published: {method.title} has only the modern recipe here.")
-    models = models or resolve_models(config)
+    models = judged(models or resolve_models(config), config, method)
     task = models.task
     if task.kind == "regression" and not method.regression:
         raise UserError(f"--method {method.name} is not defined for regression; --task {task.name} has real labels.")
@@ -188,6 +190,7 @@ def point_hash(point: dict[str, Any], plan: dict[str, Any], fingerprint: dict[st
             "params": point["params"],
             "seed": point["seed"],
             **{name: point[name] for name in ("recipe", "head")},
+            **task_of(plan).chosen_metric,
             "training": {**plan["training"], **point["training"]},
             "numerics": plan["numerics"],
             "teacher_source": source_of(plan, point),

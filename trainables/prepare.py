@@ -12,10 +12,11 @@ from distill.artifacts import SEAL, Store, key_of
 from distill.errors import UserError
 from distill.given import refuse_changed
 from distill.models.folder import Head
-from distill.tasks import registry, tokens
 from distill.tasks import rows as origins
+from distill.tasks import tokens
 from distill.tasks.augmented import with_augmented
 from distill.tasks.base import Task, TaskData
+from distill.tasks.planned import task_of
 from distill.teacher.parts import Kept
 from trainables import select
 from trainables.building import Interrupted, build, room_for
@@ -35,7 +36,7 @@ def load_data(config: dict[str, Any], plan: dict[str, Any]) -> TaskData:
         UserError: They cannot be read.
     """
     hub = plan["data"].get("hub") or {}
-    data = origins.read(registry.get(plan["task"]), plan["data"]["origin"], config["data_dir"], hub.get("revision"))
+    data = origins.read(task_of(plan), plan["data"]["origin"], config["data_dir"], hub.get("revision"))
     if file := config.get("augmented"):
         data = with_augmented(data, file)
     if config["max_train_rows"] and config["max_train_rows"] < len(data.train):
@@ -62,7 +63,7 @@ def prepare(
     """
     plan = header["plan"]
     refuse_changed(plan.get("given") or {})
-    task = registry.get(plan["task"])
+    task = task_of(plan)
     student = plan["student"]
     if student["init"] == "folder" and not tokens.same_vocabulary(Path(plan["teacher"]["path"]), Path(student["path"])):
         raise UserError(
@@ -188,7 +189,7 @@ def teacher_order(plan: dict[str, Any], data: TaskData) -> TeacherOrder:
         encoder=str(encoder),
         name=teacher["name"],
         tokens=str(store.path(tokens.KIND, key_of(tokens.identity(data.of_teacher(), encoder, length)))),
-        task=plan["task"],
+        task=task_of(plan),
         mode=teacher["mode"],
         training=teacher["training"],
         lr=teacher["lr"],
@@ -280,7 +281,7 @@ def _reading_orders(
     # One task alone has all cores; else each has what a trial has. The plan decides which, so that what is made again
     # is made with as many threads as before.
     numerics = {**plan["numerics"], "threads": int(plan["cpus"])} if count == 1 else plan["numerics"]
-    common = {"teacher": str(teacher), "tokens": str(rows), "task": plan["task"], "head": head, "numerics": numerics}
+    common = {"teacher": str(teacher), "tokens": str(rows), "task": task_of(plan), "head": head, "numerics": numerics}
     orders: list[ReadingOrder | OutputsOrder] = []
     if not own:
         orders.append(ReadingOrder(plan["artifacts"], batch=plan["training"]["evaluation_batch"], **common))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from trainables.recorder import Recorder
 
 # What of a plan a worker needs to train a point.
-_PLAN = ("task", "recipe", "training", "numerics", "teacher_source", "student", "teacher")
+_PLAN = ("task", "metric", "recipe", "training", "numerics", "teacher_source", "student", "teacher")
 
 
 @dataclass(frozen=True)

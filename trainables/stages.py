@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from distill import methods
 from distill.artifacts import Store, key_of
-from distill.tasks import registry
+from distill.tasks.planned import task_of
 from distill.training import stages
 from distill.training.settings import Training, split
 from trainables.points import Maker, suggestible
@@ -55,6 +55,7 @@ def identities(plan: Mapping[str, Any], point: Mapping[str, Any], common: Mappin
     own = {
         **common,
         "task": plan["task"],
+        **task_of(plan).chosen_metric,
         "seed": point["seed"],
         "head": point.get("head", "own"),
         "kept": plan["student"]["kept"],
@@ -86,7 +87,7 @@ def to_come(plan: Mapping[str, Any], common: Mapping[str, Any]) -> list[str | No
     search, method = plan["search"], methods.get(plan["method"])
     if search["name"] != "tpe" or not stages.before_report(method):
         return []
-    regression = registry.get(plan["task"]).kind == "regression"
+    regression = task_of(plan).kind == "regression"
     maker = Maker(method, plan["recipe"], Training(**plan["training"]), regression, plan["layers"])
     first = {found["name"]: (found.get("values") or [found["low"]])[0] for found in search["ranges"]}
     found = [

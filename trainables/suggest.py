@@ -8,7 +8,7 @@ from typing import Any
 
 import search_spaces
 from distill import methods
-from distill.tasks import registry
+from distill.tasks.planned import task_of
 from distill.training.settings import Training
 from search_spaces import format_params
 from search_spaces.ranges import Range
@@ -31,7 +31,7 @@ def suggest(record: Record) -> tuple[list[dict[str, Any]], int]:
     plan = record.plan
     search, fixed = plan["search"], Training(**plan["training"])
     ranges = [Range.from_dict(found) for found in search["ranges"]]
-    kind = registry.get(plan["task"]).kind
+    kind = task_of(plan).kind
     maker = Maker(methods.get(plan["method"]), plan["recipe"], fixed, kind == "regression", plan["layers"])
     known = {search_spaces.point_id(t.params) for t in _of_the_method(record) if t.point["seed"] == plan["seed"]}
     k = last = max((row["k"] for row in record.rows if row["kind"] == "suggest"), default=0)

@@ -123,6 +123,7 @@ def _resolve(config: SweepConfig) -> Job:
     from distill import methods
     from distill.models.folder import check_head
     from trainables import resources
+    from trainables.judging import judged
     from trainables.models import check_length, resolve_models
     from trainables.points import split_settings
 
@@ -130,7 +131,7 @@ def _resolve(config: SweepConfig) -> Job:
     if config.recipe == "published" and method.published is None:
         raise UserError(f"--recipe published: {method.title} has only the modern recipe here.")
     config, rates, epochs = _settle(config)
-    models = resolve_models(config)
+    models = judged(resolve_models(config), config, method)
     _, training = split_settings(config, method)
     check_length(training, models.teacher.positions, "teacher")
     head = method.head(config.recipe)

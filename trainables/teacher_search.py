@@ -258,6 +258,8 @@ def flags(job: Job, candidate: Candidate) -> str:
         found.append(f"--teacher-seed {config.teacher_seed}")
     if config.finetune_teacher == "always":
         found.append("--finetune-teacher always")
+    if config.metric is not None:
+        found.append(f"--metric {config.metric}")
     if config.recipe != "modern":
         found.append(f"--recipe {config.recipe}")
     if config.gpus_per_trial is not None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from distill.artifacts import Store, key_of
 from distill.errors import UserError
 from distill.models.folder import Head
-from distill.tasks import registry
+from distill.tasks.base import Task
 from distill.training.settings import Numerics, Training
 from trainables import cluster
 
@@ -144,7 +144,7 @@ class TeacherOrder(_OfTeacher):
     encoder: str
     name: str
     tokens: str
-    task: str
+    task: Task
     mode: Literal["finetune", "ready"]
     training: dict[str, Any]
     lr: float
@@ -156,10 +156,10 @@ class TeacherOrder(_OfTeacher):
         """Kind and key of the artifact in the store."""
         from distill.teacher import adopt, finetune
 
-        task, encoder, tokens = registry.get(self.task), Path(self.encoder), Path(self.tokens)
+        encoder, tokens = Path(self.encoder), Path(self.tokens)
         if self.mode == "ready":
-            return adopt.KIND, key_of(adopt.identity(encoder, tokens, task))
-        identity = finetune.identity(encoder, tokens, task, self._recipe(), Numerics(**self.numerics))
+            return adopt.KIND, key_of(adopt.identity(encoder, tokens, self.task))
+        identity = finetune.identity(encoder, tokens, self.task, self._recipe(), Numerics(**self.numerics))
         return finetune.KIND, key_of(identity)
 
     def words(self) -> str:
@@ -179,7 +179,7 @@ class TeacherOrder(_OfTeacher):
         from distill.teacher import adopt, finetune
         from distill.training.loop import Diverged
 
-        task = registry.get(self.task)
+        task = self.task
         telling = Telling(say, self.training["epochs"], lambda value: f"{task.metric} {value:.3f}")
         store, numerics = Store(self.store), Numerics(**self.numerics)
         paths = Path(self.encoder), Path(self.tokens)
@@ -215,7 +215,7 @@ class ReadingOrder(_OfTeacher):
     store: str
     teacher: str
     tokens: str
-    task: str
+    task: Task
     head: Head
     batch: int
     numerics: dict[str, Any]
@@ -225,7 +225,7 @@ class ReadingOrder(_OfTeacher):
         from distill.teacher import examine
 
         content = Store(self.store).facts(Path(self.teacher))["content"]
-        return examine.KIND, key_of(examine.identity(content, Path(self.tokens), registry.get(self.task), self.head))
+        return examine.KIND, key_of(examine.identity(content, Path(self.tokens), self.task, self.head))
 
     def carry_out(self, say: Say) -> Path:
         """Read the teacher in this process."""
@@ -235,7 +235,7 @@ class ReadingOrder(_OfTeacher):
             Store(self.store),
             Path(self.teacher),
             Path(self.tokens),
-            registry.get(self.task),
+            self.task,
             self.head,
             Numerics(**self.numerics),
             self.batch,

@@ -18,7 +18,8 @@ from torch import Tensor
 from distill import given, methods
 from distill.models.folder import Head
 from distill.models.student import load_classifier
-from distill.tasks import registry
+from distill.tasks.base import Task
+from distill.tasks.planned import task_of
 from distill.teacher.cached import CachedTeacher, DamagedOutputs
 from distill.teacher.source import OnlineTeacher, TeacherSource
 from distill.training import checkpoint
@@ -163,7 +164,7 @@ def run_of(
     student = prepared["student"]
     run = assemble(
         method,
-        registry.get(plan["task"]),
+        task_of(plan),
         student["path"],
         tuple(student["kept"]) if student["kept"] else None,
         tokens(prepared["data"]["path"]),
@@ -197,7 +198,7 @@ def source(
         return None
     if kind == "cached" and prepared.get("outputs"):
         return outputs(prepared["outputs"], prepared.get("outputs_dev"))
-    return teacher(prepared["path"], plan["task"], numerics, head)
+    return teacher(prepared["path"], task_of(plan), numerics, head)
 
 
 class _Work:
@@ -298,9 +299,9 @@ class _Work:
 
 
 @lru_cache(maxsize=1)
-def teacher(path: str, task: str, numerics: Numerics, head: Head) -> OnlineTeacher:
+def teacher(path: str, task: Task, numerics: Numerics, head: Head) -> OnlineTeacher:
     """The teacher read through a head, loaded once per process however many trials it serves."""
-    return OnlineTeacher(load_classifier(path, registry.get(task), head=head), numerics.device, numerics.autocast)
+    return OnlineTeacher(load_classifier(path, task, head=head), numerics.device, numerics.autocast)
 
 
 @lru_cache(maxsize=1)

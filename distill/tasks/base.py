@@ -102,6 +102,7 @@ class Task:
         labels: label words as they stand in the files, in the order of their ids; of a classification alone.
         metric: name of the selection metric in `distill.tasks.metrics`.
         also: names of further metrics shown beside it.
+        official: the task's own metric, where another one was chosen to judge it (`distill.tasks.judged`); else None.
         folder: folder of the files in GLUE's layout.
         first_column: header name of the sentence, or of the first of a pair.
         second_column: header name of the second of a pair; None where there is one sentence.
@@ -129,6 +130,7 @@ class Task:
     label_column: str
     second_column: str | None = None
     also: tuple[str, ...] = ()
+    official: str | None = None
     positions: Positions | None = None
     train_file: str = "train.tsv"
     dev_file: str = "dev.tsv"
@@ -144,6 +146,11 @@ class Task:
     def num_labels(self) -> int:
         """Width of the head: number of labels, 1 for a score, 2 for where an answer begins and ends."""
         return {"classification": len(self.labels), "regression": 1, "span": 2}[self.kind]
+
+    @property
+    def chosen_metric(self) -> dict[str, str]:
+        """As `metric`, that which judges in the place of the task's own; for the identity of what depends on it."""
+        return {"metric": self.metric} if self.official else {}
 
     @property
     def pair(self) -> bool:

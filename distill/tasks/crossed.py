@@ -9,8 +9,7 @@ import numpy as np
 
 from distill.tasks import metrics
 from distill.tasks.metrics import Difference, Metric
-
-_CHUNK = 2_000_000  # numbers held at once (16 MB in float64)
+from distill.tasks.scoring.intervals import percentiles, resampled
 
 
 def crossed_bootstrap(
@@ -44,46 +43,8 @@ def crossed_bootstrap(
     rng = np.random.default_rng(seed)
     weights = rng.multinomial(len(pairs), np.full(len(pairs), 1 / len(pairs)), size=samples) / len(pairs)
     answers = [answer for pair in pairs for answer in pair]
-    scored = _scores_of_rows if metric.kind == "regression" else _scores_of_cells
-    scores = scored(metric, answers, np.asarray(labels), samples, rng)
+    scores = resampled(metric, answers, labels, samples, rng)
     drawn = ((scores[0::2] - scores[1::2]).T * weights).sum(1)
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    low, high = percentiles(drawn, level)
     better = float(np.mean((drawn > 0) + 0.5 * (drawn == 0)))
-    return Difference(value, float(low), float(high), better, len(labels), level)
-
-
-def _scores_of_cells(
-    metric: Metric, answers: Sequence[np.ndarray], labels: np.ndarray, samples: int, rng: np.random.Generator
-) -> np.ndarray:
-    """Scores (len(answers), samples), all on the same resamples of the rows."""
-    labels, classes = labels.astype(np.int64), np.shape(answers[0])[1]
-    predicted = np.stack([np.asarray(logits).argmax(1) for logits in answers], axis=1)
-    # Rows with equal label and equal answers are interchangeable: only the sizes of their groups are drawn.
-    kinds, sizes = np.unique(np.column_stack([labels, predicted]), axis=0, return_counts=True)
-    one_hot = np.eye(classes * classes)
-    values = np.empty((len(answers), samples))
-    step = max(1, _CHUNK // max(len(sizes), classes * classes))
-    for start in range(0, samples, step):
-        size = min(step, samples - start)
-        counts = rng.multinomial(len(labels), sizes / sizes.sum(), size=size).astype(np.float64)
-        for index in range(len(answers)):
-            # One network at a time: with 20 labels all of them at once would take gigabytes.
-            cells = one_hot[kinds[:, 0] * classes + kinds[:, 1 + index]]
-            confusion = (counts @ cells).reshape(size, classes, classes)
-            values[index, start : start + size] = metric.score(confusion)
-    return values
-
-
-def _scores_of_rows(
-    metric: Metric, answers: Sequence[np.ndarray], labels: np.ndarray, samples: int, rng: np.random.Generator
-) -> np.ndarray:
-    labels, n = labels.astype(np.float64), len(labels)
-    flat = [np.asarray(answer, dtype=np.float64).reshape(n) for answer in answers]
-    values = np.empty((len(answers), samples))
-    step = max(1, _CHUNK // n)
-    for start in range(0, samples, step):
-        size = min(step, samples - start)
-        counts = rng.multinomial(n, np.full(n, 1 / n), size=size).astype(np.float64)
-        for index, answer in enumerate(flat):
-            values[index, start : start + size] = metric.score(answer, labels, counts)
-    return values
+    return Difference(value, low, high, better, len(labels), level)

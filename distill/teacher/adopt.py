@@ -30,6 +30,7 @@ def identity(folder: Path, tokens: Path, task: Task) -> dict[str, Any]:
         "encoder": hash_encoder(folder),
         "tokens": tokens.name,
         "task": task.name,
+        **task.chosen_metric,
     }
 
 

@@ -27,7 +27,7 @@ def identity(content: str, tokens: Path, task: Task, head: str) -> dict[str, Any
         content: Hash of the teacher's weights and tokenizer, as its facts have it.
     """
     # The form is to be raised with any change of how a teacher is read.
-    return {"form": 1, "teacher": content, "tokens": tokens.name, "task": task.name, "head": head}
+    return {"form": 1, "teacher": content, "tokens": tokens.name, "task": task.name, **task.chosen_metric, "head": head}
 
 
 def examine(

@@ -44,6 +44,8 @@ def identity(encoder: Path, tokens: Path, task: Task, recipe: TeacherRecipe, num
         "encoder": hash_encoder(encoder),
         "tokens": tokens.name,
         "task": task.name,
+        # It chooses the epoch, and stands in the facts.
+        **task.chosen_metric,
         "training": recipe.training.as_dict(),
         "lr": recipe.lr,
         "seed": recipe.seed,

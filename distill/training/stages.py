@@ -51,8 +51,9 @@ def identity(
     Args:
         params: The method's resolved hyper-parameters, with `lr`.
         training: Of the run.
-        ground: The rest, which says of what content rather than where it lies: task, seed, head, `student` and layers
-            kept of it, rows, `teacher` and who answers for it (`source`), numerics.
+        ground: The rest, which says of what content rather than where it lies: task, a `metric` that was chosen in the
+            place of the task's own, seed, head, `student` and layers kept of it, rows, `teacher` and who answers for it
+            (`source`), numerics.
         student, teacher: Their shapes, the point's student's with layers that run twice.
 
     Raises:
@@ -76,8 +77,10 @@ def identity(
     begun: dict[str, Any] = {} if sharing is None else {"sharing": asdict(sharing)}
     if (embeddings := method.embeddings(params)) != "pretrained":
         begun["embeddings"] = embeddings
-    unread = {"source"} if embeddings == "teacher" else {"source", "teacher"}
-    stood_on = {name: value for name, value in ground.items() if asked or name not in unread}
+    unread = set() if asked else {"source"} if embeddings == "teacher" else {"source", "teacher"}
+    if all(stage["keep"] != "best-metric" for stage in chain):
+        unread.add("metric")
+    stood_on = {name: value for name, value in ground.items() if name not in unread}
     named = method.stages[number].origin or method.name
     return {"method": named, "recipe": recipe, "stages": chain, **begun, **stood_on, "code": code()}
 

@@ -32,7 +32,7 @@ def test_how_far_a_teacher_is(
         encoder=str(tiny_encoder),
         name="tiny",
         tokens=str(rows),
-        task="cola",
+        task=registry.get("cola"),
         mode="finetune",
         training=vars(training),
         lr=1e-3,

@@ -1,0 +1,19 @@
+"""The task of a plan: as it is known by name, judged by the metric that was chosen. Imports without torch and Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from distill.tasks import registry
+from distill.tasks.base import Task
+from distill.tasks.judged import judged_by
+
+
+def task_of(plan: Mapping[str, Any]) -> Task:
+    """The task that a plan is for, or what a worker was given of one (`task` and `metric`).
+
+    Raises:
+        UserError: This version knows no such task.
+    """
+    return judged_by(registry.get(plan["task"]), plan["metric"])
