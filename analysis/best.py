@@ -46,6 +46,11 @@ def best_config(record: Record) -> dict[str, Any] | None:
         asked.pop("baseline", None)
     # Where made-up data stood in for a task, the hub may answer the next time and bring other rows.
     asked["task"] = plan["task"]
+    if config.get("task_file") and not config.get("task"):
+        # The files make the task.
+        del asked["task"]
+    if config.get("task_file") and (found := plan["data"].get("hub")):
+        asked["task_file"] = f"{found['id']}:{found['config']}@{found['revision']}"
     if _wholly_embedded(record):
         asked["source"] = "embedded"
     for part in ("teacher", "student"):

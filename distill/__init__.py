@@ -21,13 +21,15 @@ if TYPE_CHECKING:
     from distill.api import Distilled, run
     from distill.errors import UserError
     from distill.tasks.base import TaskData
+    from distill.tasks.own import own_data
     from distill.training.settings import Training
 
-__all__ = ["Distilled", "TaskData", "Training", "UserError", "run"]
+__all__ = ["Distilled", "TaskData", "Training", "UserError", "own_data", "run"]
 
 _HOMES = {
     "Distilled": "distill.api",
     "TaskData": "distill.tasks.base",
+    "own_data": "distill.tasks.own",
     "Training": "distill.training.settings",
     "UserError": "distill.errors",
     "run": "distill.api",

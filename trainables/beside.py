@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from distill import methods
 from distill.artifacts import Store, key_of
 from distill.methods.base import Method, Shape
+from distill.tasks.own import PLANNED
 from distill.teacher import beside
 from distill.teacher.beside import Side
 from distill.training.settings import Training, of_stage, split
@@ -40,6 +41,7 @@ def side(plan: dict[str, Any], prepared: dict[str, Any]) -> Side:
         lr=teacher["lr"],
         seed=teacher["seed"],
         numerics=plan["numerics"],
+        own_task=plan.get(PLANNED),
     )
 
 

@@ -13,7 +13,7 @@ from distill.command_line import refuse_empty
 from distill.errors import UserError
 from distill.methods.base import nearest
 from distill.models.folder import hub_id
-from trainables import adaptors, budget, option_values, storage
+from trainables import adaptors, budget, option_values, own_data, storage
 from trainables.refused import check_scheduler
 
 # What serves where nothing is named and the hub answers.
@@ -25,6 +25,7 @@ DASHBOARDS = ("ray", "none")
 RECIPES = ("modern", "published")
 SOURCES = ("hub", "local", "embedded")
 FINETUNING = ("auto", "always", "never")
+LABEL_KINDS = ("classification", "regression")
 STUDENT_INITS = ("pretrained", "teacher")
 # What every generator of random numbers takes.
 LARGEST_SEED = 2**32 - 1
@@ -38,6 +39,12 @@ class SweepConfig:
         metric: What chooses epochs and points in the place of the task's own metric; None leaves it to task and recipe.
         source: Where teacher, student and data come from; None takes what is named, then the hub, then what is
             embedded.
+        task: Name of a known task; empty where `task_file` makes one.
+        task_file: File, or data set on the hub, with the training rows.
+        dev_file: File with the rows that choose.
+        dev_split: The split of a data set on the hub that chooses.
+        text_column, pair_column, label_column: What the columns of these files are called.
+        label_kind: "classification" or "regression"; None is guessed.
         augmented: File with the rows that students train on instead of the task's own.
         finetune_teacher: Whether the teacher is trained here; "auto" leaves one alone that was trained for the task.
         sizes: Layer counts of several students, each swept in a folder of its own; then `layers` is None.
@@ -77,6 +84,13 @@ class SweepConfig:
     student_layers: tuple[int, ...] | None = None
     student_init: str | None = None
     data_dir: str | None = None
+    task_file: str | None = None
+    dev_file: str | None = None
+    dev_split: str | None = None
+    text_column: str | None = None
+    pair_column: str | None = None
+    label_column: str | None = None
+    label_kind: str | None = None
     augmented: str | None = None
     max_train_rows: int | None = None
     epochs: int | None = None
@@ -182,16 +196,16 @@ def from_namespace(values: dict[str, Any], command: list[str]) -> SweepConfig:
         values |= option_values.several("--method", values["method"])
     if isinstance(values.get("student_layers"), str):
         values["student_layers"] = _layers(values["student_layers"])
-    values = {**merged, **values}
+    values = own_data.settle({**merged, **values})
     for name in _FOLDERS:
         # A sweep may be resumed, and its best.yaml read, from another working directory.
         if values.get(name):
-            values[name] = _absolute(values[name])
+            values[name] = absolute(values[name])
     if values.get("storage"):
         values["storage"] = storage.normal(values["storage"])
     for name in ("teacher", "student"):
         if values.get(name) and (values.get("source") == "local" or hub_id(values[name]) is None):
-            values[name] = _absolute(values[name])
+            values[name] = absolute(values[name])
     config = replace(
         SweepConfig(), **values, settings=settings, teacher_settings=teacher_settings, command=tuple(command)
     )
@@ -213,7 +227,8 @@ def _assignments(flag: str, texts: list[str]) -> dict[str, list[Any]]:
     return found
 
 
-def _absolute(path: str) -> str:
+def absolute(path: str) -> str:
+    """`path` as seen from any working directory."""
     return str(Path(path).expanduser().absolute())
 
 
@@ -348,6 +363,7 @@ def check(config: SweepConfig) -> None:
 
     if parse(config.select_on) is not None and config.augmented:
         refuse_augmented(config.select_on, augmented=f"--augmented {config.augmented}")
+    own_data.check(config)
     if config.student and (config.student_layers or config.student_init):
         raise UserError("--student names a whole encoder; --student-layers and --student-init shape a truncated one.")
     if config.confirm is not None:
@@ -355,6 +371,7 @@ def check(config: SweepConfig) -> None:
     words = {
         "search": SEARCHES,
         "student_init": STUDENT_INITS,
+        "label_kind": LABEL_KINDS,
         "recipe": RECIPES,
         "source": SOURCES,
         "finetune_teacher": FINETUNING,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ from distill.arguments import mapping
 from distill.errors import UserError
 from distill.methods.base import nearest
 from distill.output import say
+from distill.tasks.base import TaskData
 from distill.training.settings import TRAINING_FIELDS
 from trainables.config import SweepConfig, from_namespace
+from trainables.own_data import OWN
 
 STUDENT = "student"
 # What a person's own Tuner decides, or what belongs to a sweep's folder.
@@ -50,7 +52,7 @@ _HIDDEN = ("command", "method", "task", "layers")
 def trainable(
     method: str,
     *,
-    task: str = "cola",
+    task: str | TaskData | None = None,
     layers: int | None = None,
     progress: Callable[[str], None] = say,
     **options: Any,
@@ -76,7 +78,8 @@ def trainable(
 
     Args:
         method: Name of a distillation method, such as "emd".
-        task: Name of the task.
+        task: Name of the task, or rows (`distill.own_data` makes them of files, data sets and lists); None is "cola",
+            or what `task_file` among the options makes.
         layers: Layers of the student.
         progress: Takes one line at a time while data and teacher are made.
         **options: Options of the command by name (`teacher`, `data_dir`, `student`, `student_layers`, `recipe`,
@@ -97,13 +100,14 @@ def trainable(
         >>> space = search_spaces.load("emd").ray("cola", 3)  # doctest: +SKIP
         >>> tune.Tuner(train, param_space=space).fit()  # doctest: +SKIP
     """
+    rows = task if isinstance(task, TaskData) else None
     config = _config(method, task, layers, options)
     from ray import tune
 
     from trainables.door_plan import plan_trials
     from trainables.door_trial import train
 
-    spec = plan_trials(config, progress)
+    spec = plan_trials(config, progress, rows)
 
     def function(config: dict[str, Any]) -> None:
         train(spec, config)
@@ -149,7 +153,7 @@ def student_of(source: Any, out: str | os.PathLike[str] | None = None) -> Path:
     return target
 
 
-def _config(method: str, task: str, layers: int | None, options: dict[str, Any]) -> SweepConfig:
+def _config(method: str, task: str | TaskData | None, layers: int | None, options: dict[str, Any]) -> SweepConfig:
     """The options as the command would have them.
 
     Raises:
@@ -159,7 +163,13 @@ def _config(method: str, task: str, layers: int | None, options: dict[str, Any])
         raise UserError(f"method {method} has no teacher; give your Tuner a method that distils.")
     kinds = {entry.name: str(entry.type) for entry in fields(SweepConfig) if entry.name not in _HIDDEN}
     settings, teacher_settings = (mapping(name, options.pop(name, None)) for name in ("settings", "teacher_settings"))
-    values: dict[str, Any] = {"method": method, "task": _typed("task", task, "str")}
+    values: dict[str, Any] = {"method": method}
+    if isinstance(task, TaskData):
+        for name in ("data_dir", "task_file", "source"):
+            if options.get(name) is not None:
+                raise UserError(f"trainable: {name} names rows, and task holds rows already; leave one of them out.")
+    elif task is not None:
+        values["task"] = _typed("task", task, "str")
     if layers is not None:
         values["layers"] = _typed("layers", layers, "int")
     for name, value in options.items():
@@ -180,7 +190,10 @@ def _config(method: str, task: str, layers: int | None, options: dict[str, Any])
     values["set"] = [f"{name}={value}" for name, value in settings.items()]
     values["teacher_set"] = [f"{name}={value}" for name, value in teacher_settings.items()]
     # The plan is asked for its models and checks only; the points are the Tuner's.
-    return from_namespace({**values, "baseline": False, "scheduler": "none", "trials": 1}, [])
+    config = from_namespace({**values, "baseline": False, "scheduler": "none", "trials": 1}, [])
+    if not isinstance(task, TaskData):
+        return config
+    return replace(config, task=OWN if task.task.own else task.task.name)
 
 
 def _typed(name: str, value: Any, kind: str) -> Any:

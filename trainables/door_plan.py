@@ -12,25 +12,29 @@ from distill.artifacts import key_of
 from distill.errors import UserError
 from distill.published import task_values
 from distill.tasks import tokens
+from distill.tasks.base import TaskData
+from distill.tasks.own import PLANNED
 from distill.training.settings import TRAINING_FIELDS
 from trainables import beside
 from trainables import plan as planning
 from trainables.config import SweepConfig
+from trainables.models import resolve_models
 from trainables.prepare import make_teacher, teacher_order
 from trainables.shapes import shape_of
 
 
-def plan_trials(config: SweepConfig, say: Callable[[str], None]) -> dict[str, Any]:
+def plan_trials(config: SweepConfig, say: Callable[[str], None], rows: TaskData | None = None) -> dict[str, Any]:
     """Find or make data, tokens and teacher in this process; what a trial needs to know of them, as plain data.
 
     Args:
         config: What was asked.
         say: Takes one line of progress at a time.
+        rows: Those of the task, where they are there already.
 
     Raises:
         UserError: Anything asked for cannot be had, or the teacher cannot teach.
     """
-    header, data = planning.make_with_rows(config)
+    header, data = planning.make_with_rows(config, models=None if rows is None else resolve_models(config, rows))
     plan = header["plan"]
     for notice in plan["notices"]:
         say(f"Note: {notice}")
@@ -45,6 +49,7 @@ def plan_trials(config: SweepConfig, say: Callable[[str], None]) -> dict[str, An
     names = ("task", "metric", "layers", "recipe", "seed", "numerics", "training")
     spec = {
         **{name: plan[name] for name in names},
+        **({PLANNED: plan[PLANNED]} if PLANNED in plan else {}),
         "method": plan["method"],
         "select_on": plan["select_on"],
         "head": point["head"],

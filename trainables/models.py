@@ -12,14 +12,14 @@ from distill.hub import HubUnreachable, words
 from distill.methods.base import Method, nearest
 from distill.models import embedded, hub
 from distill.models.folder import EncoderFolder, hub_id, inspect
-from distill.tasks import registry, rows
+from distill.tasks import own, registry, rows
 from distill.tasks.augmented import counted, with_augmented
 from distill.tasks.base import Task, TaskData
 from distill.tasks.judged import judged_by
 from distill.teacher import ready
 from distill.teacher.recipe import defaults
 from distill.training.settings import TRAINING_FIELDS, Numerics, Training, evaluated, parse
-from trainables import select
+from trainables import own_data, select
 from trainables.config import TEACHER, SweepConfig
 
 # Seconds that the hub may take to answer where nobody asked for it.
@@ -53,18 +53,23 @@ class Models:
     augmented: dict[str, Any] | None = None
 
 
-def resolve_models(config: SweepConfig) -> Models:
+def resolve_models(config: SweepConfig, given: TaskData | None = None) -> Models:
     """Find teacher and data: what is named, else the hub's, else what is embedded, and say so.
+
+    Args:
+        given: Rows that are there already, in the place of those that the config names.
 
     Raises:
         UserError: What was asked for is not there or malformed, or nothing can stand in for it.
     """
-    asked = registry.get(config.task)
-    # What no rows could make right is refused before any are looked for.
-    judged_by(asked, config.metric)
+    asked = registry.get(config.task) if config.task else None
+    if asked is not None:
+        # What no rows could make right is refused before any are looked for.
+        judged_by(asked, config.metric)
     _check_source(config, asked)
     # The data goes first: it is small, so what is wrong with it shows before a large download.
-    task, data, data_origin, data_notices = _data(config, asked)
+    found_data = (given.task, given, "local", []) if given is not None else _data(config, asked)
+    task, data, data_origin, data_notices = found_data
     augmented = None
     if config.augmented:
         data = with_augmented(data, config.augmented)
@@ -122,28 +127,29 @@ def ensure(plan: dict[str, Any]) -> None:
             hub.fetch(found["id"], found["revision"], f"--{part}", cache=Path(path).parents[2])
 
 
-def _check_source(config: SweepConfig, task: Task) -> None:
+def _check_source(config: SweepConfig, task: Task | None) -> None:
     """Raise UserError where `--source` contradicts what is named."""
+    made_up = task if task is not None and task.made_up else None
     named = {"--teacher": config.teacher, "--student": config.student, "--data-dir": config.data_dir}
     if config.source == "embedded":
         for flag, value in named.items():
             if value:
                 raise UserError(f"--source embedded takes nothing by name; leave out {flag} {value}, or --source.")
     if config.source == "local":
-        if task.made_up:
+        if made_up:
             raise UserError(
-                f"--source local: the data of {task.name} is generated, not read from a folder; leave --source out."
+                f"--source local: the data of {made_up.name} is generated, not read from a folder; leave --source out."
             )
         for flag in ("--teacher", "--data-dir"):
-            if not named[flag]:
+            if not named[flag] and not (flag == "--data-dir" and config.task_file):
                 raise UserError(f"--source local needs {flag}, a folder.")
     if config.source == "hub":
         if config.data_dir:
             raise UserError(
                 f"--source hub takes the data from the hub; leave out --data-dir {config.data_dir}, or --source."
             )
-        if task.made_up:
-            raise UserError(f"--source hub: the data of {task.name} is generated; choose another --task.")
+        if made_up:
+            raise UserError(f"--source hub: the data of {made_up.name} is generated; choose another --task.")
 
 
 def _teacher(config: SweepConfig) -> tuple[EncoderFolder, str, Hub | None, str, list[str]]:
@@ -167,8 +173,15 @@ def _teacher(config: SweepConfig) -> tuple[EncoderFolder, str, Hub | None, str, 
     return encoder, "embedded", None, embedded.NAME, [notice]
 
 
-def _data(config: SweepConfig, task: Task) -> tuple[Task, TaskData, str, list[str]]:
-    """The task that is run, its rows, their origin, and what to say of them."""
+def _data(config: SweepConfig, task: Task | None) -> tuple[Task, TaskData, str, list[str]]:
+    """The task that is run, its rows, their origin, and what to say of them.
+
+    Args:
+        task: The known one that was asked for; None where a person's files make one.
+    """
+    if config.task_file or task is None:
+        data = own_data.read(config, task)
+        return data.task, data, "hub" if data.commit else "local", []
     if config.data_dir:
         return task, rows.read(task, "local", config.data_dir), "local", []
     why = ""
@@ -273,6 +286,7 @@ def shared_part(
     return {
         "task": models.task.name,
         "metric": models.task.metric,
+        **({own.PLANNED: own.definition(models.task)} if models.task.own else {}),
         "artifacts": str(artifacts.Store(config.artifacts).place),
         "numerics": numerics.as_dict(),
         "training": training.as_dict(),

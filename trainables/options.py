@@ -10,6 +10,7 @@ from trainables.config import (
     DASHBOARDS,
     DATA,
     FINETUNING,
+    LABEL_KINDS,
     RECIPES,
     SCHEDULERS,
     SEARCHES,
@@ -33,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
         help="distillation method, or several such as ft,kd,emd, compared at equal device-seconds; "
         "python -m search_spaces lists them (default: emd)",
     )
-    what.add_argument("--task", metavar="NAME", help="a task of GLUE, such as cola or rte (default: cola)")
+    what.add_argument("--task", metavar="NAME", help="a known task, such as cola, rte or snli (default: cola)")
     what.add_argument(
         "--layers",
         metavar="N",
@@ -71,6 +72,8 @@ def parser() -> argparse.ArgumentParser:
     )
     models = root.add_argument_group("models and data")
     add_model_options(models)
+    own = root.add_argument_group("your own data, instead of --task")
+    add_own_options(own)
     models.add_argument(
         "--augmented",
         metavar="FILE",
@@ -241,6 +244,28 @@ def add_model_options(group: Group) -> None:
     )
     group.add_argument("--max-train-rows", type=int, metavar="N", help="train on N rows drawn by the seed")
     group.add_argument("--artifacts", metavar="DIR", help=STORE_HELP)
+
+
+def add_own_options(group: Group) -> None:
+    """Options that name rows file by file; with `--task` they are other files of that task."""
+    group.add_argument(
+        "--task-file",
+        "--train-file",
+        metavar="FILE|ID",
+        help="training rows: csv, tsv, jsonl, json or parquet, or a data set on the hub, ORG/NAME[:CONFIG][@REVISION]",
+    )
+    group.add_argument("--dev-file", metavar="FILE", help="rows that choose epoch and configuration")
+    group.add_argument(
+        "--dev-split", metavar="NAME", help="the same of a data set on the hub (default: validation, or dev)"
+    )
+    group.add_argument("--text-column", metavar="NAME", help="column of the texts (default: text)")
+    group.add_argument("--pair-column", metavar="NAME", help="column of the second texts, where rows are pairs")
+    group.add_argument("--label-column", metavar="NAME", help="column of labels or scores (default: label)")
+    group.add_argument(
+        "--label-kind",
+        choices=LABEL_KINDS,
+        help="whether labels are classes or scores (default: scores where they are numbers, not all of them whole)",
+    )
 
 
 def add_teacher_options(group: Group) -> None:

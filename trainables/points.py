@@ -58,7 +58,8 @@ def published_of(config: SweepConfig, method: Method) -> Published | None:
     """
     if config.recipe != "published" or method.published is None:
         return None
-    return for_task(method.published, find_space(config, method), registry.get(config.task).published_as)
+    name = registry.get(config.task).published_as if config.task else None
+    return for_task(method.published, find_space(config, method), name)
 
 
 def parse_value(method: Method, name: str, value: Any, where: str) -> Any:
@@ -209,6 +210,9 @@ def make_points(
         whence = "rows of other tasks" if config.search == "published" else "axes"
         note = f"{task.name} is made-up data: nothing is published for it. "
         note += f"The points come from the {whence} of {space.title}."
+    elif task.own and space.rows:
+        note = f"{task.name} is a task of your own, for which no row is published: the points come from the union of "
+        note += f"the values that {space.title} was published with, over all tasks."
     elif row is None:
         note = space.missing_row(called, layers) + "."
         if config.search == "published":

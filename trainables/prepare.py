@@ -18,7 +18,7 @@ from distill.tasks.augmented import with_augmented
 from distill.tasks.base import Task, TaskData
 from distill.tasks.planned import task_of
 from distill.teacher.parts import Kept
-from trainables import select
+from trainables import own_data, select
 from trainables.building import Interrupted, build, room_for
 from trainables.orders import OutputsOrder, TokensOrder
 from trainables.outputs_cost import outputs_seconds
@@ -36,7 +36,10 @@ def load_data(config: dict[str, Any], plan: dict[str, Any]) -> TaskData:
         UserError: They cannot be read.
     """
     hub = plan["data"].get("hub") or {}
-    data = origins.read(task_of(plan), plan["data"]["origin"], config["data_dir"], hub.get("revision"))
+    if config.get("task_file"):
+        data = own_data.again(config, plan)
+    else:
+        data = origins.read(task_of(plan), plan["data"]["origin"], config["data_dir"], hub.get("revision"))
     if file := config.get("augmented"):
         data = with_augmented(data, file)
     if config["max_train_rows"] and config["max_train_rows"] < len(data.train):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from distill import methods
 from distill.artifacts import Store, key_of
+from distill.tasks.own import PLANNED
 from distill.training import stages as artifacts
 from trainables import beside, stages
 from trainables.building import Job, build_what_can_be, room_for
@@ -22,8 +23,8 @@ from trainables.teacher_work import Computed, Order, Say, Telling
 if TYPE_CHECKING:
     from trainables.recorder import Recorder
 
-# What of a plan a worker needs to train a point.
-_PLAN = ("task", "metric", "recipe", "training", "numerics", "teacher_source", "student", "teacher")
+# What of a plan a worker needs to train a point, as far as it is there.
+_PLAN = ("task", PLANNED, "metric", "recipe", "training", "numerics", "teacher_source", "student", "teacher")
 
 
 @dataclass(frozen=True)
@@ -197,7 +198,7 @@ class _Sharing:
         order = StageOrder(
             store=str(self._store.place),
             inputs=self._identities[trial.id][number],
-            plan={name: plan[name] for name in _PLAN},
+            plan={name: plan[name] for name in _PLAN if name in plan},
             prepared={name: self._prepared[name] for name in ("teacher", "student", "data")},
             point=trial.point,
             number=number,

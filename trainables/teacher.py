@@ -12,7 +12,7 @@ from distill.command_line import Parser
 from distill.errors import UserError
 from distill.output import say
 from trainables.config import RECIPES, SweepConfig, from_namespace
-from trainables.options import add_model_options, add_teacher_options
+from trainables.options import add_model_options, add_own_options, add_teacher_options
 from trainables.sweep import guarded
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def parser() -> argparse.ArgumentParser:
     )
     root.add_argument("--task", help="task, such as cola or rte (default: cola)")
     add_model_options(root)
+    add_own_options(root)
     add_teacher_options(root)
     root.add_argument("--recipe", choices=RECIPES, help="the teacher of a sweep with this recipe (default: modern)")
     root.add_argument("--method", help="whose published recipe (default: emd)")

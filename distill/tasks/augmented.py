@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from distill.errors import UserError
-from distill.tasks import glue
-from distill.tasks.base import TaskData
+from distill.tasks import glue, own
+from distill.tasks.base import Examples, Task, TaskData
 from distill.tasks.holdout import texts
 
 
@@ -29,9 +29,8 @@ def with_augmented(data: TaskData, file: str | os.PathLike[str], flag: str = "--
     path = Path(file).expanduser()
     if not path.is_file():
         raise UserError(f"{flag} {file} is no file; python -m distill.augment makes one.")
-    # What a program wrote has no reason to be torn.
     try:
-        rows, _ = glue.read_split(replace(data.task, torn_share=0.0), path)
+        rows, _ = own.split(data.task, path, flag) if data.task.own else _plain(data.task, path)
     except UserError as error:
         told = str(error).rstrip(".")
         raise UserError(f"{flag} {told}; make it anew with python -m distill.augment, or name another file.") from None
@@ -42,6 +41,11 @@ def with_augmented(data: TaskData, file: str | os.PathLike[str], flag: str = "--
             "another file."
         )
     return replace(data, augmented=rows)
+
+
+def _plain(task: Task, path: Path) -> tuple[Examples, tuple[str, ...]]:
+    # What a program wrote has no reason to be torn.
+    return glue.read_split(replace(task, torn_share=0.0), path)
 
 
 def counted(data: TaskData, file: str | os.PathLike[str]) -> dict[str, Any]:

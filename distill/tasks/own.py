@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from distill.errors import UserError
 from distill.tasks import labelled, registry, tables
@@ -24,12 +24,12 @@ TRAIN_SPLIT = "train"
 # Above so many labels that are hardly ever the same, they are no classes.
 _MANY = 20
 _METRICS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "classification": ("accuracy", ()),
+    "classification": ("accuracy", ("macro_f1",)),
     "regression": ("pearson_spearman", ("pearson", "spearman")),
 }
 # A definition's part in a plan; plans of known tasks have none.
 PLANNED = "own_task"
-_DEFINING = ("name", "title", "kind", "labels", "metric", "also", "first_column", "second_column", "label_column")
+_DEFINING = ("name", "title", "kind", "labels", "first_column", "second_column", "label_column")
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,8 @@ def read(
         chosen = tables.of_dataset(splits[hub.dev], f"{hub.shown}, {hub.dev}")
     else:
         raise UserError(
-            f"--task-file {_shown(train)} has no rows beside it that choose epoch and configuration; name a file of them "
-            "with --dev-file."
+            f"--task-file {_shown(train)} has no rows beside it that choose epoch and configuration; name a file of "
+            "them with --dev-file."
         )
     task, note = _defined(trained, options, name or _name(train, hub))
     if hub is not None:
@@ -110,6 +110,41 @@ def read(
     return TaskData(task, first, second, source, (note, *told, *also), commit)
 
 
+def own_data(
+    train: Any,
+    dev: Any = None,
+    *,
+    text_column: str = "text",
+    pair_column: str | None = None,
+    label_column: str = "label",
+    label_kind: Literal["classification", "regression"] | None = None,
+    dev_split: str | None = None,
+    name: str | None = None,
+) -> TaskData:
+    """Rows of a person's own, for `distill.run(data=…)` and `trainables.trainable(task=…)`.
+
+    Args:
+        train: File (csv, tsv, jsonl, json, parquet), data set on the hub (``org/name[:config][@revision]``), or columns
+            by name, a list of records, a pandas frame or a `datasets.Dataset`.
+        dev: The same for the rows that choose; of a data set on the hub its own split, where it is None.
+        text_column, pair_column: Columns of the texts; `pair_column` is None where there is one a row.
+        label_column: Column of the labels or scores.
+        label_kind: None takes scores where the labels are numbers, not all of them whole.
+        dev_split: The split of a data set on the hub that chooses; None takes "validation", or "dev".
+        name: What the task is called; None takes it from the file.
+
+    Raises:
+        UserError: Something is missing or malformed; one sentence that names the file and, where there is one, the row.
+
+    Example:
+        >>> import distill
+        >>> rows = [{"text": "good", "label": "yes"}, {"text": "bad", "label": "no"}]
+        >>> distill.own_data(rows, rows).task.labels
+        ('no', 'yes')
+    """
+    return read(train, dev, Options(text_column, pair_column, label_column, label_kind, dev_split), name=name)
+
+
 def split(task: Task, path: str | os.PathLike[str], flag: str) -> tuple[Examples, tuple[str, ...]]:
     """The labelled rows of a further file of an own task, and what a person should know about the reading."""
     options = Options(task.first_column, task.second_column, task.label_column)
@@ -117,7 +152,7 @@ def split(task: Task, path: str | os.PathLike[str], flag: str) -> tuple[Examples
 
 
 def definition(task: Task) -> dict[str, Any]:
-    """An own task as plain data, to be kept in a plan under `PLANNED`."""
+    """An own task as plain data, to be kept in a plan under `PLANNED`; by what it is judged is not in it."""
     content = asdict(task)
     return {name: list(v) if isinstance(v := content[name], tuple) else v for name in _DEFINING}
 
@@ -135,7 +170,7 @@ def of(plan: Mapping[str, Any]) -> Task:
     if found is None:
         return registry.get(plan["task"])
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
-    return Task(**values, folder="", own=True)
+    return _made(**values)
 
 
 @dataclass(frozen=True)
@@ -226,21 +261,22 @@ def _defined(table: Table, options: Options, name: str) -> tuple[Task, str]:
         note = f"The labels are {len(labels)} classes ({some}){guessed}."
     else:
         note = f"The labels are scores{guessed}."
-    metric, also = _METRICS[kind]
-    task = Task(
+    task = _made(
         name=name,
-        title=f"own {'pairs' if options.pair else 'texts'} of {table.shown}",
-        kind="regression" if kind == "regression" else "classification",
+        title=f"own {'pairs' if options.pair else 'texts'} of {Path(table.shown).name}",
+        kind=kind,
         labels=labels,
-        metric=metric,
-        also=also,
-        folder="",
         first_column=options.text,
         second_column=options.pair,
         label_column=options.label,
-        own=True,
     )
     return task, note
+
+
+def _made(kind: Any, **values: Any) -> Task:
+    """The task of these columns and labels, judged as all own ones of its kind."""
+    metric, also = _METRICS[kind]
+    return Task(kind=kind, metric=metric, also=also, folder="", own=True, **values)
 
 
 def _are_scores(values: Sequence[Any]) -> bool:

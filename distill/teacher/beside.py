@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from distill.artifacts import Store
 from distill.methods.base import Method, Shape
 from distill.models.folder import encoder_facts
-from distill.tasks import registry
+from distill.tasks import own
 from distill.training.settings import Numerics, Training, of_stage
 from distill.training.stages import LEFT, code
 
@@ -35,6 +35,7 @@ class Side:
         content: Hash of it, as its facts have it.
         rows: Artifact of the tokenised rows that it was trained on.
         training, lr, seed: Of its own training.
+        own_task: Definition of a task that a person made (`distill.tasks.own`); None of a known one.
     """
 
     model: str
@@ -45,6 +46,7 @@ class Side:
     lr: float
     seed: int
     numerics: dict[str, Any]
+    own_task: dict[str, Any] | None = None
 
 
 def identity(
@@ -103,7 +105,7 @@ def make(
     from distill.training.loop import Diverged, Run
 
     assert method.on_teacher is not None
-    task, rows = registry.get(side.task), Path(side.rows)
+    task, rows = own.of({"task": side.task, own.PLANNED: side.own_task}), Path(side.rows)
     # Its own numbers are settled.
     stage = replace(method.on_teacher.stage, training=lambda params, recipe: {})
 

@@ -14,7 +14,7 @@ from distill.errors import UserError
 from distill.methods.base import Published, Shape, nearest
 from distill.models.folder import EncoderFolder, Head
 from distill.models.student import load_classifier
-from distill.tasks import tokens
+from distill.tasks import own, tokens
 from distill.tasks.base import Task, TaskData
 from distill.teacher import ready
 from distill.teacher.adopt import adopt
@@ -85,6 +85,7 @@ class Chosen:
             lr=self.recipe.lr,
             seed=self.recipe.seed,
             numerics=numerics.as_dict(),
+            own_task=own.definition(task) if task.own else None,
         )
 
 

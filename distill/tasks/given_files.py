@@ -1,0 +1,53 @@
+"""Files that a person names one by one as the rows of a known task. Imports without torch."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from distill.errors import UserError
+from distill.tasks import glue, labelled, tables
+from distill.tasks.base import Examples, Task, TaskData
+from distill.tasks.own import Options
+
+
+def load(
+    task: Task,
+    train: str | os.PathLike[str],
+    dev: str | os.PathLike[str],
+    text_column: str | None = None,
+    pair_column: str | None = None,
+    label_column: str | None = None,
+) -> TaskData:
+    """The rows of a known task from two files: in GLUE's layout, in another form in which the task is published (known
+    by the file's name), or csv, jsonl, JSON or Parquet with the task's columns and label words.
+
+    Args:
+        text_column, pair_column, label_column: What the columns are called; None as in the task's own files.
+
+    Raises:
+        UserError: As `glue.load`.
+    """
+    task = replace(
+        task,
+        first_column=text_column or task.first_column,
+        second_column=pair_column or task.second_column,
+        label_column=label_column or task.label_column,
+    )
+    (first, told), (second, also) = (
+        _read(task, Path(file).expanduser(), flag) for file, flag in ((train, "--task-file"), (dev, "--dev-file"))
+    )
+    return TaskData(task, first, second, f"{train}, {dev}", told + also)
+
+
+def _read(task: Task, path: Path, flag: str) -> tuple[Examples, tuple[str, ...]]:
+    if not path.is_file():
+        raise UserError(f"{flag} {path}: there is no such file.")
+    for form in task.forms:
+        if path.name in (form.train, form.dev, *dict(form.beside).values()):
+            return glue.read_file(task, form, path)
+    if path.suffix.lower() in (".tsv", ".txt"):
+        return glue.read_split(task, path)
+    columns = Options(task.first_column, task.second_column, task.label_column).columns
+    return labelled.examples(task, tables.read(path, flag), columns)
