@@ -30,6 +30,8 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--data-dir", metavar="DIR", help="folder with the task's files (default: the sweep's)")
     root.add_argument("--file", metavar="FILE", help="the rows of this file, labelled or not, with the task's columns")
     root.add_argument("--task", metavar="NAME", help="the task, where the folder is a student's (default: the sweep's)")
+    root.add_argument("--text-column", metavar="NAME", help="column of the text, or of the first of a pair, in --file")
+    root.add_argument("--pair-column", metavar="NAME", help="column of the second text of a pair in --file")
     root.add_argument("--method", metavar="NAME", help="of several sweeps one of this method (default: the best)")
     root.add_argument("--out", metavar="DIR", help=f"where the files go (default: {FOLDER} in the folder)")
     root.add_argument("--batch-size", type=int, metavar="N", help="rows at a time (default: as in the sweep, else 64)")
@@ -53,6 +55,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 raise UserError(f"--{name.replace('_', '-')} {value} is too small; the least is 1.")
         if asked.file and asked.data_dir:
             raise UserError("--file and --data-dir both name the rows; give one of them.")
+        for name in ("text_column", "pair_column"):
+            if getattr(asked, name) and not asked.file:
+                raise UserError(
+                    f"--{name.replace('_', '-')} says what a column of --file is called; name that file too."
+                )
         _run(asked)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -64,7 +71,7 @@ def _run(asked: argparse.Namespace) -> None:
     from analysis.predict import files, place, rows
 
     found = place.find(asked.folder, asked.method)
-    task = place.task_of(found, asked.task)
+    task = place.task_of(found, asked.task, asked.text_column, asked.pair_column)
     splits = rows.read(found, task, asked)
     target = files.Target(Path(asked.out).expanduser() if asked.out else found.folder / FOLDER)
     for split in splits:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from distill.errors import UserError
-from distill.tasks import registry
+from distill.tasks import own, registry
 from distill.tasks.base import Task
 from distill.tasks.planned import task_of as planned_task
 from trainables.families import Family, is_family, listed, read_family
@@ -112,8 +113,12 @@ def _score(found: Found) -> float:
     return -math.inf if score is None else score
 
 
-def task_of(found: Found, named: str | None) -> Task:
-    """The task that the student is asked: the one that a person named, else the sweep's.
+def task_of(found: Found, named: str | None, text: str | None = None, pair: str | None = None) -> Task:
+    """The task that the student is asked: the one that a person named, else the sweep's, else one of its own labels.
+
+    Args:
+        text, pair: What the columns of the texts are called, where a person says so. Without a task and a sweep they
+            make one of the labels that the student's own configuration names.
 
     Raises:
         UserError: Nothing says which it is, or the student cannot answer it.
@@ -124,8 +129,39 @@ def task_of(found: Found, named: str | None) -> Task:
         task = registry.get(named)
     elif found.record is not None:
         task = planned_task(found.plan)
+    elif text is not None:
+        task = _of_labels(found.model, text, pair)
     else:
-        raise UserError(f"{found.folder} does not say which task its student was trained for; name it with --task.")
+        raise UserError(
+            f"{found.folder} does not say which task its student was trained for; name it with --task, or for rows of "
+            "your own with --text-column the column of the texts."
+        )
+    if pair is not None and not task.pair:
+        raise UserError(f"--pair-column {pair}: {task.name} has one text a row; leave it out.")
+    task = replace(task, first_column=text or task.first_column, second_column=pair or task.second_column)
     if problem := misfit(found.model, task):
         raise UserError(f"The student in {found.model} {problem}; name the task that it was trained for with --task.")
     return task
+
+
+def _of_labels(folder: Path, text: str, pair: str | None) -> Task:
+    """A task whose labels are those that a student's configuration names, of rows with these columns."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        named = {int(key): str(word) for key, word in (config.get("id2label") or {0: "LABEL_0", 1: "LABEL_1"}).items()}
+    except (OSError, ValueError, AttributeError) as error:
+        raise UserError(f"{folder / 'config.json'} cannot be read ({error}); name another folder.") from error
+    kind = "regression" if config.get("problem_type") == "regression" or len(named) == 1 else "classification"
+    return own.of(
+        {
+            own.PLANNED: {
+                "name": "rows",
+                "title": "rows of one's own",
+                "kind": kind,
+                "labels": [named[key] for key in sorted(named)] if kind == "classification" else [],
+                "first_column": text,
+                "second_column": pair,
+                "label_column": "label",
+            }
+        }
+    )

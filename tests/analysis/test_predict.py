@@ -253,9 +253,8 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: Any) -> str:
 def test_what_is_no_student_is_refused(students: dict[str, Path], tmp_path: Path, capsys: Any) -> None:
     assert refused(capsys, tmp_path / "none").startswith(f"There is no folder {tmp_path / 'none'}; name a sweep's")
     assert "is neither a sweep's folder (sweep.json) nor a student's (config.json)" in refused(capsys, tmp_path)
-    assert "does not say which task its student was trained for; name it with --task" in refused(
-        capsys, students["cola"]
-    )
+    told = refused(capsys, students["cola"])
+    assert "does not say which task its student was trained for; name it with --task, or for rows of your own" in told
     told = refused(capsys, students["cola"], "--task", "mnli", "--data-dir", tmp_path)
     assert "has a classifier of 2 outputs, and mnli needs 3; name the task that it was trained for" in told
     assert "--method emd chooses among several sweeps" in refused(capsys, students["cola"], "--method", "emd")
@@ -274,7 +273,12 @@ def test_rows_that_are_not_there_are_refused(students: dict[str, Path], tmp_path
     write_cola(tmp_path / "CoLA")
     base = (students["cola"], "--task", "cola")
     assert "has no test.tsv for the split test of cola" in refused(capsys, *base, "--data-dir", tmp_path)
-    assert "--split test: rows of cola without labels are read from files" in refused(capsys, *base)
+    made_up = (students["cola"], "--task", "cola-made-up")
+    told = refused(capsys, *made_up)
+    assert told == "--split test: rows of cola-made-up without labels are read from files; name one with --file."
+    assert "--pair-column b: cola has one text a row" in refused(capsys, *base, "--file", "x", "--pair-column", "b")
+    told = refused(capsys, *base, "--text-column", "a")
+    assert told == "--text-column says what a column of --file is called; name that file too."
     assert "--split tset is none of test, dev, train, diagnostic" in refused(capsys, *base, "--split", "tset")
     assert "has the labels of mnli, and the student answers cola" in refused(capsys, *base, "--split", "diagnostic")
     assert "x.tsv is not there" in refused(capsys, *base, "--file", tmp_path / "x.tsv")
