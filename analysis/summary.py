@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis import confirmed_words, tables
+from analysis.also import also
 from analysis.before import Before, before
 from analysis.called import Called, called, roles
 from analysis.facts import facts
@@ -81,6 +82,7 @@ class Summary:
         causes: What the marks of a figure against one hyper-parameter may be taken for.
         seen: What the method recorded of itself, in tables.
         facts: How to reproduce: heading and text.
+        further: What the networks score otherwise than by what the table tells.
     """
 
     title: str
@@ -116,6 +118,7 @@ class Summary:
     seen: list[Table]
     roles: dict[str, tuple[str, str]]
     facts: list[tuple[str, str]] = field(default_factory=list)
+    further: list[str] = field(default_factory=list)
 
 
 def summarise(record: Record, running: bool | None = None) -> Summary:
@@ -166,6 +169,7 @@ def summarise(record: Record, running: bool | None = None) -> Summary:
         causes=_causes(names),
         seen=seen_tables(record),
         facts=facts(record),
+        further=also(record),
     )
 
 
