@@ -60,6 +60,19 @@ class HubRows:
 
 
 @dataclass(frozen=True)
+class Windows:
+    """How the contexts of a span task are read, and when a row has no answer.
+
+    Attributes:
+        doc_stride: Tokens that two windows over one context share; None is 128, or a third of a shorter row.
+        null_threshold: By how much "none" must be ahead of the best answer, in tasks whose rows may have none.
+    """
+
+    doc_stride: int | None = None
+    null_threshold: float = 0.0
+
+
+@dataclass(frozen=True)
 class Task:
     """One task: its labels, its metric and the layout of its files.
 
@@ -83,6 +96,7 @@ class Task:
         published_as: the name under which published grids list the task; None where nothing is published.
         generator: module whose ``generate(seed)`` makes the data; None for a task read from files.
         hub: where the rows are on the model hub; None where they are not there.
+        unanswerable: of a span task, whether rows may have no answer.
     """
 
     name: str
@@ -102,6 +116,7 @@ class Task:
     published_as: str | None = None
     generator: str | None = None
     hub: HubRows | None = None
+    unanswerable: bool = False
 
     @property
     def num_labels(self) -> int:
@@ -193,6 +208,7 @@ class TaskData:
         report: the task's development split where `dev` was held out, for the report alone; else None.
         augmented: what students train on instead of `train`, which is then the teacher's alone; None where both read
             the same rows (`distill.tasks.augmented`).
+        windows: How the rows of a span task are read; of no other.
     """
 
     task: Task
@@ -203,6 +219,7 @@ class TaskData:
     commit: str | None = None
     report: Examples | None = None
     augmented: Examples | None = None
+    windows: Windows = Windows()
 
     @property
     def reported(self) -> Examples:
@@ -218,7 +235,7 @@ class TaskData:
         return self if self.augmented is None else replace(self, augmented=None)
 
     def fingerprint(self) -> str:
-        """Sha256 (hex) over task kind, label words, texts and labels of all splits, in order.
+        """Sha256 (hex) over task kind, label words, texts and labels of all splits, in order; of spans the windows too.
 
         Where the data lies plays no part.
         """
@@ -230,6 +247,9 @@ class TaskData:
             digest.update(split.labels.astype(split.labels.dtype.newbyteorder("<")).tobytes())
             for answers in split.answers or ():
                 _add_texts(digest, [part for answer in answers for part in (answer.text, str(answer.start))])
+        if self.task.kind == "span":
+            threshold = self.windows.null_threshold if self.task.unanswerable else None
+            _add_texts(digest, (f"{self.windows.doc_stride}", f"{threshold}"))
         if self.augmented is not None:
             # Of the same rows in the place of `report` the hash is another.
             digest.update(b"augmented" + self.of_student().fingerprint().encode())
@@ -244,7 +264,7 @@ class TaskData:
         if n < 2:
             raise UserError(f"--max-train-rows must be at least 2, not {n}")
         train = self.train.head(n, seed)
-        if len(np.unique(train.labels)) < 2:
+        if self.task.kind != "span" and len(np.unique(train.labels)) < 2:
             raise UserError(
                 f"--max-train-rows {n} with seed {seed} leaves {self.task.name} with a single label; ask for more rows"
             )

@@ -44,7 +44,7 @@ def crossed_bootstrap(
     rng = np.random.default_rng(seed)
     weights = rng.multinomial(len(pairs), np.full(len(pairs), 1 / len(pairs)), size=samples) / len(pairs)
     answers = [answer for pair in pairs for answer in pair]
-    scored = _scores_of_rows if metric.kind == "regression" else _scores_of_cells
+    scored = _scores_of_cells if metric.kind == "classification" else _scores_of_rows
     scores = scored(metric, answers, np.asarray(labels), samples, rng)
     drawn = ((scores[0::2] - scores[1::2]).T * weights).sum(1)
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
@@ -78,7 +78,8 @@ def _scores_of_rows(
     metric: Metric, answers: Sequence[np.ndarray], labels: np.ndarray, samples: int, rng: np.random.Generator
 ) -> np.ndarray:
     labels, n = labels.astype(np.float64), len(labels)
-    flat = [np.asarray(answer, dtype=np.float64).reshape(n) for answer in answers]
+    shape = (n, -1) if metric.kind == "span" else n
+    flat = [np.asarray(answer, dtype=np.float64).reshape(shape) for answer in answers]
     values = np.empty((len(answers), samples))
     step = max(1, _CHUNK // n)
     for start in range(0, samples, step):

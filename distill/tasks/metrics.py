@@ -11,11 +11,11 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from distill.tasks import scores
+from distill.tasks.base import Kind
 
 _CHUNK = 2_000_000  # numbers held at once while scoring resamples (16 MB in float64)
 _ENUMERATED = 4  # up to so many classes all permutations are tried
@@ -30,12 +30,12 @@ class Metric:
         title: name for people.
         kind: the kind of task it judges.
         score: classification: confusion counts (..., C, C), rows true and columns predicted, to scores (...).
-            Regression: predictions (n,), labels (n,) and row counts (S, n) to scores (S,).
+            Regression: predictions (n,), labels (n,) and row counts (S, n) to scores (S,); spans: the same with (n, 3).
     """
 
     name: str
     title: str
-    kind: Literal["classification", "regression"]
+    kind: Kind
     score: Callable[..., np.ndarray]
 
     def compute(self, logits: np.ndarray, labels: np.ndarray) -> float:
@@ -43,8 +43,8 @@ class Metric:
 
         Args:
             logits: (n, C) for classification, where the largest (the first of equals) is the answer; (n,) or
-                (n, 1) for regression.
-            labels: (n,) class ids or scores.
+                (n, 1) for regression; (n, 3) for spans, as `distill.tasks.decoding.Spans.judged` gives them.
+            labels: (n,) class ids or scores; for spans whether the row has an answer.
 
         Returns:
             The value; nan when a logit is not finite. Answers that never vary have a Matthews correlation and
@@ -56,18 +56,21 @@ class Metric:
         logits, labels = _checked(self, logits, labels)
         if not np.isfinite(logits).all():
             return math.nan
-        if self.kind == "regression":
+        if self.kind != "classification":
             return float(self.score(logits, labels, np.ones((1, len(labels))))[0])
         return float(self.score(_confusion(logits, labels)))
 
     def chance(self, labels: np.ndarray) -> float:
         """The best value that one and the same answer to every row gets.
 
-        That is the share of the most frequent class for accuracy, 0 for correlations, and for F1 the value of
-        always answering class 1.
+        That is the share of the most frequent class for accuracy, 0 for correlations, for F1 the value of always
+        answering class 1, and for spans that of never giving an answer.
         """
         if self.kind == "regression":
             return 0.0
+        if self.kind == "span":
+            silent = np.repeat(np.asarray(labels)[:, None] == 0, 3, axis=1)
+            return self.compute(silent, labels)
         counts = np.bincount(np.asarray(labels, dtype=np.int64), minlength=2)
         constant = np.zeros((len(counts), len(counts), len(counts)))
         for answer in range(len(counts)):
@@ -200,7 +203,7 @@ def better_label_permutation(
 
     With up to four classes every permutation is tried; with more, the one that maximises accuracy (an
     assignment problem over the confusion matrix). For regression the only candidate is the flipped sign,
-    written ``(-1,)``.
+    written ``(-1,)``; spans have none.
 
     Returns:
         ``(permutation, score)``, where answer c is read as ``permutation[c]``; None where nothing scores
@@ -208,7 +211,7 @@ def better_label_permutation(
     """
     metric = get(metric)
     own = metric.compute(logits, labels)
-    if math.isnan(own):
+    if math.isnan(own) or metric.kind == "span":
         return None
     if metric.kind == "regression":
         flipped: tuple[int, ...] = (-1,)
@@ -297,7 +300,8 @@ def _checked(metric: Metric, logits: np.ndarray, labels: np.ndarray) -> tuple[np
     else:
         labels = labels.astype(np.int64)
     wanted = 1 if metric.kind == "regression" else 2
-    if logits.ndim != wanted or labels.shape != logits.shape[:1] or len(labels) == 0:
+    fits = logits.ndim == wanted and (metric.kind != "span" or logits.shape[1] == 3)
+    if not fits or labels.shape != logits.shape[:1] or len(labels) == 0:
         raise ValueError(f"{metric.name}: logits {logits.shape} don't fit labels {labels.shape}")
     if metric.kind == "classification" and (labels.min() < 0 or labels.max() >= logits.shape[1]):
         raise ValueError(f"{metric.name}: labels must lie in 0 to {logits.shape[1] - 1}, the logits' classes")
@@ -332,7 +336,7 @@ def _resampled(
     """Scores (len(answers), samples) of all sets of answers on the same resamples of the rows."""
     rng = np.random.default_rng(seed)
     checked = [_checked(metric, logits, labels) for logits in answers]
-    scored = _resampled_rows if metric.kind == "regression" else _resampled_cells
+    scored = _resampled_cells if metric.kind == "classification" else _resampled_rows
     return scored(metric, [logits for logits, _ in checked], checked[0][1], samples, rng)
 
 
@@ -385,11 +389,10 @@ _METRICS = {
         Metric("accuracy_f1", "mean of accuracy and F1", "classification", scores.accuracy_f1),
         Metric("pearson", "Pearson correlation", "regression", scores.pearson),
         Metric("spearman", "Spearman correlation", "regression", scores.spearman),
-        Metric(
-            "pearson_spearman",
-            "mean of Pearson and Spearman correlation",
-            "regression",
-            scores.pearson_spearman,
-        ),
+        Metric("pearson_spearman", "mean of Pearson and Spearman correlation", "regression", scores.pearson_spearman),
+        Metric("squad_f1", "F1 of the answers' words", "span", scores.span_f1),
+        Metric("em", "exact match", "span", scores.span_em),
+        Metric("has_answer_f1", "F1 where there is an answer", "span", scores.has_answer_f1),
+        Metric("no_answer_f1", "F1 where there is none", "span", scores.no_answer_f1),
     )
 }

@@ -2,6 +2,8 @@
 
 Classification scores take confusion counts (..., C, C), rows true and columns predicted, and give (...).
 Regression scores take predictions (n,), labels (n,) and how often each row was drawn (S, n), and give (S,).
+Span scores take exact match, F1 and by how much "none" is ahead of each row (n, 3), whether it has an answer (n,) and
+how often it was drawn (S, n), and give (S,).
 Where a formula is undefined because the answers or the labels never vary, the score is 0.
 """
 
@@ -57,6 +59,26 @@ def spearman(predictions: np.ndarray, labels: np.ndarray, counts: np.ndarray) ->
 def pearson_spearman(predictions: np.ndarray, labels: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Mean of both correlations."""
     return (pearson(predictions, labels, counts) + spearman(predictions, labels, counts)) / 2
+
+
+def span_em(rows: np.ndarray, answerable: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Share of rows whose text is one of the accepted ones, or rightly empty."""
+    return _ratio(counts @ rows[:, 0], counts.sum(1))
+
+
+def span_f1(rows: np.ndarray, answerable: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Mean over rows of the F1 of the words; of rows without an answer whether the text is empty."""
+    return _ratio(counts @ rows[:, 1], counts.sum(1))
+
+
+def has_answer_f1(rows: np.ndarray, answerable: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """`span_f1` over the rows that have an answer alone."""
+    return span_f1(rows, answerable, counts * (answerable > 0))
+
+
+def no_answer_f1(rows: np.ndarray, answerable: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """`span_f1` over the rows that have none alone."""
+    return span_f1(rows, answerable, counts * (answerable == 0))
 
 
 def _unit(values: np.ndarray) -> np.ndarray:
