@@ -168,7 +168,16 @@ def bench(
     if setting.teacher is not None:
         layers = found.layers_read(setting.params, recipe, setting.student, setting.teacher)
     return Bench(
-        method, found, objective, (ours, theirs), setting, regression, labels, layers, {} if pool is None else pool, span
+        method,
+        found,
+        objective,
+        (ours, theirs),
+        setting,
+        regression,
+        labels,
+        layers,
+        {} if pool is None else pool,
+        span,
     )
 
 
