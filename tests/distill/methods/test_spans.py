@@ -89,15 +89,19 @@ def test_parts_of_a_batch_add_up_to_it(name: str, stage: int, pool: Pool) -> Non
     one = made(name, stage, pool)
     batch = one.batch(seed=2, rows=5)
 
-    parts: dict[str, float] = {}
+    terms: dict[str, float] = {}
+    gradient = torch.zeros(())
     for begin, end in ((0, 2), (2, 5)):
-        labels = batch["labels"].view(5, 2)[begin:end].flatten()
-        part = {k: v[begin:end] for k, v in batch.items() if k != "labels"} | {"labels": labels}
+        width = int(batch["attention_mask"][begin:end].sum(1).max())
+        part = {k: v[begin:end, :width] for k, v in batch.items() if k != "labels"}
+        part["labels"] = batch["labels"].view(5, 2)[begin:end].flatten()
+        gradient = gradient + one.gradient(part) * (end - begin) / 5
         for term, (value, _) in one.terms(part).items():
-            parts[term] = parts.get(term, 0.0) + value.item() * (end - begin) / 5
+            terms[term] = terms.get(term, 0.0) + value.item() * (end - begin) / 5
 
     for term, (value, _) in one.terms(batch).items():
-        assert parts[term] == pytest.approx(value.item(), rel=1e-9), term
+        assert terms[term] == pytest.approx(value.item(), rel=1e-9), term
+    torch.testing.assert_close(gradient, one.gradient(batch), rtol=1e-7, atol=1e-10)
 
 
 @pytest.mark.parametrize("name", ["kd", "lwd", "lad", "emd"])
