@@ -18,6 +18,7 @@ from distill.artifacts import Store
 from distill.asked import settle
 from distill.errors import UserError
 from distill.inputs import Encoder, Model, find_data, find_model, find_student
+from distill.kinds import undefined
 from distill.methods.base import Method, Shape
 from distill.models.folder import check_embeddings, check_head
 from distill.models.parameters import left_alone, told
@@ -25,7 +26,7 @@ from distill.models.repeats import check as check_sharing
 from distill.models.student import parameter_count
 from distill.published import judged, published_of, task_of
 from distill.ready_made import ready_made
-from distill.tasks import tokens
+from distill.tasks import tokens, windows
 from distill.tasks.base import Task, TaskData
 from distill.tasks.tokens import load_tokenizer
 from distill.teacher.choose import Chosen, TeacherWish, choose
@@ -50,7 +51,8 @@ class Distilled:
         terms: Mean of each named loss term, and of the total, over the steps before the best evaluation.
         evaluations: All looks at the rows that choose, in order; their `logits` are float32 [n, C].
         best: The one that counts; of equal ones the first.
-        student: A sequence classifier of the transformers library, on the CPU, in eval mode.
+        student: A sequence classifier of the transformers library, or of a span task a model for question answering, on
+            the CPU, in eval mode.
         tokenizer: What splits text into the student's token ids.
         path: Folder of the student in Hugging Face form, with its tokenizer; None without `out`.
         teacher_score: The teacher's score on the same rows, as the student saw it; None without a teacher.
@@ -99,6 +101,8 @@ def run(
     augmented: str | os.PathLike[str] | None = None,
     select_on: str = "dev",
     metric: str | None = None,
+    doc_stride: int | None = None,
+    null_threshold: float | None = None,
     tokenizer: Any = None,
     finetune_teacher: Literal["auto", "always", "never"] = "auto",
     teacher_settings: Mapping[str, Any] | None = None,
@@ -139,6 +143,8 @@ def run(
             `seed`, also for the teacher; dev is then looked at once, at the end.
         metric: What chooses the epoch, also the teacher's, in the place of the task's own metric, which then stands
             beside it: one that judges such tasks, by name.
+        doc_stride: Of a span task, tokens that two windows over one context share; None is 128.
+        null_threshold: Of SQuAD 2.0, by how much "no answer" must be ahead of the best one; None is 0.
         tokenizer: Folder, hub id or tokenizer of loaded models that do not say where they came from.
         finetune_teacher: "auto" takes a teacher with a classifier of as many labels as it is, "always" trains it all
             the same, "never" refuses one without.
@@ -183,8 +189,9 @@ def run(
         stack.enter_context(unchanged_torch())
         rows = find_data(data, data_dir, max_train_rows, seed, select_on, augmented)
         rows = judged(rows, known, recipe, metric)
-        if rows.task.kind == "regression" and not known.regression:
-            raise UserError(f"{method} is not defined for regression, and {rows.task.name} has real labels.")
+        rows = windows.asked(rows, doc_stride, null_threshold, ("doc_stride", "null_threshold"))
+        if problem := undefined(known, rows.task, recipe):
+            raise UserError(f"{method} {problem}.")
         # Before models are looked for.
         known.resolve(asked.values, recipe, regression=rows.task.kind == "regression")
         if known.needs_teacher and teacher is None:
@@ -195,7 +202,8 @@ def run(
         head = known.head(recipe)
         _check_fit(known, values, training, recipe, origin, kept, taught)
         shape = _shape(origin, kept).shared(known.sharing(values))
-        if left := left_alone(known.stages, values, recipe, shape, origin.folder.model_type):
+        span = rows.task.kind == "span"
+        if left := left_alone(known.stages, values, recipe, shape, origin.folder.model_type, span):
             say(told(left))
         own, taught_rows = rows.of_student(), rows.of_teacher()
         for stage in known.stages:
@@ -205,6 +213,8 @@ def run(
         brought.check(known, values, rows.task, (origin.folder, _shape(origin, kept)), its)
         store = Store(folder_of("artifacts", artifacts))
         folder = tokens.prepare(store, own, (taught or origin).path, training.max_length)
+        for line in tokens.about_windows(store.facts(folder)):
+            say(line)
         splits = Tokens.load(folder / "train.npz"), Tokens.load(folder / "dev.npz")
         chosen: Chosen | None = None
         if known.needs_teacher and taught is not None:

@@ -10,7 +10,7 @@ from distill.errors import UserError
 from distill.methods.base import Method, nearest
 from distill.published import published_of, row_values, task_values
 from distill.tasks.base import Task
-from distill.training.settings import TRAINING_FIELDS, Training, evaluated, parse
+from distill.training.settings import TRAINING_FIELDS, Training, evaluated, parse, usual
 
 RECIPES = ("modern", "published")
 
@@ -88,7 +88,7 @@ def settle(
             f"training is a {type(training).__name__}; give a distill.Training, or its numbers by name (epochs=3)."
         )
     published = published_of(method, recipe, task)
-    base = training or Training(**(published.training if published else {}))
+    base = training or Training(**{**usual(task), **(published.training if published else {})})
     base = Training(**{name: parse(name, value) for name, value in base.as_dict().items()})
     given = {**params, **numbers}
     asked = {name: parse(name, value) for name, value in given.items() if name in TRAINING_FIELDS}

@@ -53,6 +53,7 @@ class SweepConfig:
         device_seconds: What each sweep may use of the devices: a time such as "90m", "dearest" or "none"; None is
             "dearest" where there are several methods, else "none".
         select_on: Which rows choose epoch and configuration: "dev", or "train-holdout:SHARE".
+        doc_stride, null_threshold: Of span tasks, as in `distill.tasks.base.Windows`; None is what is usual.
         teacher_filters, student_filters: Folders with what TED would train: the teacher's filters, and the fine-tuned
             student with its own.
         grace: Epochs before which nothing is stopped; None is 1, or no early stopping where that leaves no rung.
@@ -93,6 +94,8 @@ class SweepConfig:
     label_kind: str | None = None
     augmented: str | None = None
     max_train_rows: int | None = None
+    doc_stride: int | None = None
+    null_threshold: float | None = None
     epochs: int | None = None
     trials: int | None = None
     seed: int = 0
@@ -328,6 +331,7 @@ def check(config: SweepConfig) -> None:
         "max_consecutive_failures": 1,
         "max_concurrent": 1,
         "max_train_rows": 2,
+        "doc_stride": 0,
         "teacher_epochs": 1,
         "keep_students": 1,
         "seed": 0,
@@ -344,6 +348,8 @@ def check(config: SweepConfig) -> None:
         raise UserError(f"--cpus-per-trial {config.cpus_per_trial:g} must be a number above 0.")
     if (share := config.gpu_share) is not None and not 0 <= share < math.inf:
         raise UserError(f"--gpus-per-trial {config.gpus_per_trial} must be 0 or a number above it, or auto.")
+    if config.null_threshold is not None and not math.isfinite(config.null_threshold):
+        raise UserError(f"--null-threshold {config.null_threshold:g} must be a finite number.")
     if not 0 <= config.cache_gb < math.inf:
         raise UserError(f"--cache-gb {config.cache_gb:g} must be 0 or a number above it.")
     if config.time_budget is not None:

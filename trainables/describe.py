@@ -7,7 +7,7 @@ from collections.abc import Collection
 from typing import Any
 
 from search_spaces import GIVEN, format_params
-from trainables import describe_student, select, stages, teacher_source
+from trainables import describe_student, select, stages, teacher_source, windows
 from trainables.draws import describe_search
 from trainables.early import describe_scheduler
 from trainables.option_values import parse_confirm
@@ -19,7 +19,7 @@ _OTHERS = {"ft": "the undistilled student", "kd": "knowledge distillation"}
 
 def _steps(plan: dict[str, Any]) -> str:
     """Steps of a trial and rows of a step, as ranges where the points differ."""
-    every, count = [stages_of(plan, point) for point in plan["points"]], plan["data"]["train_rows"]
+    every, count = [stages_of(plan, point) for point in plan["points"]], windows.rows(plan)
     steps = [sum(planned.steps(count) for planned in stages) for stages in every]
     own = [planned.training for stages in every for planned in stages]
     rows = [training.batch_size * training.accumulation for training in own]
@@ -49,7 +49,7 @@ def describe(header: dict[str, Any]) -> list[str]:
         *describe_student.student(plan, _place(plan["student"])),
         *describe_student.sharing(plan),
         *describe_student.meeting(plan),
-        f"Data: {plan['data']['source']}, {select.words(plan)}, metric {plan['metric_title']}.",
+        f"Data: {plan['data']['source']}, {select.words(plan)}{windows.words(plan)}, metric {plan['metric_title']}.",
     ]
     if plan["published"]:
         row = plan["published"]

@@ -16,6 +16,7 @@ from distill.tasks.planned import task_of
 from distill.training.settings import SWEPT_FIELDS, TRAINING_FIELDS, Training, split
 from search_spaces import format_params
 from search_spaces.axes import GIVEN
+from trainables import windows
 from trainables.config import SweepConfig
 from trainables.draws import ADAPTIVE, next_number
 from trainables.plan import point_hash
@@ -161,7 +162,7 @@ class _Growing:
         for what, found in (plan.get("given") or {}).items():
             given.check_sizes(what, found["path"], self.method, params, own, teacher)
         _, training = split(point["params"], replace(self.training, **point["training"]))
-        count = len(training.evaluations(plan["data"]["train_rows"]))
+        count = len(training.evaluations(windows.rows(plan)))
         if count != plan["evaluations"]:
             raise UserError(
                 f"{format_params(point['params'])} would be evaluated {count} times, the trials of this sweep "

@@ -12,7 +12,7 @@ from distill.hub import HubUnreachable, words
 from distill.methods.base import Method, nearest
 from distill.models import embedded, hub
 from distill.models.folder import EncoderFolder, hub_id, inspect
-from distill.tasks import own, registry, rows
+from distill.tasks import own, registry, rows, windows
 from distill.tasks.augmented import counted, with_augmented
 from distill.tasks.base import Task, TaskData
 from distill.tasks.judged import judged_by
@@ -89,6 +89,7 @@ def resolve_models(config: SweepConfig, given: TaskData | None = None) -> Models
         who = "The teacher trains" if augmented else "Training"
         notices.append(f"{who} on {config.max_train_rows} of {len(data.train)} rows.")
         data = data.limit_train(config.max_train_rows, config.seed)
+    data = windows.asked(data, config.doc_stride, config.null_threshold)
     data = select.split(data, config.select_on, config.seed)
     if data.report is not None and mode == "ready":
         notices.append(select.UNKNOWN_TEACHER)

@@ -243,6 +243,18 @@ def add_model_options(group: Group) -> None:
         "for mrpc",
     )
     group.add_argument("--max-train-rows", type=int, metavar="N", help="train on N rows drawn by the seed")
+    group.add_argument(
+        "--doc-stride",
+        type=int,
+        metavar="N",
+        help="tokens that two windows over one context share, where answers are sought in texts (default: 128)",
+    )
+    group.add_argument(
+        "--null-threshold",
+        type=float,
+        metavar="X",
+        help="say that there is no answer where that is ahead of the best one by more than X (default: 0)",
+    )
     group.add_argument("--artifacts", metavar="DIR", help=STORE_HELP)
 
 

@@ -12,13 +12,14 @@ from typing import Any
 import search_spaces
 from distill import artifacts, given, methods
 from distill.errors import UserError
+from distill.kinds import undefined
 from distill.methods.base import Method, Shape
 from distill.models.folder import check_head
 from distill.tasks.base import Examples, Task, TaskData
 from distill.tasks.planned import task_of
 from distill.training.settings import Training, split
 from search_spaces import SearchSpace
-from trainables import beside, option_values, resources, select, stages, steps, untrained
+from trainables import beside, option_values, resources, select, stages, steps, untrained, windows
 from trainables.config import SweepConfig
 from trainables.early import plan_scheduler
 from trainables.judging import judged
@@ -27,7 +28,7 @@ from trainables.points import Maker, distributions, find_space, make_points, spl
 from trainables.record import SCHEMA
 from trainables.shapes import refuse_embeddings, refuse_sharing, shape_of, student_of
 from trainables.student import resolve_student
-from trainables.teacher_source import plan_source, source_of
+from trainables.teacher_source import estimated_lengths, plan_source, source_of
 
 EMBEDDED_TRIALS, EMBEDDED_EPOCHS = 8, 4
 
@@ -54,8 +55,8 @@ def make_with_rows(
         raise UserError(f"--recipe published: {method.title} has only the modern recipe here.")
     models = judged(models or resolve_models(config), config, method)
     task = models.task
-    if task.kind == "regression" and not method.regression:
-        raise UserError(f"--method {method.name} is not defined for regression; --task {task.name} has real labels.")
+    if problem := undefined(method, task, config.recipe):
+        raise UserError(f"--method {method.name} {problem}.")
     rows = models.data.of_student()
     space = find_space(config, method)
     student, notices = resolve_student(config, method, models)
@@ -85,12 +86,13 @@ def make_with_rows(
         notices.append(f"On embedded data a full trial has {EMBEDDED_EPOCHS} epochs; --epochs changes that.")
     maker = Maker(method, config.recipe, training, task.kind == "regression", layers)
     possible = [*points, *suggestible(maker, points[0], search)]
-    evaluations = _evaluations(possible, training, len(rows.train))
+    count = windows.count(rows, training, models.teacher.path)
+    evaluations = _evaluations(possible, training, count)
     _check_fit(method, possible, student, models)
     brought = _given(wanted_given, method, possible, student, models)
-    notices += untrained.notices(method, possible, student, training)
+    notices += untrained.notices(method, possible, student, training, task.kind == "span")
     compared = search["trials"] if search["name"] == "tpe" else sum(p["origin"] != "baseline" for p in points)
-    scheduler, told = plan_scheduler(config, training.epochs, _evaluated(training, len(rows.train)), compared)
+    scheduler, told = plan_scheduler(config, training.epochs, _evaluated(training, count), compared)
     notices += told
     allotted = resources.allot(machine, config.cpus_per_trial, config.gpu_share, config.max_concurrent)
     notices += resources.notices(config.gpus_per_trial, allotted, machine.gpus)
@@ -144,6 +146,7 @@ def make_with_rows(
             "augmented": models.augmented,
             "choosing_rows": len(models.data.dev) if models.data.report else None,
             "dev_rows": len(models.data.reported),
+            **windows.planned(rows, count),
         },
         "select_on": select.planned(models.data, config.select_on),
         "keep_students": config.keep_students,
@@ -310,12 +313,12 @@ def _estimate(plan: dict[str, Any], models: Models, student: dict[str, Any]) -> 
     training = Training(**plan["training"])
     rows = models.data.of_student().train
     every = {point["id"]: steps.stages_of(plan, point) for point in plan["points"]}
-    longest = max(sum(one.steps(len(rows)) for one in stages) for stages in every.values())
+    longest = max(sum(one.steps(windows.rows(plan)) for one in stages) for stages in every.values())
     teacher = 4 * (vocabulary * models.teacher.hidden_size + models.teacher.layers * 12 * models.teacher.hidden_size**2)
     layer = 12 * student["hidden_size"] ** 2
     teacher_layer = 12 * models.teacher.hidden_size**2
     # Forward costs 2 operations a weight, backward 4.
-    tokens, own = (_tokens(split, training) for split in (rows, models.data.train))
+    tokens, own = (_tokens(split, training, models.data) for split in (rows, models.data.train))
     epochs = {name: sum(one.training.epochs for one in stages) for name, stages in every.items()}
     distilled = [epochs[point["id"]] for point in plan["points"] if point["origin"] != "baseline"]
     trials = len(plan["points"])
@@ -358,8 +361,11 @@ def _estimate(plan: dict[str, Any], models: Models, student: dict[str, Any]) -> 
     }
 
 
-def _tokens(split: Examples, training: Training) -> float:
+def _tokens(split: Examples, training: Training, data: TaskData) -> float:
     """About how many tokens the rows of a split have: 1.3 word pieces for a word, and two special tokens a row."""
+    if data.task.kind == "span":
+        lengths = estimated_lengths(split, training.max_length, data.windows)
+        return float(len(lengths) * training.max_length if training.padding == "max_length" else lengths.sum())
     if training.padding == "max_length":
         return float(training.max_length * len(split))
     return 1.3 * sum(len(text.split()) for text in (*split.first, *(split.second or ()))) + 2 * len(split)

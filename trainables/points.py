@@ -15,7 +15,16 @@ from distill.models import repeats
 from distill.published import for_task
 from distill.tasks import registry
 from distill.tasks.base import Task
-from distill.training.settings import SWEPT_FIELDS, TRAINING_FIELDS, Training, distribution_of, evaluated, parse, split
+from distill.training.settings import (
+    SWEPT_FIELDS,
+    TRAINING_FIELDS,
+    Training,
+    distribution_of,
+    evaluated,
+    parse,
+    split,
+    usual,
+)
 from search_spaces import SearchSpace, every_size, format_params
 from search_spaces.ranges import Range
 from trainables.config import SweepConfig
@@ -114,9 +123,14 @@ def split_settings(
         fixed["epochs"] = asked or epochs
     published = published_of(config, method)
     try:
-        return values, Training(**{**(published.training if published else {}), **evaluated(fixed)})
+        return values, Training(**{**_usual(config), **(published.training if published else {}), **evaluated(fixed)})
     except UserError as error:
         raise UserError(f"--set {error}") from None
+
+
+def _usual(config: SweepConfig) -> dict[str, Any]:
+    """Training numbers that rows of the task's kind need; those of a person's own are no spans."""
+    return usual(registry.get(config.task)) if config.task else {}
 
 
 class Planned(NamedTuple):

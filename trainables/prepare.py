@@ -17,6 +17,7 @@ from distill.tasks import tokens
 from distill.tasks.augmented import with_augmented
 from distill.tasks.base import Task, TaskData
 from distill.tasks.planned import task_of
+from distill.tasks.windows import asked
 from distill.teacher.parts import Kept
 from trainables import own_data, select
 from trainables.building import Interrupted, build, room_for
@@ -44,6 +45,7 @@ def load_data(config: dict[str, Any], plan: dict[str, Any]) -> TaskData:
         data = with_augmented(data, file)
     if config["max_train_rows"] and config["max_train_rows"] < len(data.train):
         data = data.limit_train(config["max_train_rows"], config["seed"])
+    data = asked(data, config.get("doc_stride"), config.get("null_threshold"))
     return select.split(data, config.get("select_on", "dev"), config["seed"])
 
 
@@ -218,6 +220,8 @@ def share(
             in this process.
     """
     rows = build(_tokens_orders(plan, data), plan, say, stopped)[0]
+    for line in tokens.about_windows(Store(plan["artifacts"]).facts(rows)):
+        say(f"Rows: {line}")
     order = teacher_order(plan, data)
     if found := find(order):
         say(f"Teacher: found in the store ({found.name}).")
@@ -285,7 +289,8 @@ def _reading_orders(
     # One task alone has all cores; else each has what a trial has. The plan decides which, so that what is made again
     # is made with as many threads as before.
     numerics = {**plan["numerics"], "threads": int(plan["cpus"])} if count == 1 else plan["numerics"]
-    common = {"teacher": str(teacher), "tokens": str(rows), "task": task_of(plan), "head": head, "numerics": numerics}
+    common: dict[str, Any] = {"teacher": str(teacher), "tokens": str(rows), "task": task_of(plan)}
+    common |= {"head": head, "numerics": numerics}
     orders: list[ReadingOrder | OutputsOrder] = []
     if not own:
         orders.append(ReadingOrder(plan["artifacts"], batch=plan["training"]["evaluation_batch"], **common))
@@ -306,10 +311,13 @@ def make_room(plan: dict[str, Any], data: TaskData, head: Head, limit: float | N
     """
     store, estimate = Store(plan["artifacts"]), plan["estimate"]
     length = plan["training"]["max_length"]
-    own = teacher_order(plan, data)
+    own, spans = teacher_order(plan, data), data.windows if data.task.kind == "span" else None
     # Four bytes of a token's id and one of its segment.
     wanted: list[tuple[Order, int]] = [
-        (order, 5 * sum(int(estimated_lengths(split, length).sum()) for split in (order.data.train, order.data.dev)))
+        (
+            order,
+            5 * sum(int(estimated_lengths(split, length, spans).sum()) for split in (order.data.train, order.data.dev)),
+        )
         for order in _tokens_orders(plan, data)
     ]
     wanted.append((own, estimate["teacher_bytes"]))
@@ -390,7 +398,7 @@ def _student(plan: dict[str, Any], teacher: Path, task: Task) -> dict[str, Any]:
 
 def _majority(task: Task, data: TaskData) -> float | None:
     """Share of the most frequent class among the task's dev rows."""
-    if task.kind == "regression":
+    if task.kind != "classification":
         return None
     import numpy as np
 

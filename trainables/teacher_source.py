@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 
@@ -10,7 +11,8 @@ import numpy as np
 from distill import methods
 from distill.artifact_command import size_words
 from distill.methods.base import Method
-from distill.tasks.base import Examples, TaskData
+from distill.tasks.base import Examples, TaskData, Windows
+from distill.tasks.windows import estimated
 from distill.teacher import parts
 from trainables.shapes import shape_of, student_of
 
@@ -41,17 +43,19 @@ def plan_source(method: Method, plan: dict[str, Any], data: TaskData, limit: int
         return {"kind": "none", "needs": [], "needs_on_dev": [], **sizes, "reason": "no trial asks it"}
     taken = _taken(method, plan, data.task.kind == "regression")
     large = [part for part in parts.LARGE if part in taken.needs]
-    length, labels, shape = plan["training"]["max_length"], data.task.num_labels, shape_of(plan["teacher"])
+    spans = data.windows if data.task.kind == "span" else None
+    length, labels, shape = plan["training"]["max_length"], parts.labels_of(data.task), shape_of(plan["teacher"])
 
     def size(needs: Collection[str], split: Examples) -> int:
-        return parts.size(needs, shape, labels, estimated_lengths(split, length), taken.layers)
+        return parts.size(needs, shape, labels, estimated_lengths(split, length, spans), taken.layers)
 
     on_dev = size(parts.kept(taken.on_dev), data.dev) if taken.on_dev else 0
     every = size(parts.kept(taken.needs), data.train) + on_dev
     most = size(large, data.train) + size([part for part in parts.LARGE if part in taken.on_dev], data.dev)
     words = " and ".join(parts.WORDS[part] for part in large)
     kind, reason = "cached", f"about {size_words(every)} (logits and [CLS])"
-    if large and method.reads_padding(plan["recipe"]):
+    if (large or (spans and taken.needs)) and method.reads_padding(plan["recipe"]):
+        words = words or parts.WORDS["logits"]
         kind, reason = "online", f"the {plan['recipe']} recipe reads {words} at padded places too, which are not kept"
     elif large and most > limit:
         kind = "online"
@@ -74,8 +78,18 @@ def plan_source(method: Method, plan: dict[str, Any], data: TaskData, limit: int
     }
 
 
-def estimated_lengths(split: Examples, max_length: int) -> np.ndarray:
-    """About how many tokens each row has, int64 [n]."""
+def estimated_lengths(split: Examples, max_length: int, windows: Windows | None = None) -> np.ndarray:
+    """About how many tokens each row has, int64 [n].
+
+    Args:
+        windows: Of a span task, whose rows are windows then.
+    """
+    if windows is not None:
+        texts = (split.first, split.second or ())
+        sizes = [
+            np.array([math.ceil(_PIECES * len(text.split())) for text in column], dtype=np.int64) for column in texts
+        ]
+        return estimated(*sizes, max_length, windows)
     words = np.array([len(text.split()) for text in split.first], dtype=np.int64)
     special = _SPECIAL
     if split.second is not None:

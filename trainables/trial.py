@@ -260,12 +260,12 @@ class _Work:
         if self.best is None or evaluation.value > self.best:
             self.best = evaluation.value
             self._save_student()
-            self._save_predictions("best", evaluation.logits, self.dev.labels)
+            self._save_predictions("best", evaluation.logits, self.dev.gold)
             if self.last_look is not None:
                 row["reported"], logits, seconds = self.last_look.look(self.run.student)
                 row["seconds"] += seconds
-                self._save_predictions("report", logits, self.last_look.rows.labels)
-        self._save_predictions("last", evaluation.logits, self.dev.labels)
+                self._save_predictions("report", logits, self.last_look.rows.gold)
+        self._save_predictions("last", evaluation.logits, self.dev.gold)
         if evaluation.seen:
             _append(self.folder / "seen.jsonl", {"evaluation": evaluation.number, **evaluation.seen})
         self._save_state()

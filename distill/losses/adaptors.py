@@ -12,8 +12,8 @@ from typing import Literal
 from torch import Tensor
 
 from distill.losses.distances import Reduction, clean_hidden, hidden_count, paired_mean_square
-from distill.losses.logits import soft_cross_entropy, squared_error
-from distill.losses.precision import no_autocast
+from distill.losses.logits import mean_of_rows, soft_cross_entropy, squared_error
+from distill.losses.precision import at_least_float32, no_autocast
 
 Form = Literal["modern", "published"]
 
@@ -58,19 +58,29 @@ def hidden_distance(student: Tensor, teacher: Tensor, mask: Tensor, form: Form, 
     return mean if form == "modern" else mean * (student.shape[-1] / student_width)
 
 
-def logit_distance(student: Tensor, teacher: Tensor, temperature: float, form: Form) -> Tensor:
+def logit_distance(
+    student: Tensor, teacher: Tensor, temperature: float, form: Form, real: Tensor | None = None
+) -> Tensor:
     """LogitMSE: mean over rows and classes of ((z_s − z_t) / τ)², times τ² in the modern form, where τ plays no part.
 
     Args:
         student, teacher: logits [B, C]; no gradient reaches the teacher's.
         temperature: τ > 0.
+        real: bool [B, C], which classes of each row count in its mean; all when None.
 
     Raises:
         ValueError: The shapes differ, or the temperature is not positive.
     """
     if temperature <= 0:
         raise ValueError(f"temperature must be positive, not {temperature}")
-    distance = squared_error(student, teacher)
+    if real is None:
+        distance = squared_error(student, teacher)
+    else:
+        if student.shape != teacher.shape:
+            raise ValueError(f"logits {tuple(student.shape)} and {tuple(teacher.shape)} disagree")
+        own = at_least_float32(student)
+        difference = (own - teacher.detach().to(own.dtype)).masked_fill(~real, 0.0)
+        distance = mean_of_rows(difference.square(), real)
     return distance if form == "modern" else distance / temperature**2
 
 

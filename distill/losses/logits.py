@@ -19,6 +19,7 @@ def soft_cross_entropy(
     reduction: Literal["batchmean", "mean"],
     *,
     scaled: bool = True,
+    real: Tensor | None = None,
 ) -> Tensor:
     """Cross-entropy of the student's softened distribution under the teacher's, times T².
 
@@ -29,6 +30,8 @@ def soft_cross_entropy(
         reduction: "batchmean" divides the sum by B; "mean" by B·C, which is what the BERT-EMD and TinyBERT
             code does and makes the value 1/C of the usual one.
         scaled: whether the factor T² is there, with which gradients keep their size at any temperature.
+        real: bool [B, C], which classes of each row count in its mean; all when None. The others' logits are so low
+            that they add nothing (`distill.models.positions`).
 
     Returns:
         Scalar in float32 (float64 for float64 inputs).
@@ -37,13 +40,21 @@ def soft_cross_entropy(
     with no_autocast(student):
         log_student = F.log_softmax(at_least_float32(student) / temperature, dim=-1)
         soft_targets = F.softmax(at_least_float32(teacher.detach()) / temperature, dim=-1)
-        total = -(soft_targets.to(log_student.dtype) * log_student).sum()
+        each = soft_targets.to(log_student.dtype) * log_student
+        factor = temperature**2 if scaled else 1.0
+        if reduction == "mean" and real is not None:
+            return -mean_of_rows(each, real) * factor
         divisor = student.numel() if reduction == "mean" else student.shape[0]
-        return total * ((temperature**2 if scaled else 1.0) / divisor)
+        return -each.sum() * (factor / divisor)
 
 
 def distillation_kl(
-    student: Tensor, teacher: Tensor, temperature: float, reduction: Literal["batchmean", "mean"] = "batchmean"
+    student: Tensor,
+    teacher: Tensor,
+    temperature: float,
+    reduction: Literal["batchmean", "mean"] = "batchmean",
+    *,
+    real: Tensor | None = None,
 ) -> Tensor:
     """T² · KL(teacher ‖ student) of the softened distributions (Hinton et al., 2015).
 
@@ -52,6 +63,7 @@ def distillation_kl(
         teacher: logits [B, C]; no gradient reaches them.
         temperature: T > 0, divides both sets of logits.
         reduction: "batchmean" divides the sum by B; "mean" by B·C, which is what the PKD code does.
+        real: as in `soft_cross_entropy`.
 
     Returns:
         Scalar in float32 (float64 for float64 inputs), 0 where both agree.
@@ -60,6 +72,9 @@ def distillation_kl(
     with no_autocast(student):
         log_student = F.log_softmax(at_least_float32(student) / temperature, dim=-1)
         log_teacher = F.log_softmax(at_least_float32(teacher.detach()) / temperature, dim=-1)
+        if reduction == "mean" and real is not None:
+            each = F.kl_div(log_student, log_teacher.to(log_student.dtype), reduction="none", log_target=True)
+            return mean_of_rows(each, real) * temperature**2
         total = F.kl_div(log_student, log_teacher.to(log_student.dtype), reduction="sum", log_target=True)
         # Divided here: torch announces that its own "mean" will come to mean the other.
         divisor = student.numel() if reduction == "mean" else student.shape[0]
@@ -75,6 +90,7 @@ def prediction_loss(
     temperature: float,
     form: Literal["modern", "published", "elementwise"],
     regression: bool,
+    real: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Soft (teacher) and hard (label) terms of the prediction loss, unweighted.
 
@@ -93,6 +109,7 @@ def prediction_loss(
             the soft cross-entropy with the mean over batch and classes (Li et al., 2020, as in its code);
             "elementwise" takes T²·KL with that mean (Sun et al., 2019, as in its code).
         regression: both terms are mean squared errors, in every form.
+        real: as in `soft_cross_entropy`.
 
     Returns:
         {"soft": scalar, "hard": scalar}, in float32 or better.
@@ -117,10 +134,10 @@ def prediction_loss(
                 if regression:
                     terms["soft"] = squared_error(student, teacher)
                 elif form == "published":
-                    terms["soft"] = soft_cross_entropy(student, teacher, temperature, "mean")
+                    terms["soft"] = soft_cross_entropy(student, teacher, temperature, "mean", real=real)
                 else:
                     reduction: Literal["batchmean", "mean"] = "batchmean" if form == "modern" else "mean"
-                    terms["soft"] = distillation_kl(student, teacher, temperature, reduction)
+                    terms["soft"] = distillation_kl(student, teacher, temperature, reduction, real=real)
         if labels is not None:
             with contextlib.nullcontext() if alpha < 1 else torch.no_grad():
                 if regression:
@@ -138,6 +155,7 @@ def tinybert_prediction(
     temperature: float,
     form: Literal["modern", "published"],
     regression: bool,
+    real: Tensor | None = None,
 ) -> Tensor:
     """Loss of TinyBERT's second stage (Jiao et al., 2020, eq. 10, and its code): the teacher's predictions alone.
 
@@ -150,6 +168,7 @@ def tinybert_prediction(
         temperature: T > 0; regression has none and does not use it.
         form: "modern" takes T²·KL with the mean over the batch, "published" the soft cross-entropy with the mean over
             batch and classes and without T².
+        real: as in `soft_cross_entropy`.
 
     Returns:
         Scalar in float32 or better.
@@ -164,7 +183,7 @@ def tinybert_prediction(
     if teacher is None:
         raise ValueError("the predictions are the teacher's, but there is no teacher")
     if form == "published":
-        return soft_cross_entropy(student, teacher, temperature, "mean", scaled=False)
+        return soft_cross_entropy(student, teacher, temperature, "mean", scaled=False, real=real)
     return distillation_kl(student, teacher, temperature)
 
 
@@ -178,6 +197,16 @@ def squared_error(student: Tensor, target: Tensor) -> Tensor:
         raise ValueError(f"predictions {tuple(student.shape)} and targets {tuple(target.shape)} disagree")
     scores = at_least_float32(student)
     return F.mse_loss(scores, target.detach().to(scores.dtype))
+
+
+def mean_of_rows(values: Tensor, real: Tensor) -> Tensor:
+    """Mean over rows of each row's mean over the classes that count, so that neither padding nor other rows matter.
+
+    Args:
+        values: [B, C], 0 where a class does not count.
+        real: bool [B, C].
+    """
+    return (values.sum(-1) / real.sum(-1)).mean()
 
 
 def _flat_scores(logits: Tensor) -> Tensor:

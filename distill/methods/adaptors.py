@@ -192,13 +192,15 @@ def objective(setting: Setting, names: Sequence[str], *, labels: bool) -> Object
             for name, weight in on.items():
                 assert teacher is not None
                 with torch.autocast(student.logits.device.type, enabled=False):
-                    terms[name] = Term(self._loss(name, student, teacher, batch["attention_mask"]), weight)
+                    terms[name] = Term(self._loss(name, student, teacher, batch), weight)
             return terms
 
-        def _loss(self, name: str, student: Outputs, teacher: Outputs, mask: Tensor) -> Tensor:
-            if name in LOGITS:
-                of_logits = logit_distance if name == "LogitMSE" else logit_cross_entropy
-                return of_logits(student.logits, teacher.logits, tau, form)
+        def _loss(self, name: str, student: Outputs, teacher: Outputs, batch: dict[str, Tensor]) -> Tensor:
+            mask = batch["attention_mask"]
+            if name == "LogitMSE":
+                return logit_distance(student.logits, teacher.logits, tau, form, setting.places(batch))
+            if name == "LogitCE":
+                return logit_cross_entropy(student.logits, teacher.logits, tau, form)
             x, y = (net.at(_PARTS[name], layers) for net, layers in zip((student, teacher), pairs[name], strict=True))
             if name == "AttnMiniLM":
                 return attention_divergence(x, y, mask, form)

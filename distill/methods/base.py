@@ -234,8 +234,8 @@ class OnTeacher:
         stage: Run with the teacher in the student's place and no teacher beside it.
         settle: All the values that its objective reads, given a point's resolved values, the student's and the
             teacher's shape, so that nothing of the student but these is in what it leaves.
-        shapes: Names and shapes of what it leaves ("teacher_filters"), and of what the student's own stage of the kind
-            does ("student_filters"), given the same.
+        shapes: Names and shapes of what it leaves ("teacher_filters"), and of what the student's own stage does
+            ("student_filters"), given the same.
         idle: Hyper-parameters that are 0 where a person gives the one or the other.
         used: Whether a point takes anything of it, given its resolved values.
     """
@@ -275,13 +275,12 @@ class Method:
         student_layers: Which layers a student that is cut from an encoder keeps where nothing else is said.
         sharing: Given a point's resolved values: how its student's layers run twice; None leaves them as they come.
             Shapes that a method is given count the layers of such a student twice.
-        regression: Whether its losses are defined for regression tasks.
+        regression, spans: Whether its losses are defined for real labels, and where classes are positions of a row.
         misfit: Given a point's resolved values, the student's and the teacher's shape: why the method cannot run, as
             one sentence with the remedy, or None. The plan asks before anything starts.
         meets: Given the same: which layers of both networks are compared, as words for the plan, or None.
         projects: What brings students of another width to the teacher's, in words; empty where nothing does.
-        embeddings: Given a point's resolved values, whose embeddings the student begins with: those that come with its
-            layers ("pretrained"), the teacher's, or new ones.
+        embeddings: Given a point's values, whose embeddings a student begins with: its own, the teacher's, or new ones.
         published: The rest of its published recipe; None where the method has only the modern one.
         on_teacher: What is trained on the teacher itself first.
     """
@@ -296,6 +295,7 @@ class Method:
     student_layers: Rule = "evenly"
     sharing: Callable[[dict[str, Any]], Sharing | None] = lambda values: None
     regression: bool = True
+    spans: bool = True
     misfit: Callable[[dict[str, Any], Shape, Shape], str | None] = lambda values, student, teacher: None
     meets: Callable[[dict[str, Any], Shape, Shape], str | None] = lambda values, student, teacher: None
     projects: str = ""

@@ -42,6 +42,7 @@ def objective(setting: Setting) -> Objective:
                 temperature=temperature,
                 form="elementwise" if elementwise else "modern",
                 regression=setting.regression,
+                real=setting.places(batch),
             )
             weights = {"soft": alpha, "hard": 1.0 - alpha}
             return {name: Term(value, weights[name]) for name, value in losses.items()}

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from distill.losses.precision import at_least_float32
 from distill.methods.base import Shape
+from distill.models.positions import places
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Setting:
         regression: Whether labels are real numbers.
         kind: The student's `model_type`, and `dropout` that of its classifier: what new heads beside its own follow.
         length: What every row is padded to, in tokens; None where a batch goes up to its longest.
+        span: Whether the classes of a row are its positions, once for where an answer begins, once for where it ends.
         carried: What the objectives of earlier stages left (`Objective.leaves`), and what the run was given.
     """
 
@@ -37,6 +39,11 @@ class Setting:
     carried: Mapping[str, Tensor] = field(default_factory=dict)
     kind: str = "bert"
     dropout: float = 0.0
+    span: bool = False
+
+    def places(self, batch: dict[str, Tensor]) -> Tensor | None:
+        """Which classes of each row of logits count, bool [2B, S]; None where all do, because they are no positions."""
+        return places(batch["attention_mask"]) if self.span else None
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,7 @@ class Outputs:
     """What was captured of one network on one batch.
 
     Attributes:
-        logits: [B, C].
+        logits: [B, C]; where classes are positions [2B, S], as `distill.models.positions` has them.
         hidden: [L + 1, B, S, d]; index 0 is the embedding output. None unless asked for.
         scores: [L, B, h, S, S], scaled query-key products before mask and softmax. None unless asked for.
         cls: [L + 1, B, d], the first position of each hidden state, at all layers. None unless asked for.
@@ -54,6 +61,8 @@ class Outputs:
             belongs to `hidden` alone; None is all of them. Objectives that read chosen layers ask `at`, which knows.
         pooled: [B, d], what the classifier's last linear layer reads, behind the dropout before it. Of students alone,
             None unless asked for.
+        unmasked: Logits with what the network says of padded places; None where classes are no positions, or where the
+            outputs come from disk.
     """
 
     logits: Tensor
@@ -65,6 +74,7 @@ class Outputs:
     value: Tensor | None = None
     layers: tuple[int, ...] | None = None
     pooled: Tensor | None = None
+    unmasked: Tensor | None = None
 
     def at(self, what: str, layers: Sequence[int]) -> Tensor:
         """A part at some layers, in the order in which they are asked for: [len(layers), B, …].
@@ -125,7 +135,7 @@ class Objective(nn.Module):
         """Terms of one batch; the total is the weighted sum.
 
         Args:
-            batch: `input_ids`, `attention_mask` [B, S]; `labels` [B].
+            batch: `input_ids`, `attention_mask` [B, S]; `labels` [B], or [2B] where classes are positions.
         """
         raise NotImplementedError
 

@@ -142,6 +142,7 @@ def method(name: str, title: str, *, shared: str, following: str) -> Method:
         student_layers="first",
         sharing=sps.sharing,
         regression=False,
+        spans=False,
         misfit=misfit,
         published=then.PUBLISHED,
     )

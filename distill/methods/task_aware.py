@@ -11,7 +11,9 @@ from distill.methods import ft
 from distill.methods.base import Hyperparameter, Published, Shape, Stage
 
 if TYPE_CHECKING:
-    from distill.methods.objective import Objective, Setting
+    from torch import Tensor
+
+    from distill.methods.objective import Objective, Outputs, Setting
 
 REFERENCE = "Liang et al., Less is More: Task-aware Layer-wise Distillation for Language Model Compression, ICML 2023"
 # Beginnings of the names under which filters are carried from one stage to the next, and from the teacher's side.
@@ -27,15 +29,15 @@ def task_aware(setting: Setting, teacher_filters: bool) -> Objective:
         teacher_filters: Without, the student's filters are linear layers to the teacher's width, drawn anew.
     """
     import torch
-    from torch import Tensor
     from torch.nn import functional
 
     from distill.losses.adaptors import hidden_distances
     from distill.losses.logits import distillation_kl, squared_error
     from distill.losses.precision import at_least_float32, no_autocast
-    from distill.losses.task_aware import listwise_divergence
-    from distill.methods.objective import Objective, Outputs, Term
+    from distill.losses.task_aware import listwise_divergence, span_cross_entropy, span_divergence
+    from distill.methods.objective import Objective, Term
     from distill.models.filters import Filters
+    from distill.models.positions import halves
 
     params, published = setting.params, setting.recipe == "published"
     if setting.teacher is None:
@@ -69,12 +71,14 @@ def task_aware(setting: Setting, teacher_filters: bool) -> Objective:
         def forward(self, student: Outputs, teacher: Outputs | None, batch: dict[str, Tensor]) -> dict[str, Term]:
             terms: dict[str, Term] = {}
             with no_autocast(student.logits):
-                logits = at_least_float32(student.logits)
+                # Of an answer's positions the published softmax runs over the padding too.
+                logits = _read(student, setting.span and published)
                 if params["hard"] > 0:
-                    terms["hard"] = Term(self._hard(logits, batch["labels"]), params["hard"])
+                    terms["hard"] = Term(self._hard(logits, batch), params["hard"])
                 if params["kl_alpha"] > 0:
                     assert teacher is not None
-                    terms["soft"] = Term(self._soft(logits, at_least_float32(teacher.logits)), params["kl_alpha"])
+                    theirs = _read(teacher, setting.span and published)
+                    terms["soft"] = Term(self._soft(logits, theirs, batch), params["kl_alpha"])
                 if self.filters is not None:
                     assert teacher is not None
                     states = self.filters(at_least_float32(student.at("hidden", own)))
@@ -88,12 +92,20 @@ def task_aware(setting: Setting, teacher_filters: bool) -> Objective:
                     terms["layers"] = Term(pairs.mean(), params["mse_alpha"])
             return terms
 
-        def _hard(self, logits: Tensor, labels: Tensor) -> Tensor:
+        def _hard(self, logits: Tensor, batch: dict[str, Tensor]) -> Tensor:
+            labels = batch["labels"]
+            if setting.span:
+                return span_cross_entropy(*halves(logits), *halves(labels), self._mask(batch))
             if setting.regression:
                 return functional.mse_loss(logits.squeeze(-1), labels.to(logits.dtype))
             return functional.cross_entropy(logits, labels)
 
-        def _soft(self, logits: Tensor, teacher: Tensor) -> Tensor:
+        def _mask(self, batch: dict[str, Tensor]) -> Tensor | None:
+            return None if published else batch["attention_mask"]
+
+        def _soft(self, logits: Tensor, teacher: Tensor, batch: dict[str, Tensor]) -> Tensor:
+            if setting.span:
+                return span_divergence(halves(logits), halves(teacher), params["T"], self._mask(batch))
             if not setting.regression:
                 return distillation_kl(logits, teacher, params["T"])
             return listwise_divergence(logits, teacher, params["T"]) if published else squared_error(logits, teacher)
@@ -107,6 +119,24 @@ def task_aware(setting: Setting, teacher_filters: bool) -> Objective:
             return {"filter_distances": found}
 
     return TaskAware()
+
+
+def _read(outputs: Outputs, padded: bool) -> Tensor:
+    """Logits in float32 or better.
+
+    Args:
+        padded: Whether those of padded places are read as they come.
+
+    Raises:
+        ValueError: They are, and the outputs have none.
+    """
+    from distill.losses.precision import at_least_float32
+
+    if not padded:
+        return at_least_float32(outputs.logits)
+    if outputs.unmasked is None:
+        raise ValueError("the published losses read padded places, which outputs on disk do not have")
+    return at_least_float32(outputs.unmasked)
 
 
 def load(modules: Any, setting: Setting, prefix: str, required: bool = True) -> None:

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 def filters(setting: Setting) -> Objective:
     """Total: the mean over the filters of each one's own task loss on the labels (Liang et al., 2023, stage I).
 
-    A filter's logits come from its output at the first token, through a pooler and a classifier of its own. The network
-    that carries the filters learns nothing. On the teacher itself the same objective runs with the teacher as student.
+    A filter's logits come from its output at the first token, through a pooler and a classifier of its own; in a span
+    task from its output at every token, through a linear layer. The network that carries the filters learns nothing. On
+    the teacher itself the same objective runs with the teacher as student.
 
     Raises:
         UserError: The intervals do not fit.
@@ -24,28 +25,38 @@ def filters(setting: Setting) -> Objective:
     from torch import Tensor, nn
 
     from distill.losses.precision import at_least_float32, no_autocast
-    from distill.losses.task_aware import filtered_task_loss
+    from distill.losses.task_aware import filtered_task_loss, span_cross_entropy
     from distill.methods.objective import Objective, Outputs, Term
-    from distill.models.filters import FilterHeads, Filters
+    from distill.models.filters import FilterHeads, Filters, SpanHeads
+    from distill.models.positions import halves
 
     params, own = setting.params, setting.student
     layers, width = _own_layers(params, own, setting.teacher), shared.width(params, setting.teacher or own)
 
     class TaskFilters(Objective):
         needs = frozenset()
-        own_needs = frozenset({"cls"})
+        own_needs = frozenset({"hidden" if setting.span else "cls"})
         uses_teacher = False
 
         def __init__(self) -> None:
             super().__init__()
             self.filters = Filters(len(layers), own.hidden_size, width, params.get("filter_nonlinear", False))
             shared.load(self.filters, setting, shared.FILTERS, required=False)
-            self.heads = FilterHeads(len(layers), width, setting.num_labels, setting.kind, setting.dropout)
+            self.heads: nn.Module = (
+                SpanHeads(len(layers), width)
+                if setting.span
+                else FilterHeads(len(layers), width, setting.num_labels, setting.kind, setting.dropout)
+            )
 
         def forward(self, student: Outputs, teacher: Outputs | None, batch: dict[str, Tensor]) -> dict[str, Term]:
             with no_autocast(student.logits):
-                first = self.filters(at_least_float32(student.at("cls", layers)))
-                loss = filtered_task_loss(self.heads(first), batch["labels"], regression=setting.regression)
+                labels = batch["labels"]
+                read = self.filters(at_least_float32(student.at("hidden" if setting.span else "cls", layers)))
+                if setting.span:
+                    mask = None if setting.recipe == "published" else batch["attention_mask"]
+                    loss = span_cross_entropy(*self.heads(read), *halves(labels), mask)
+                else:
+                    loss = filtered_task_loss(self.heads(read), labels, regression=setting.regression)
             return {"filtered": Term(loss, 1.0)}
 
         def leaves(self) -> dict[str, Tensor]:

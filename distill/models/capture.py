@@ -17,6 +17,7 @@ from distill.methods.objective import Outputs, Shape
 from distill.models.folder import SUPPORTED, shared, unsupported
 from distill.models.masks import for_attention
 from distill.models.parameters import output_layer
+from distill.models.positions import logits_of
 
 PROJECTIONS = ("query", "key", "value")
 _WORDS = {"cls": "[CLS]", "hidden": "hidden states", "query": "queries", "key": "keys", "value": "values"}
@@ -144,9 +145,10 @@ class Capture:
         self._watching = True
         try:
             mask = for_attention(self._model, attention_mask)
-            logits = self._model(input_ids=input_ids, attention_mask=mask, token_type_ids=token_type_ids).logits
+            output = self._model(input_ids=input_ids, attention_mask=mask, token_type_ids=token_type_ids)
         finally:
             self._watching = False
+        logits, unmasked = logits_of(output, attention_mask)
         taken, self._taken = self._taken, {}
         stacked: dict[str, Any] = {name: self._stacked(name, taken) for name in ("cls", "hidden") if name in self.needs}
         projected = {name: at_least_float32(self._stacked(name, taken)) for name in self._projections}
@@ -157,7 +159,7 @@ class Capture:
         stacked.update((name, states) for name, states in projected.items() if name in self.needs)
         if POOLED in self.needs:
             (stacked[POOLED],) = taken[POOLED]
-        return Outputs(logits, layers=self.layers, **stacked)
+        return Outputs(logits, layers=self.layers, unmasked=unmasked, **stacked)
 
     def _stacked(self, name: str, taken: dict[str, list[Tensor]]) -> Tensor:
         if len(taken[name]) != self._expected[name]:

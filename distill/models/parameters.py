@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 ALL = ("all",)
 HEAD, OUTPUT, BODY = "head", "output", "body"
+# What stands in the classifier's place where classes are positions.
+SPANS = "qa_outputs"
 
 
 def named(model: Any, prefixes: tuple[str, ...]) -> frozenset[str]:
@@ -21,9 +23,9 @@ def named(model: Any, prefixes: tuple[str, ...]) -> frozenset[str]:
     Args:
         model: A sequence classifier on a BERT-like encoder.
         prefixes: Of names inside the encoder, which are the same whatever its kind ("encoder.layer.3.", "pooler.",
-            "embeddings."), or of names in the whole model ("classifier."); `HEAD` among them is all that stands behind
-            the layers: a pooler, where there is one, and the classifier; `OUTPUT` is the classifier's last linear
-            layer, and `BODY` is everything but that. `ALL` is every parameter.
+            "embeddings."), or of names in the whole model ("classifier.", which is also what points to tokens); `HEAD`
+            among them is all that stands behind the layers: a pooler, where there is one, and the classifier; `OUTPUT`
+            is the classifier's last linear layer, and `BODY` is everything but that. `ALL` is every parameter.
 
     Raises:
         ValueError: No parameter begins with one of them.
@@ -41,6 +43,8 @@ def named(model: Any, prefixes: tuple[str, ...]) -> frozenset[str]:
             some = {name for name in names if name.startswith(last) == (prefix == OUTPUT)}
         else:
             some = {name for name in names if name.startswith(prefix) or name.startswith(encoder + prefix)}
+            if not some and prefix == "classifier.":
+                some = {name for name in names if name.startswith(f"{SPANS}.")}
         if not some:
             raise ValueError(f"no parameter of the student begins with {prefix!r}")
         found |= some
@@ -53,7 +57,7 @@ def output_layer(model: Any) -> tuple[str, Any]:
     Raises:
         ValueError: There is none where BERT, RoBERTa and ELECTRA have it.
     """
-    for name in ("classifier.out_proj", "classifier"):
+    for name in ("classifier.out_proj", "classifier", SPANS):
         module: Any = model
         for part in name.split("."):
             module = getattr(module, part, None)
@@ -105,16 +109,19 @@ def untrained(trained: Iterable[tuple[str, ...]], layers: int, pooler: bool) -> 
     return tuple(part for part in parts if not is_trained(part))
 
 
-def left_alone(stages: Iterable[Stage], params: dict[str, Any], recipe: str, student: Shape, kind: str) -> str:
+def left_alone(
+    stages: Iterable[Stage], params: dict[str, Any], recipe: str, student: Shape, kind: str, span: bool = False
+) -> str:
     """The parameters of a student that none of some stages trains, in words; empty where there are none.
 
     Args:
         params: A point's resolved values.
         student: Its shape.
         kind: Its `model_type`.
+        span: Whether it points to tokens, for which it needs no pooler.
     """
     trained = [stage.trained(params, recipe, student) for stage in stages]
-    return in_words(untrained(trained, student.physical, pooled(kind)))
+    return in_words(untrained(trained, student.physical, pooled(kind) and not span))
 
 
 def pooled(kind: str) -> bool:

@@ -13,18 +13,23 @@ from typing import Any
 from torch import Tensor, nn
 from transformers import (
     BertConfig,
+    BertForQuestionAnswering,
     BertForSequenceClassification,
     BertModel,
     CamembertConfig,
+    CamembertForQuestionAnswering,
     CamembertForSequenceClassification,
     CamembertModel,
     ElectraConfig,
+    ElectraForQuestionAnswering,
     ElectraForSequenceClassification,
     ElectraModel,
     RobertaConfig,
+    RobertaForQuestionAnswering,
     RobertaForSequenceClassification,
     RobertaModel,
     XLMRobertaConfig,
+    XLMRobertaForQuestionAnswering,
     XLMRobertaForSequenceClassification,
     XLMRobertaModel,
 )
@@ -176,7 +181,27 @@ class SharedElectraForSequenceClassification(_TwoPasses, ElectraForSequenceClass
     config_class = SharedElectraConfig
 
 
-# In the order of the kinds, as the classifiers.
+class SharedBertForQuestionAnswering(_TwoPasses, BertForQuestionAnswering):
+    config_class = SharedBertConfig
+
+
+class SharedRobertaForQuestionAnswering(_TwoPasses, RobertaForQuestionAnswering):
+    config_class = SharedRobertaConfig
+
+
+class SharedXLMRobertaForQuestionAnswering(_TwoPasses, XLMRobertaForQuestionAnswering):
+    config_class = SharedXLMRobertaConfig
+
+
+class SharedCamembertForQuestionAnswering(_TwoPasses, CamembertForQuestionAnswering):
+    config_class = SharedCamembertConfig
+
+
+class SharedElectraForQuestionAnswering(_TwoPasses, ElectraForQuestionAnswering):
+    config_class = SharedElectraConfig
+
+
+# In the order of the kinds, as the classifiers and what points to tokens.
 ENCODERS: tuple[Any, ...] = (
     SharedBertModel,
     SharedRobertaModel,
@@ -191,8 +216,16 @@ CLASSIFIERS: tuple[Any, ...] = (
     SharedCamembertForSequenceClassification,
     SharedElectraForSequenceClassification,
 )
+READERS: tuple[Any, ...] = (
+    SharedBertForQuestionAnswering,
+    SharedRobertaForQuestionAnswering,
+    SharedXLMRobertaForQuestionAnswering,
+    SharedCamembertForQuestionAnswering,
+    SharedElectraForQuestionAnswering,
+)
 # With these `save_pretrained` puts this file beside the weights and names its classes in config.json.
-for _encoder, _classifier in zip(ENCODERS, CLASSIFIERS, strict=True):
+for _encoder, _classifier, _reader in zip(ENCODERS, CLASSIFIERS, READERS, strict=True):
     _classifier.config_class.register_for_auto_class("AutoConfig")
     _encoder.register_for_auto_class("AutoModel")
     _classifier.register_for_auto_class("AutoModelForSequenceClassification")
+    _reader.register_for_auto_class("AutoModelForQuestionAnswering")

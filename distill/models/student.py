@@ -1,4 +1,4 @@
-"""Building students and teachers as sequence classifiers."""
+"""Building students and teachers as sequence classifiers, or as models that point to tokens."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from torch import nn
 from distill.errors import UserError
 from distill.models.capture import encoder_layers
 from distill.models.folder import RELU_HEAD, SHARED, Head, check_configuration, plain, shared
+from distill.models.parameters import SPANS
 from distill.models.repeats import Sharing, check, uncut
 from distill.tasks.base import Task
 
@@ -27,7 +28,7 @@ def load_classifier(
     classifier_dropout: float | None = None,
     sharing: Sharing | None = None,
 ) -> Any:
-    """A sequence classifier with `task`'s labels from an encoder folder, in float32.
+    """A sequence classifier with `task`'s labels from an encoder folder, or for spans what points to tokens; float32.
 
     Missing weights (classifier, and pooler where the folder has none) are drawn from torch's generator, so seed
     it before; so is a classifier that was trained for another number of labels. Code in the folder is never run.
@@ -49,13 +50,16 @@ def load_classifier(
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+    span = task.kind == "span"
     labels = dict(enumerate(task.labels)) if task.kind == "classification" else {0: "score"}
+    labels = dict(enumerate(("start", "end"))) if span else labels
     try:
-        config, build = _architecture(path, head, sharing, layers)
+        config, build = _architecture(path, head, sharing, layers, span)
         # The folder may come from another task, whose problem type forbids this one's number of labels.
         config.problem_type = None
         config.id2label, config.label2id = labels, {name: i for i, name in labels.items()}
-        config.problem_type = "regression" if task.kind == "regression" else "single_label_classification"
+        if not span:
+            config.problem_type = "regression" if task.kind == "regression" else "single_label_classification"
         if dropout is not None:
             config.hidden_dropout_prob = config.attention_probs_dropout_prob = config.classifier_dropout = dropout
         if classifier_dropout is not None:
@@ -63,7 +67,7 @@ def load_classifier(
         model, report = build.from_pretrained(
             path, config=config, dtype=torch.float32, ignore_mismatched_sizes=True, output_loading_info=True
         )
-        if others := sorted(name for name, *_ in report["mismatched_keys"] if not name.startswith("classifier.")):
+        if others := sorted(name for name, *_ in report["mismatched_keys"] if not name.startswith(_HEADS)):
             raise ValueError(f"the sizes of {others[0]} in weights and config.json differ")
     except (OSError, ValueError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
         reason = " ".join(str(error).split())[:200]
@@ -77,11 +81,15 @@ def load_classifier(
     return model
 
 
+# What is drawn anew where it is missing or was trained for another task.
+_HEADS = ("classifier.", f"{SPANS}.")
+
+
 def _architecture(
-    path: str | Path, head: Head, sharing: Sharing | None, layers: tuple[int, ...] | None
+    path: str | Path, head: Head, sharing: Sharing | None, layers: tuple[int, ...] | None, span: bool
 ) -> tuple[Any, Any]:
-    """Configuration of a folder, and the class its classifier is built with."""
-    from transformers import AutoConfig, AutoModelForSequenceClassification
+    """Configuration of a folder, and the class its classifier, or what points to tokens, is built with."""
+    from transformers import AutoConfig, AutoModelForQuestionAnswering, AutoModelForSequenceClassification
 
     from distill.models.relu_head import BertReluHeadConfig, BertReluHeadForSequenceClassification
 
@@ -90,21 +98,24 @@ def _architecture(
     # What names the folder's own class gives way to this program's.
     kept = {name: value for name, value in found.items() if name not in ("model_type", "architectures", "auto_map")}
     if head == "own" and (sharing is not None or shared(str(kind))):
-        return _in_two_passes(Path(path), kept, sharing, layers)
+        return _in_two_passes(Path(path), kept, sharing, layers, span)
+    if span and (head == "relu" or kind == RELU_HEAD):
+        raise UserError(f"The encoder in {path} is read through a ReLU, which points to no tokens: name another one.")
     if sharing is not None:
         raise UserError(f"The encoder in {path} cannot run its layers twice and be read through a ReLU: leave one out.")
     if kind == RELU_HEAD or (kind == "bert" and head == "relu"):
         return BertReluHeadConfig.from_dict(kept), BertReluHeadForSequenceClassification
     if head == "relu":
         raise UserError(f"The encoder in {path} is of type {kind}, but a head with ReLU needs BERT: name another one.")
-    return AutoConfig.from_pretrained(path, trust_remote_code=False), AutoModelForSequenceClassification
+    build = AutoModelForQuestionAnswering if span else AutoModelForSequenceClassification
+    return AutoConfig.from_pretrained(path, trust_remote_code=False), build
 
 
 def _in_two_passes(
-    path: Path, values: dict[str, Any], sharing: Sharing | None, layers: tuple[int, ...] | None
+    path: Path, values: dict[str, Any], sharing: Sharing | None, layers: tuple[int, ...] | None, span: bool
 ) -> tuple[Any, Any]:
     """The same of a classifier whose layers run twice, from the values of its configuration."""
-    from distill.models.sharing import CLASSIFIERS
+    from distill.models.sharing import CLASSIFIERS, READERS
 
     found = check_configuration(path, "The encoder in", str(path))
     count, what = len(layers or range(found.layers)), f"The encoder in {path}"
@@ -114,7 +125,7 @@ def _in_two_passes(
     asked = found.sharing if sharing is None else (sharing.mode, sharing.repeated(count))
     assert asked is not None
     kind = SHARED[plain(found.model_type)]
-    build = next(known for known in CLASSIFIERS if known.config_class.model_type == kind)
+    build = next(known for known in (READERS if span else CLASSIFIERS) if known.config_class.model_type == kind)
     return build.config_class.from_dict({**values, "sharing": asked[0], "repeated_layers": asked[1]}), build
 
 

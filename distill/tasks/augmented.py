@@ -26,6 +26,7 @@ def with_augmented(data: TaskData, file: str | os.PathLike[str], flag: str = "--
         UserError: The file is missing, malformed, or made of other rows than the task's; one sentence that names it
             and, if there is one, the line.
     """
+    refuse_spans(data.task, f"{flag} {file}")
     path = Path(file).expanduser()
     if not path.is_file():
         raise UserError(f"{flag} {file} is no file; python -m distill.augment makes one.")
@@ -46,6 +47,19 @@ def with_augmented(data: TaskData, file: str | os.PathLike[str], flag: str = "--
 def _plain(task: Task, path: Path) -> tuple[Examples, tuple[str, ...]]:
     # What a program wrote has no reason to be torn.
     return glue.read_split(replace(task, torn_share=0.0), path)
+
+
+def refuse_spans(task: Task, asked: str) -> None:
+    """Raise UserError for a span task.
+
+    Args:
+        asked: What a person asked for.
+    """
+    if task.kind == "span":
+        raise UserError(
+            f"{asked} does not go with {task.name}, whose answers are places in a text that would be changed; leave it "
+            "out."
+        )
 
 
 def counted(data: TaskData, file: str | os.PathLike[str]) -> dict[str, Any]:

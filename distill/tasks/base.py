@@ -91,6 +91,19 @@ class HubRows:
 
 
 @dataclass(frozen=True)
+class Windows:
+    """How the contexts of a span task are read, and when a row has no answer.
+
+    Attributes:
+        doc_stride: Tokens that two windows over one context share; None is 128, or a third of a shorter row.
+        null_threshold: By how much "none" must be ahead of the best answer, in tasks whose rows may have none.
+    """
+
+    doc_stride: int | None = None
+    null_threshold: float = 0.0
+
+
+@dataclass(frozen=True)
 class Task:
     """One task: its labels, its metric and the layout of its files.
 
@@ -118,6 +131,7 @@ class Task:
         beside: labelled splits that are shown beside dev, each with its file in GLUE's layout.
         forms: other forms in which the files are published; GLUE's goes before them.
         own: whether a person made it of their own files (`distill.tasks.own`).
+        unanswerable: of a span task, whether rows may have no answer.
     """
 
     name: str
@@ -141,6 +155,7 @@ class Task:
     beside: tuple[tuple[str, str], ...] = ()
     forms: tuple[Form, ...] = ()
     own: bool = False
+    unanswerable: bool = False
 
     @property
     def num_labels(self) -> int:
@@ -238,6 +253,7 @@ class TaskData:
         augmented: what students train on instead of `train`, which is then the teacher's alone; None where both read
             the same rows (`distill.tasks.augmented`).
         beside: further labelled splits by name, which decide nothing and are shown beside dev.
+        windows: How the rows of a span task are read; of no other.
     """
 
     task: Task
@@ -249,6 +265,7 @@ class TaskData:
     report: Examples | None = None
     augmented: Examples | None = None
     beside: tuple[tuple[str, Examples], ...] = ()
+    windows: Windows = Windows()
 
     @property
     def reported(self) -> Examples:
@@ -264,7 +281,7 @@ class TaskData:
         return self if self.augmented is None else replace(self, augmented=None)
 
     def fingerprint(self) -> str:
-        """Sha256 (hex) over task kind, label words, texts and labels of all splits, in order.
+        """Sha256 (hex) over task kind, label words, texts and labels of all splits, in order; of spans the windows too.
 
         Where the data lies plays no part, nor do splits that are shown beside dev.
         """
@@ -276,6 +293,9 @@ class TaskData:
             digest.update(split.labels.astype(split.labels.dtype.newbyteorder("<")).tobytes())
             for answers in split.answers or ():
                 _add_texts(digest, [part for answer in answers for part in (answer.text, str(answer.start))])
+        if self.task.kind == "span":
+            threshold = self.windows.null_threshold if self.task.unanswerable else None
+            _add_texts(digest, (f"{self.windows.doc_stride}", f"{threshold}"))
         if self.augmented is not None:
             # Of the same rows in the place of `report` the hash is another.
             digest.update(b"augmented" + self.of_student().fingerprint().encode())
@@ -290,7 +310,7 @@ class TaskData:
         if n < 2:
             raise UserError(f"--max-train-rows must be at least 2, not {n}")
         train = self.train.head(n, seed)
-        if len(np.unique(train.labels)) < 2:
+        if self.task.kind != "span" and len(np.unique(train.labels)) < 2:
             raise UserError(
                 f"--max-train-rows {n} with seed {seed} leaves {self.task.name} with a single label; ask for more rows"
             )

@@ -23,6 +23,7 @@ from distill.hub import (
     listed,
 )
 from distill.output import say
+from distill.tasks import squad
 from distill.tasks.base import Examples, HubRows, Task, TaskData
 
 # Seconds that the hub may take to answer.
@@ -153,12 +154,15 @@ def _examples(task: Task, rows: HubRows, splits: Any, name: str, shown: str, not
     if name not in splits:
         raise UserError(f"{shown} has no split {name} (it has {', '.join(splits)}); use --data-dir.")
     split = splits[name]
-    columns = [rows.first, *([rows.second] if rows.second else []), "label"]
+    span = task.kind == "span"
+    columns = [rows.first, *([rows.second] if rows.second else []), *(["answers", "id"] if span else ["label"])]
     for column in columns:
         if column not in split.column_names:
             raise UserError(
                 f"{shown} has no column {column} in {name} (it has {', '.join(split.column_names)}); use --data-dir."
             )
+    if span:
+        return squad.from_columns(task, split.select_columns(columns)[:], f"{shown}, {name}")
     ids = _ids(task, rows, split.features["label"], shown)
     content = split.select_columns(columns)[:]
     texts = [[str(text or "").strip() for text in content[column]] for column in columns[:-1]]

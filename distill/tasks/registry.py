@@ -1,4 +1,4 @@
-"""The tasks by name: GLUE, and the made-up stand-ins for machines without its files."""
+"""The tasks by name: GLUE, SQuAD, and the made-up stand-ins for machines without its files."""
 
 from __future__ import annotations
 
@@ -232,6 +232,35 @@ _TWEET_SENTIMENT = Task(
     forms=(Form("lines", "train_text.txt", "val_text.txt", "test_text.txt"),),
     hub=HubRows("sentiment", "text", None, ("negative", "neutral", "positive"), repository="cardiffnlp/tweet_eval"),
 )
+_SQUAD2 = Task(
+    name="squad2",
+    title="SQuAD 2.0 (questions that may have no answer)",
+    kind="span",
+    labels=(),
+    metric="squad_f1",
+    also=("em", "has_answer_f1", "no_answer_f1"),
+    folder="SQuAD2",
+    first_column="question",
+    second_column="context",
+    label_column="answers",
+    train_file="train-v2.0.json",
+    dev_file="dev-v2.0.json",
+    published_as="squad2",
+    hub=HubRows("squad_v2", "question", "context", (), repository="rajpurkar/squad_v2"),
+    unanswerable=True,
+)
+_SQUAD = replace(
+    _SQUAD2,
+    name="squad",
+    title="SQuAD 1.1 (questions with an answer in the context)",
+    also=("em",),
+    folder="SQuAD",
+    train_file="train-v1.1.json",
+    dev_file="dev-v1.1.json",
+    published_as="squad",
+    hub=HubRows("plain_text", "question", "context", (), repository="rajpurkar/squad"),
+    unanswerable=False,
+)
 _COLA_MADE_UP = replace(
     _COLA,
     name="cola-made-up",
@@ -243,7 +272,7 @@ _COLA_MADE_UP = replace(
 )
 
 _GLUE = (_COLA, _SST2, _MRPC, _QQP, _MNLI, _QNLI, _RTE, _WNLI, _STSB)
-_TASKS = {task.name: task for task in (*_GLUE, _SNLI, _TWEET_SENTIMENT, _COLA_MADE_UP)}
+_TASKS = {task.name: task for task in (*_GLUE, _SNLI, _TWEET_SENTIMENT, _SQUAD2, _SQUAD, _COLA_MADE_UP)}
 # A real task's name -> the name of the made-up task that serves where its files are out of reach.
 _STAND_INS = {"cola": "cola-made-up"}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from distill.tasks import glue
+from distill.tasks import glue, squad
 from distill.tasks.base import Task, TaskData
 
 
@@ -30,4 +30,4 @@ def read(
         return hub.load(task, revision)
     if origin != "local" or data_dir is None:
         raise ValueError(f"no rows come from {origin!r} without a folder")
-    return glue.load(task, data_dir)
+    return squad.load(task, data_dir) if task.kind == "span" else glue.load(task, data_dir)

@@ -10,6 +10,7 @@ from distill.errors import UserError
 from distill.models.folder import TOKENIZER_FILES
 from distill.tasks.base import TaskData
 from distill.training.batching import tokenise
+from distill.training.windows import tokenise_windows
 
 KIND = "tokens"
 # The split that only the report sees.
@@ -53,6 +54,24 @@ def identity(data: TaskData, tokenizer: Path, max_length: int) -> dict[str, Any]
     }
 
 
+def about_windows(facts: dict[str, Any]) -> list[str]:
+    """What a person should know of the windows over training rows; nothing of rows of other tasks.
+
+    Args:
+        facts: Of the artifact.
+    """
+    train = facts["train"]
+    if "windows" not in train:
+        return []
+    told = [f"{train['rows']} training rows are read in {train['windows']} windows."]
+    if train["unfound"]:
+        told.append(
+            f"The answers of {train['unfound']} training rows stand in no window as a whole; these rows teach that "
+            "there is none in sight (a larger max_length or --doc-stride finds more)."
+        )
+    return told
+
+
 def prepare(store: Store, data: TaskData, tokenizer: Path, max_length: int) -> Path:
     """Tokenised `train.npz` and `dev.npz` of `data` as an artifact, and `report.npz` where rows were held out."""
 
@@ -63,9 +82,16 @@ def prepare(store: Store, data: TaskData, tokenizer: Path, max_length: int) -> P
         if data.report is not None:
             splits[REPORT] = data.report
         for name, split in splits.items():
-            tokens = tokenise(split, loaded, max_length)
+            told: dict[str, int] = {}
+            if data.task.kind == "span":
+                windows = tokenise_windows(
+                    split, loaded, max_length, data.task, data.windows, predicted=name != "train"
+                )
+                tokens, told = windows.tokens, {"windows": len(windows.tokens), "unfound": windows.unfound}
+            else:
+                tokens = tokenise(split, loaded, max_length)
             tokens.save(folder / f"{name}.npz")
-            facts[name] = {"rows": len(tokens), "mean_tokens": float(tokens.lengths.mean())}
+            facts[name] = {"rows": len(split), "mean_tokens": float(tokens.lengths.mean()), **told}
         return facts
 
     return store.build(KIND, identity(data, tokenizer, max_length), fill)

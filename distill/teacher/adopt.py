@@ -60,14 +60,15 @@ def _take(target: Path, folder: Path, tokens: Path, task: Task, numerics: Numeri
     torch.set_num_threads(numerics.threads)
     model = load_classifier(folder, task)
     order = label_order(folder, task)
-    reorder(model, order)
+    if task.kind != "span":
+        reorder(model, order)
     dev = Tokens.load(tokens / "dev.npz")
     logits = predict(model.to(numerics.device), dev, batch, numerics.device)
     model.save_pretrained(target / MODEL)
     load_tokenizer(folder).save_pretrained(target / MODEL)
-    np.savez(target / PREDICTIONS, logits=logits, labels=dev.labels)
+    np.savez(target / PREDICTIONS, logits=logits, labels=dev.gold)
     return {
-        **judged(task, logits, dev.labels, made_here=False),
+        **judged(task, logits, dev.gold, made_here=False),
         **reported(task, lambda: model, tokens, target, batch, numerics.device, made_here=False),
         **sized(model, target / MODEL),
         "kept_epoch": None,

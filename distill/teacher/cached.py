@@ -12,6 +12,7 @@ from torch import Tensor
 
 from distill.artifacts import SEAL, Store, hash_file
 from distill.methods.objective import Outputs, Shape
+from distill.models.positions import PADDED
 from distill.teacher import parts as forms
 from distill.teacher.outputs import ROWS
 from distill.teacher.parts import Split
@@ -41,7 +42,7 @@ class CachedTeacher:
         try:
             facts = Store(self.folder.parent).facts(self.folder)
             self.shape = Shape(facts["layers"], facts["hidden_size"], facts["heads"])
-            self._labels = int(facts["labels"])
+            self._labels: forms.Labels = None if facts["labels"] is None else int(facts["labels"])
             self._layers = None if facts.get("kept_layers") is None else tuple(facts["kept_layers"])
             sealed = json.loads((self.folder / SEAL).read_text())["files"]
             if hash_file(self.folder / ROWS) != sealed[ROWS]:
@@ -100,13 +101,17 @@ class CachedTeacher:
     def _gather(self, part: str, places: np.ndarray, lengths: np.ndarray, width: int) -> Tensor:
         """A part of some rows in the shape of `Outputs`, padded with 0 to `width` tokens."""
         padded = forms.row_shape(part, self.shape, self._labels, width, self._layers)
-        batch = np.zeros(
+        by_token = part == "logits" and self._labels is None
+        batch = np.full(
             (len(places), *padded) if part == "logits" else (padded[0], len(places), *padded[1:]),
+            PADDED if by_token else 0,
             dtype=self._parts[part].dtype,
         )
         for i, (place, length) in enumerate(zip(places.tolist(), lengths.tolist(), strict=True)):
             values = self._row(part, place, length)
-            if part == "logits":
+            if by_token:
+                batch[i, :, :length] = values
+            elif part == "logits":
                 batch[i] = values
             elif part == "cls":
                 batch[:, i] = values
@@ -114,7 +119,7 @@ class CachedTeacher:
                 batch[:, i, :, :length, :length] = values
             else:
                 batch[:, i, :length] = values
-        return torch.from_numpy(batch)
+        return torch.from_numpy(batch.reshape(-1, width) if by_token else batch)
 
     def _row(self, part: str, place: int, length: int) -> np.ndarray:
         starts = self._starts[part]

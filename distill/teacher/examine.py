@@ -57,9 +57,9 @@ def examine(
         model = load_classifier(teacher / MODEL, task, head=head).to(numerics.device)
         dev = Tokens.load(tokens / "dev.npz")
         logits = predict(model, dev, batch, numerics.device)
-        np.savez(folder / PREDICTIONS, logits=logits, labels=dev.labels)
+        np.savez(folder / PREDICTIONS, logits=logits, labels=dev.gold)
         return {
-            **judged(task, logits, dev.labels, made_here),
+            **judged(task, logits, dev.gold, made_here),
             **reported(task, lambda: model, tokens, folder, batch, numerics.device, made_here),
         }
 

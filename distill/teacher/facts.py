@@ -61,8 +61,8 @@ def reported(
         return {}
     rows = Tokens.load(file)
     logits = predict(model(), rows, batch, device)
-    np.savez(folder / REPORTED, logits=logits, labels=rows.labels)
-    return {REPORT: judged(task, logits, rows.labels, made_here)}
+    np.savez(folder / REPORTED, logits=logits, labels=rows.gold)
+    return {REPORT: judged(task, logits, rows.gold, made_here)}
 
 
 def sized(model: Any, folder: Path) -> dict[str, Any]:

@@ -131,13 +131,13 @@ def _train(
     if recipe.keep == "last":
         model.save_pretrained(folder / MODEL)
     load_tokenizer(encoder).save_pretrained(folder / MODEL)
-    np.savez(folder / PREDICTIONS, logits=kept.logits, labels=dev.labels)
+    np.savez(folder / PREDICTIONS, logits=kept.logits, labels=dev.gold)
 
     def again() -> Any:
         return load_classifier(folder / MODEL, task).to(numerics.device)
 
     return {
-        **judged(task, kept.logits, dev.labels, made_here=True),
+        **judged(task, kept.logits, dev.gold, made_here=True),
         **reported(task, again, tokens, folder, recipe.training.evaluation_batch, numerics.device, made_here=True),
         **sized(model, folder / MODEL),
         "kept_epoch": kept.epoch,

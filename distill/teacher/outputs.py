@@ -2,7 +2,8 @@
 
 An artifact holds one file for each part, rows laid end to end without padding in the order of their lengths:
 
-* `logits.npy` float32 [n, C] and `cls.npy` float32 [n, L + 1, d];
+* `logits.npy` float32 [n, C], in span tasks [Σ 2 · S], each row as [2, S] (start, end);
+* `cls.npy` float32 [n, L + 1, d];
 * `hidden.npy` float16 [Σ (L + 1) · S, d], each row as [L + 1, S, d];
 * `scores.npy` float16 [Σ L · h · S²], each row as [L, h, S, S], without mask and softmax;
 * `query.npy`, `key.npy`, `value.npy` float16 [Σ L · S, d], each row as [L, S, d];
@@ -115,7 +116,7 @@ def write(
         rows = Tokens.load(tokens / f"{kept.split}.npz")
         return {
             "encoder": store.facts(teacher).get("encoder"),
-            **_read(folder, source, rows, task.num_labels, kept, numerics, say),
+            **_read(folder, source, rows, forms.labels_of(task), kept, numerics, say),
         }
 
     content = store.facts(teacher)["content"]
@@ -126,7 +127,7 @@ def _read(
     folder: Path,
     source: OnlineTeacher,
     rows: Tokens,
-    labels: int,
+    labels: forms.Labels,
     kept: Kept,
     numerics: Numerics,
     say: Callable[[str], None],
@@ -183,13 +184,16 @@ class _Writer:
     """Appends one part of row after row to its file."""
 
     def __init__(
-        self, folder: Path, part: str, teacher: Shape, labels: int, lengths: np.ndarray, layers: forms.Layers
+        self, folder: Path, part: str, teacher: Shape, labels: forms.Labels, lengths: np.ndarray, layers: forms.Layers
     ) -> None:
         self.part = part
         self.checks: list[int] = []
         self._type = torch.float32 if part in forms.SMALL else torch.float16
+        self._by_token = part == "logits" and labels is None
         shape: tuple[int, ...]
-        if part in forms.SMALL:
+        if self._by_token:
+            shape = (int(forms.row_numbers(part, teacher, labels, lengths.astype(np.int64)).sum()),)
+        elif part in forms.SMALL:
             shape = (len(lengths), *forms.row_shape(part, teacher, labels, 0))
         else:
             total = int(forms.row_numbers(part, teacher, labels, lengths.astype(np.int64), layers).sum())
@@ -199,18 +203,20 @@ class _Writer:
         np.lib.format.write_array_header_1_0(self._stream, head)
 
     def add(self, values: Tensor, lengths: np.ndarray) -> None:
-        """The part of a batch, as `Outputs` has it: rows along axis 0 of logits, along axis 1 of all else.
+        """The part of a batch, as `Outputs` has it: rows along axis 0 of logits (two of each in span tasks), along axis
+        1 of all else.
 
         Raises:
             UserError: A number does not fit, or is none.
         """
         values = values if self.part == "logits" else values.movedim(1, 0)
+        values = values.unflatten(0, (-1, 2)) if self._by_token else values
         rounded = values.to(self._type).cpu()
         suspect = self._type == torch.float16 and not bool(rounded.isfinite().all())
         for row, exact, length in zip(rounded, values, lengths.tolist(), strict=True):
             if self.part == "scores":
                 row, exact = row[..., :length, :length], exact[..., :length, :length]
-            elif self.part in forms.LARGE:
+            elif self.part in forms.LARGE or self._by_token:
                 row, exact = row[:, :length], exact[:, :length]
             # What stands at padded places is not kept and may be anything.
             if suspect and not bool(row.isfinite().all()):

@@ -11,8 +11,12 @@ from distill.methods.base import LAYERED, Shape
 if TYPE_CHECKING:
     import numpy as np
 
+    from distill.tasks.base import Task
+
 # Layers that are kept of a large part, as `Outputs.layers` has them; None is all.
 Layers = tuple[int, ...] | None
+# How many logits a row has; None where each of its tokens has one as start and one as end of an answer.
+Labels = int | None
 # The rows that are answered to: those that train, or those that choose.
 Split = Literal["train", "dev"]
 
@@ -31,6 +35,11 @@ WORDS = {
 FLOAT16_MOST = 65504.0
 
 Length = TypeVar("Length", int, "np.ndarray")
+
+
+def labels_of(task: Task) -> Labels:
+    """How many logits a row of a task has."""
+    return None if task.kind == "span" else task.num_labels
 
 
 def kept(needs: Collection[str]) -> tuple[str, ...]:
@@ -70,27 +79,27 @@ def depth(part: str, teacher: Shape, layers: Layers = None) -> int:
     return sum(layer > 0 or part == "hidden" for layer in layers)
 
 
-def row_shape(part: str, teacher: Shape, labels: int, length: int, layers: Layers = None) -> tuple[int, ...]:
+def row_shape(part: str, teacher: Shape, labels: Labels, length: int, layers: Layers = None) -> tuple[int, ...]:
     """Shape of a part of one row of `length` tokens, without padding."""
     if part == "logits":
-        return (labels,)
+        return (2, length) if labels is None else (labels,)
     deep = depth(part, teacher, layers)
     if part == "cls":
         return (deep, teacher.hidden_size)
     return (deep, teacher.heads, length, length) if part == "scores" else (deep, length, teacher.hidden_size)
 
 
-def row_numbers(part: str, teacher: Shape, labels: int, lengths: Length, layers: Layers = None) -> Length:
+def row_numbers(part: str, teacher: Shape, labels: Labels, lengths: Length, layers: Layers = None) -> Length:
     """How many numbers a part of one row, or of each of many rows, has."""
     if part == "logits":
-        return lengths * 0 + labels
+        return lengths * 2 if labels is None else lengths * 0 + labels
     deep = depth(part, teacher, layers)
     if part == "cls":
         return lengths * 0 + deep * teacher.hidden_size
     return lengths * lengths * (deep * teacher.heads) if part == "scores" else lengths * (deep * teacher.hidden_size)
 
 
-def size(parts: Collection[str], teacher: Shape, labels: int, lengths: np.ndarray, layers: Layers = None) -> int:
+def size(parts: Collection[str], teacher: Shape, labels: Labels, lengths: np.ndarray, layers: Layers = None) -> int:
     """Bytes on disk of some parts of all rows.
 
     Args:

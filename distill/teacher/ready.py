@@ -12,9 +12,12 @@ from distill.tasks.base import Task
 
 Mode = Literal["finetune", "ready"]
 _ASKED = ("auto", "always", "never")
+_HEADS = {"span": "ForQuestionAnswering"}
 _HEAD = "ForSequenceClassification"
 # Where the supported encoders keep the layer that gives the logits, [labels, width].
 OUTPUTS = ("classifier.out_proj.weight", "classifier.weight")
+# And the one that points to tokens.
+POINTERS = ("qa_outputs.weight", "classifier.weight")
 _KINDS = {"classification": (None, "single_label_classification"), "regression": (None, "regression")}
 # Words that fine-tuned models use for tasks whose files have numbers, in the order of our ids; by the task's folder.
 _WORDS = {
@@ -35,13 +38,14 @@ def misfit(folder: Path, task: Task) -> str | None:
     """Why the folder's model cannot answer `task` without being fine-tuned, as the rest of a sentence; else None."""
     config = _json(folder / "config.json")
     named = (config.get("architectures") or ["an encoder"])[0]
-    if not str(named).endswith(_HEAD):
-        return f"has no classifier (its config.json names {named})"
-    if config.get("problem_type") not in _KINDS[task.kind]:
+    if not str(named).endswith(_HEADS.get(task.kind, _HEAD)):
+        what = "is not made to point to answers" if task.kind == "span" else "has no classifier"
+        return f"{what} (its config.json names {named})"
+    if task.kind in _KINDS and config.get("problem_type") not in _KINDS[task.kind]:
         return f"was trained for {config['problem_type']}, and {task.name} is {task.kind}"
-    rows = _outputs(folder)
+    rows = _outputs(folder, POINTERS if task.kind == "span" else OUTPUTS)
     if rows is None:
-        return "has no classifier among its weights"
+        return f"has no {'qa_outputs' if task.kind == 'span' else 'classifier'} among its weights"
     if rows != task.num_labels:
         return f"has a classifier of {rows} outputs, and {task.name} needs {task.num_labels}"
     return None
@@ -85,7 +89,7 @@ def label_order(folder: Path, task: Task) -> tuple[int, ...]:
 def notice(folder: Path, task: Task) -> str:
     """What a person should know of a teacher that is taken as it is."""
     text = "The teacher was fine-tuned already and is taken as it is (--finetune-teacher always trains it here)"
-    if task.kind == "regression":
+    if task.kind != "classification":
         return f"{text}."
     words = _words(folder)
     order, named = _order(words, task), ", ".join(words)
@@ -124,20 +128,20 @@ def _json(file: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _outputs(folder: Path) -> int | None:
-    """Outputs of the classifier in the weight files that would be loaded; None where they hold none."""
+def _outputs(folder: Path, names: tuple[str, ...]) -> int | None:
+    """Outputs of the layer of one of these names in the weight files that would be loaded; None where there is none."""
     for stem, shapes in (("model.safetensors", _safetensors), ("pytorch_model.bin", _pickled)):
         for file in (folder / stem, folder / f"{stem}.index.json"):
             if not file.is_file():
                 continue
             if file.suffix == ".json":
                 parts = _json(file).get("weight_map") or {}
-                files = {folder / str(parts[name]) for name in OUTPUTS if name in parts}
+                files = {folder / str(parts[name]) for name in names if name in parts}
             else:
                 files = {file}
             found = {name: shape for part in files if part.is_file() for name, shape in shapes(part).items()}
             # A classifier of two layers has both names only where the second is the one that gives the logits.
-            return next((found[name][0] for name in OUTPUTS if len(found.get(name, ())) == 2), None)
+            return next((found[name][0] for name in names if len(found.get(name, ())) == 2), None)
     return None
 
 

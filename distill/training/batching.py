@@ -14,6 +14,7 @@ from torch import Tensor
 
 from distill.models.masks import note
 from distill.tasks.base import Examples
+from distill.tasks.decoding import Spans
 
 # Batches per length-sorted group: large enough to leave little padding, small enough to keep batches random.
 _GROUP = 32
@@ -29,8 +30,10 @@ class Tokens:
         ids: int32 [total], token ids of all rows.
         types: int8 [total], segment ids.
         offsets: int64 [n + 1]; row i is `ids[offsets[i]:offsets[i + 1]]`.
-        labels: int64 or float32 [n].
+        labels: int64 or float32 [n]; of a span task, whose rows here are windows over rows, int64 [n, 2]: the positions
+            where the answer begins and ends, 0 where the window does not hold all of it.
         pad: Id of the padding token.
+        spans: Of the windows of a split that is predicted, what leads back to text.
     """
 
     ids: np.ndarray
@@ -38,6 +41,7 @@ class Tokens:
     offsets: np.ndarray
     labels: np.ndarray
     pad: int
+    spans: Spans | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -46,10 +50,23 @@ class Tokens:
     def lengths(self) -> np.ndarray:
         return np.diff(self.offsets)
 
+    @property
+    def gold(self) -> np.ndarray:
+        """What predictions are judged by and stored with: the labels; of windows whether each row has an answer."""
+        return self.labels if self.spans is None else self.spans.answerable
+
+    @property
+    def by_position(self) -> bool:
+        """Whether the classes of a row are its tokens."""
+        return self.labels.ndim == 2
+
     def batch(
         self, rows: np.ndarray, device: torch.device | str = "cpu", length: int | None = None
     ) -> dict[str, Tensor]:
         """`input_ids`, `attention_mask`, `token_type_ids` [B, S] and `labels` [B] of some rows.
+
+        Of windows `labels` is [2B], the start and the end of one behind those of the other, as their logits are
+        (`distill.models.positions`).
 
         Args:
             length: S; the longest of the rows when None.
@@ -73,13 +90,17 @@ class Tokens:
             "input_ids": ids,
             "attention_mask": mask,
             "token_type_ids": types,
-            "labels": self.labels[rows],
+            "labels": self.labels[rows].reshape(-1),
         }
         batch = {name: torch.from_numpy(array).to(device, non_blocking=True) for name, array in arrays.items()}
         note(batch["attention_mask"], full=bool(lengths.min() == shape[1]))
         return batch
 
     def save(self, file: Path) -> None:
+        """As arrays in `file`; texts that belong to windows go into a JSON file beside it."""
+        spans = {} if self.spans is None else {name: getattr(self.spans, name) for name in _SPAN_ARRAYS}
+        if self.spans is not None:
+            self.spans.save(_texts(file))
         np.savez(
             file,
             ids=self.ids,
@@ -87,15 +108,26 @@ class Tokens:
             offsets=self.offsets,
             labels=self.labels,
             pad=np.int64(self.pad),
+            **spans,
         )
 
     @classmethod
     def load(cls, file: Path) -> Tokens:
         with np.load(file) as arrays:
+            found = {name: arrays[name] for name in _SPAN_ARRAYS if name in arrays}
             return cls(
                 **{name: arrays[name] for name in ("ids", "types", "offsets", "labels")},
                 pad=int(arrays["pad"]),
+                spans=Spans.load(_texts(file), found) if found else None,
             )
+
+
+# Of `Spans`, which the others of its fields are text beside.
+_SPAN_ARRAYS = ("rows", "begins", "ends")
+
+
+def _texts(file: Path) -> Path:
+    return file.with_name(f"{file.stem}_answers.json")
 
 
 def tokenise(examples: Examples, tokenizer: Any, max_length: int) -> Tokens:

@@ -16,6 +16,7 @@ from distill.models.capture import Capture
 from distill.teacher.source import TeacherSource
 from distill.training.batching import Tokens, evaluation_order
 from distill.training.precision import autocast
+from distill.training.predictions import Collected
 from distill.training.settings import Numerics, Training
 
 LOSS = "loss"
@@ -33,7 +34,7 @@ def judge(
     layers: tuple[int, ...] | None = None,
     batches: list[np.ndarray] | None = None,
 ) -> tuple[dict[str, float], np.ndarray]:
-    """Mean total loss ("loss") and mean of each term over the dev rows, and logits float32 [n, C].
+    """Mean total loss ("loss") and mean of each term over the dev rows, and what `predict` gives of them.
 
     Student and objective are in eval mode and in full precision; only the teacher answers as it does in training.
     Batches count by their rows. Rows are padded as in training, because some recipes' losses read the padding.
@@ -48,7 +49,7 @@ def judge(
     student.eval()
     objective.eval()
     length = training.max_length if training.padding == "max_length" else None
-    logits: np.ndarray | None = None
+    collected = Collected(dev)
     sums: dict[str, Tensor] = {}
     count = 0
     try:
@@ -65,16 +66,14 @@ def judge(
             for name, value in [*((n, t.value) for n, t in terms.items()), (LOSS, total(terms))]:
                 value = value.double() * len(rows)
                 sums[name] = sums[name] + value if name in sums else value
-            if logits is None:
-                logits = np.zeros((len(dev), output.logits.shape[1]), dtype=np.float32)
-            logits[rows] = output.logits.float().cpu().numpy()
+            collected.add(rows, output.logits.float().cpu().numpy())
             count += len(rows)
     finally:
         student.train(modes[0])
         objective.train(modes[1])
-    if logits is None:
+    if not count:
         raise ValueError("there are no rows to judge by")
-    return {name: float(value) / count for name, value in sums.items()}, logits
+    return {name: float(value) / count for name, value in sums.items()}, collected.predictions()
 
 
 def _exact(answer: Outputs) -> Outputs:

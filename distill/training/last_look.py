@@ -23,11 +23,11 @@ def load(path: Path | str) -> Tokens:
 
 
 def look(student: Any, rows: Tokens, task: Task, batch: int, device: str) -> tuple[dict[str, float], np.ndarray]:
-    """Metrics by name, the task's own first, and logits float32 [n, C]; no weight and no generator is touched.
+    """Metrics by name, the task's own first, and what `predict` gives; no weight and no generator is touched.
 
     Args:
         student: A classifier on `device`.
         batch: Rows per forward pass.
     """
     logits = predict(student, rows, batch, device)
-    return scored(task, logits, rows.labels), logits
+    return scored(task, logits, rows.gold), logits

@@ -45,7 +45,7 @@ class Evaluation:
         value: The task's metric; of a stage that does not report the mean total loss on dev, of which less is better.
         metrics: The metric and those shown beside it; or "loss", which is that loss, and the mean of each term.
         terms: Mean of each named loss term over the steps since the last evaluation, and of the total.
-        logits: float32 [n, C], in the order of the dev rows.
+        logits: float32 [n, C], in the order of the dev rows, or what stands for them (`predictions.predict`).
         seen: What the method wants shown.
         seconds: Since the last evaluation.
         steps: Optimizer steps since the last evaluation.
@@ -203,6 +203,7 @@ class Run:
                 carried={**self.carried, **self.left},
                 kind=self.student.config.model_type,
                 dropout=head_dropout(self.student),
+                span=self.task.kind == "span",
             )
         ).to(numerics.device)
         if objective.uses_teacher and self.source is None:
@@ -252,7 +253,7 @@ class Run:
                 terms = self._train(capture, objective, itertools.islice(steps, due - done), per_epoch)
                 metrics, logits = self._look() if stage.reporting else self._judge(capture, objective)
                 if keep == "best-metric":
-                    metrics.update(scored(self.task, logits, self.dev.labels))
+                    metrics.update(scored(self.task, logits, self.dev.gold))
                 judged_by = self.task.metric if stage.reporting else LOSS
                 value = metrics[judged_by]
                 objective.flush()
@@ -366,7 +367,7 @@ class Run:
     def _look(self) -> tuple[dict[str, float], np.ndarray]:
         """Metrics and logits of the dev rows."""
         logits = predict(self.student, self.dev, self.training.evaluation_batch, self.numerics.device)
-        return scored(self.task, logits, self.dev.labels), logits
+        return scored(self.task, logits, self.dev.gold), logits
 
     def _judge(
         self, capture: Capture, objective: Objective, batches: list[np.ndarray] | None = None

@@ -11,6 +11,7 @@ from distill.errors import UserError
 
 if TYPE_CHECKING:
     from distill.methods.base import Stage
+    from distill.tasks.base import Task
 
 OPTIMIZERS = ("adamw", "bertadam")
 SCHEDULES = ("linear", "cosine", "constant")
@@ -114,7 +115,7 @@ class Training:
         return self.steps_per_epoch(rows) * (self.schedule_epochs or self.epochs)
 
     def steps_per_epoch(self, rows: int) -> int:
-        """Optimizer steps of one pass over `rows` training rows; the last may hold fewer batches.
+        """Optimizer steps of one pass over `rows` training rows (windows, of spans); the last may hold fewer batches.
 
         Raises:
             UserError: There is none, because the only batch is incomplete and skipped.
@@ -175,6 +176,12 @@ def multiplies_in_bfloat16(info: Path = Path("/proc/cpuinfo")) -> bool:
     fields = [line.partition(":") for line in lines]
     found = [set(words.split()) for name, _, words in fields if name.strip() in ("flags", "Features")]
     return bool(found) and all(flags & _BFLOAT16 for flags in found)
+
+
+def usual(task: Task | None) -> dict[str, Any]:
+    """Numbers that a task has in place of `Training`'s own where nothing else is said; an unknown one has none."""
+    # As BERT's program for SQuAD: an answer may stand anywhere in a long text.
+    return {"max_length": 384} if task is not None and task.kind == "span" else {}
 
 
 _FIELDS = {entry.name: entry for entry in fields(Training)}

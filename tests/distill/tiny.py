@@ -12,7 +12,7 @@ import torch
 from distill.models.folder import RELU_HEAD, SHARED, plain, shared
 from distill.models.repeats import Sharing
 from distill.tasks import registry
-from distill.tasks.base import Examples, Task, TaskData
+from distill.tasks.base import Answer, Examples, Task, TaskData
 from distill.training.batching import Tokens
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -32,18 +32,20 @@ def classifier(
     seed: int = 0,
     dropout: float = 0.1,
     regression: bool = False,
+    span: bool = False,
     sharing: Sharing | None = None,
     **config: Any,
 ) -> Any:
     """A random sequence classifier whose weights are large enough for layers and rows to differ visibly.
 
     Args:
+        span: It points to tokens instead.
         sharing: How layers run twice; of kinds that share by themselves, as is usual where nothing is said.
     """
-    from transformers import AutoConfig, AutoModelForSequenceClassification
+    from transformers import AutoConfig, AutoModelForQuestionAnswering, AutoModelForSequenceClassification
 
     from distill.models.relu_head import BertReluHeadConfig, BertReluHeadForSequenceClassification
-    from distill.models.sharing import CLASSIFIERS
+    from distill.models.sharing import CLASSIFIERS, READERS
 
     settings: dict[str, Any] = {
         "vocab_size": len(VOCABULARY),
@@ -62,12 +64,13 @@ def classifier(
     torch.manual_seed(seed)
     if sharing is not None or shared(kind):
         settings |= {"sharing": (sharing or Sharing()).mode, "repeated_layers": (sharing or Sharing()).repeated(layers)}
-        build = next(c for c in CLASSIFIERS if c.config_class.model_type == SHARED[plain(kind)])
+        build = next(c for c in (READERS if span else CLASSIFIERS) if c.config_class.model_type == SHARED[plain(kind)])
         model = build(build.config_class(**settings))
     elif kind == RELU_HEAD:
         model = BertReluHeadForSequenceClassification(BertReluHeadConfig(**settings))
     else:
-        model = AutoModelForSequenceClassification.from_config(AutoConfig.for_model(kind, **settings))
+        build = AutoModelForQuestionAnswering if span else AutoModelForSequenceClassification
+        model = build.from_config(AutoConfig.for_model(kind, **settings))
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.15 * torch.randn_like(parameter))
@@ -88,7 +91,7 @@ def encoder_folder(folder: Path, **shape: Any) -> Path:
 
 
 def batch(
-    rows: int = 4, length: int = 7, *, seed: int = 0, labels: int = 2, regression: bool = False
+    rows: int = 4, length: int = 7, *, seed: int = 0, labels: int = 2, regression: bool = False, span: bool = False
 ) -> dict[str, torch.Tensor]:
     """Random ids with padding behind all rows but the first; two segments."""
     draw = torch.Generator().manual_seed(seed)
@@ -97,6 +100,10 @@ def batch(
     lengths[0] = length
     mask = (torch.arange(length) < lengths[:, None]).long()
     gold = torch.rand(rows, generator=draw) * 5 if regression else torch.arange(rows) % labels
+    if span:
+        # Some place of the row, and one behind it; of two rows one says that there is no answer.
+        first = torch.arange(rows) % 2 * (lengths - 2)
+        gold = torch.stack([first, torch.where(first > 0, first + 1, 0)], dim=1).flatten()
     return {
         "input_ids": ids * mask,
         "attention_mask": mask,
@@ -124,14 +131,41 @@ def examples(rows: int, task: Task, seed: int = 0) -> Examples:
     return Examples(tuple(texts), second, np.minimum(gold, task.num_labels - 1).astype(np.int64))
 
 
+def span_examples(rows: int, task: Task, seed: int = 0, sentences: int = 6) -> Examples:
+    """What each animal does; where rows may have no answer, one row in four asks for an animal that does nothing."""
+    draw = np.random.default_rng(seed)
+    questions, contexts, answers = [], [], []
+    for row in range(rows):
+        chosen = [str(noun) for noun in draw.permutation(NOUNS)]
+        present, absent = chosen[:-1], chosen[-1]
+        told = [(noun, str(draw.choice(VERBS))) for noun in draw.choice(present, sentences)]
+        context = " ".join(f"the {noun} {verb} ." for noun, verb in told)
+        asked, verb = told[int(draw.integers(sentences))]
+        if task.unanswerable and row % 4 == 0:
+            asked, verb = absent, ""
+        at = context.find(f"the {asked} {verb} .") + len(f"the {asked} ")
+        questions.append(asked)
+        contexts.append(context)
+        answers.append((Answer(verb, at),) if verb else ())
+    gold = np.array([bool(accepted) for accepted in answers], dtype=np.int64)
+    ids = tuple(f"q{row}" for row in range(rows))
+    return Examples(tuple(questions), tuple(contexts), gold, tuple(answers), ids)
+
+
 def data(task: str = "cola", train: int = 48, dev: int = 24) -> TaskData:
     known = registry.get(task)
+    if known.kind == "span":
+        return TaskData(known, span_examples(train, known, 1), span_examples(dev, known, 2), "made for a test")
     return TaskData(known, examples(train, known, 1), examples(dev, known, 2), "made for a test")
 
 
 @cache
 def tokens(task: str = "cola", train: int = 48, dev: int = 24) -> tuple[Tokens, Tokens]:
     from distill.training.batching import tokenise
+    from distill.training.windows import tokenise_windows
 
     made = data(task, train, dev)
+    if made.task.kind == "span":
+        pair = (tokenise_windows(split, tokenizer(), 24, made.task, made.windows) for split in (made.train, made.dev))
+        return next(pair).tokens, next(pair).tokens
     return tokenise(made.train, tokenizer(), 32), tokenise(made.dev, tokenizer(), 32)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from distill.tasks.scoring import classes, reals
+from distill.tasks.scoring import classes, reals, spans
 from distill.tasks.scoring.metric import Metric
 
-_METRICS: dict[str, Metric] = {metric.name: metric for metric in (*classes.METRICS, *reals.METRICS)}
+_METRICS: dict[str, Metric] = {metric.name: metric for metric in (*classes.METRICS, *reals.METRICS, *spans.METRICS)}
 
 
 def get(name: str | Metric) -> Metric:

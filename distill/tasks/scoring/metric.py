@@ -34,8 +34,8 @@ class Metric(ABC):
 
         Args:
             logits: (n, C) for classification, where the largest (the first of equals) is the answer; (n,) or
-                (n, 1) for regression.
-            labels: (n,) class ids or scores.
+                (n, 1) for regression; (n, 3) for spans, as `distill.tasks.decoding.Spans.judged` gives them.
+            labels: (n,) class ids or scores; for spans whether the row has an answer.
 
         Returns:
             The value; nan when a logit is not finite. Answers that never vary have a Matthews correlation and
@@ -63,8 +63,8 @@ class Metric(ABC):
     def chance(self, labels: np.ndarray) -> float:
         """The best value that one and the same answer to every row gets.
 
-        That is the share of the most frequent class for accuracy, 0 for correlations, and for F1 the value of
-        always answering class 1.
+        That is the share of the most frequent class for accuracy, 0 for correlations, for F1 the value of always
+        answering class 1, and for spans that of never giving an answer.
         """
 
     @abstractmethod

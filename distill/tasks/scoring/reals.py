@@ -6,17 +6,16 @@ answers or the labels never vary, it is 0.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from distill.tasks.scoring.metric import CHUNK, Metric
+from distill.tasks.scoring.rows import RowMetric
 
 
 @dataclass(frozen=True)
-class RealMetric(Metric):
+class RealMetric(RowMetric):
     """A metric of real numbers.
 
     Attributes:
@@ -33,25 +32,8 @@ class RealMetric(Metric):
             raise ValueError(f"{self.name}: logits {logits.shape} don't fit labels {labels.shape}")
         return logits, labels
 
-    def value(self, logits: np.ndarray, labels: np.ndarray) -> float:
-        return float(self.score(logits, labels, np.ones((1, len(labels))))[0])
-
     def chance(self, labels: np.ndarray) -> float:
         return 0.0
-
-    def resampled(
-        self, answers: Sequence[np.ndarray], labels: np.ndarray, samples: int, rng: np.random.Generator
-    ) -> np.ndarray:
-        n = len(labels)
-        values = np.empty((len(answers), samples))
-        step = max(1, CHUNK // n)
-        for start in range(0, samples, step):
-            size = min(step, samples - start)
-            drawn = rng.integers(0, n, size=(size, n)) + n * np.arange(size)[:, None]
-            counts = np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n).astype(np.float64)
-            for index, predictions in enumerate(answers):
-                values[index, start : start + size] = self.score(predictions, labels, counts)
-        return values
 
     def readings(self, logits: np.ndarray, labels: np.ndarray) -> list[tuple[tuple[int, ...], float]]:
         """The flipped sign, written ``(-1,)``."""

@@ -38,7 +38,7 @@ def better_label_permutation(
 
     With up to four classes every permutation is tried; with more, the one that maximises accuracy (an
     assignment problem over the confusion matrix). For regression the only candidate is the flipped sign,
-    written ``(-1,)``.
+    written ``(-1,)``; spans have none.
 
     Returns:
         ``(permutation, score)``, where answer c is read as ``permutation[c]``; None where nothing scores

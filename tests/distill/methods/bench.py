@@ -78,6 +78,7 @@ class Bench:
     num_labels: int = 2
     layers: tuple[int, ...] | None = None
     pool: Pool = field(default_factory=dict)
+    span: bool = False
 
     @cached_property
     def student(self) -> Any:
@@ -88,7 +89,7 @@ class Bench:
         return self.networks[1].of("teacher", self.pool)
 
     def batch(self, seed: int = 0, rows: int = 4, length: int = LENGTH) -> dict[str, Tensor]:
-        return tiny.batch(rows, length, seed=seed, labels=self.num_labels, regression=self.regression)
+        return tiny.batch(rows, length, seed=seed, labels=self.num_labels, regression=self.regression, span=self.span)
 
     def outputs(self, batch: dict[str, Tensor]) -> tuple[Outputs, Outputs | None]:
         inputs, needs = tiny.inputs_of(batch), self.objective.needs
@@ -122,6 +123,7 @@ def bench(
     teacher: dict[str, Any] | None = None,
     same: bool = False,
     regression: bool = False,
+    span: bool = False,
     labels: int = 2,
     length: int = LENGTH,
     pool: Pool | None = None,
@@ -133,6 +135,7 @@ def bench(
         student, teacher: Keywords of `tiny.classifier`; a student of 2 layers, which run twice where the method asks
             for it, and a teacher of 4 where not said.
         same: Student and teacher are equal networks, whose layers run once.
+        span: They point to tokens.
         length: What rows are padded to.
         pool: Of benches that have their networks in common, because nothing that is done with one changes them.
 
@@ -141,6 +144,8 @@ def bench(
     """
     method = methods.get(name)
     heads = {"labels": 1 if regression else labels, "regression": regression, "dropout": 0.0}
+    if span:
+        heads["span"] = True
     theirs = Network(**{"layers": 4, "seed": 1, **heads, **(teacher or {})})
     resolved = method.resolve(params or {}, recipe)
     own = {"layers": 2, "seed": 2, "sharing": method.sharing(resolved)}
@@ -153,6 +158,7 @@ def bench(
         num_labels=1 if regression else labels,
         regression=regression,
         length=length,
+        span=span,
     )
     setting = replace(setting, carried=carried(method, stage, setting))
     torch.manual_seed(3)
@@ -162,7 +168,16 @@ def bench(
     if setting.teacher is not None:
         layers = found.layers_read(setting.params, recipe, setting.student, setting.teacher)
     return Bench(
-        method, found, objective, (ours, theirs), setting, regression, labels, layers, {} if pool is None else pool
+        method,
+        found,
+        objective,
+        (ours, theirs),
+        setting,
+        regression,
+        labels,
+        layers,
+        {} if pool is None else pool,
+        span,
     )
 
 

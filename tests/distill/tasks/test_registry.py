@@ -45,7 +45,7 @@ def test_even_a_far_name_gets_the_list() -> None:
 def test_the_nine_tasks_of_glue_are_known() -> None:
     glue = {"cola", "sst2", "mrpc", "qqp", "mnli", "qnli", "rte", "wnli", "stsb"}
     assert glue <= set(names())
-    assert {name for name in names() if get(name).published_as} == glue
+    assert {name for name in names() if get(name).published_as} == glue | {"squad", "squad2"}
 
 
 @pytest.mark.parametrize("name", names())

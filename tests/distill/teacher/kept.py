@@ -26,7 +26,7 @@ EXACT = Numerics()
 def teacher(store: Store, task: str = "cola", **shape: Any) -> Path:
     """The artifact of a random teacher."""
     known = registry.get(task)
-    head = {"labels": known.num_labels, "regression": known.kind == "regression"}
+    head = {"labels": known.num_labels, "regression": known.kind == "regression", "span": known.kind == "span"}
 
     def fill(folder: Path) -> dict[str, Any]:
         tiny.classifier(**{"layers": 3, "seed": 1, **head, **shape}).save_pretrained(folder / MODEL)

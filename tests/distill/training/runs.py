@@ -47,7 +47,8 @@ def make(
     known = found.hyperparameters if isinstance(method, str) else ()
     own = {h.name: numbers[end] for h in known if (end := h.name.rpartition("_")[2]) in numbers}
     asked = registry.get(task)
-    head: dict[str, Any] = {"labels": asked.num_labels, "regression": asked.kind == "regression"}
+    span = asked.kind == "span"
+    head: dict[str, Any] = {"labels": asked.num_labels, "regression": asked.kind == "regression", "span": span}
     numerics = Numerics(autocast=autocast)
     source = None
     if found.needs_teacher:
@@ -75,7 +76,8 @@ def make(
         # As they begin: what they learn is another test's.
         settled = found.on_teacher.settle(run.params, shape_of(run.student), source.shape)
         torch.manual_seed(7)
-        beside = Setting(settled, recipe, source.shape, None, asked.num_labels, asked.kind == "regression")
+        real = asked.kind == "regression"
+        beside = Setting(settled, recipe, source.shape, None, asked.num_labels, real, span=span)
         left = found.on_teacher.stage.objective(beside).leaves()
         run.carried = {f"teacher.{name}": value for name, value in left.items()}
     torch.manual_seed(seed)

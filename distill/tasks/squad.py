@@ -1,0 +1,203 @@
+"""Questions whose answers stand in a context: the JSON files of SQuAD, 1.1 and 2.0, and the same rows from the hub.
+
+Imports without torch.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from distill.errors import UserError
+from distill.tasks.base import Answer, Examples, Task, TaskData
+
+# (id, question, context, accepted answers)
+Row = tuple[str, str, str, tuple[Answer, ...]]
+_SHOWN = 60
+
+
+def load(task: Task, data_dir: str | os.PathLike[str]) -> TaskData:
+    """Reads the training and development files of a span task.
+
+    Accepted: ``data_dir/<folder>`` (case and hyphens don't matter) or the task's own folder; in it the files by their
+    official names, or one file each whose name begins with ``train`` or ``dev`` and ends with ``.json``.
+
+    Raises:
+        UserError: As `read`, or a file is missing.
+    """
+    folder = _folder(task, Path(data_dir))
+    train, dev = (_file(task, folder, name) for name in (task.train_file, task.dev_file))
+    return TaskData(task, read(train, task), read(dev, task), f"{folder} ({train.name}, {dev.name})")
+
+
+def read(path: str | os.PathLike[str], task: Task) -> Examples:
+    """The rows of one file in SQuAD's form: `data`, in it `paragraphs`, in these `context` and `qas`.
+
+    Questions are stripped of white space at both ends; contexts stay as they are, because answers count their
+    characters. What is written under `plausible_answers` is not read.
+
+    Raises:
+        UserError: The file cannot be read or is malformed; one sentence that names it and, where there is one, the id
+            of the question.
+    """
+    path = Path(path)
+    return _examples(task, _rows(task, _content(path), str(path)), str(path))
+
+
+def from_columns(task: Task, columns: Mapping[str, Iterable[Any]], where: str) -> Examples:
+    """The rows of a split as data sets on the hub have them.
+
+    Args:
+        columns: `id`, `question`, `context`, and `answers` with lists `text` and `answer_start`.
+        where: What to call it in messages.
+
+    Raises:
+        UserError: As `read`.
+    """
+
+    def rows() -> Iterator[Row]:
+        names = ("id", "question", "context", "answers")
+        for number, (name, question, context, answers) in enumerate(zip(*(columns[n] for n in names), strict=True)):
+            at = f"{where}, question {name if isinstance(name, str) else number}"
+            texts, starts = _field(answers, "text", list, at), _field(answers, "answer_start", list, at)
+            if len(texts) != len(starts):
+                raise UserError(f"{at}: {len(texts)} texts of answers have {len(starts)} places in the context.")
+            listed = [{"text": text, "answer_start": start} for text, start in zip(texts, starts, strict=True)]
+            qa = {"id": name, "question": question, "answers": listed, "is_impossible": not listed}
+            yield _row(task, qa, _filled({"context": context}, "context", at), where, number)
+
+    return _examples(task, rows(), where)
+
+
+def _content(path: Path) -> Any:
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} can't be read: {error.strerror}") from None
+    if not raw.strip():
+        raise UserError(f"{path} is empty; a file in SQuAD's form is expected")
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise UserError(f"{path}, line {line}: not UTF-8; save the file as UTF-8") from None
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path}, line {error.lineno}, column {error.colno}: not JSON ({error.msg})") from None
+    except RecursionError:
+        raise UserError(f"{path} is nested too deeply for a file in SQuAD's form") from None
+
+
+def _rows(task: Task, content: Any, where: str) -> Iterator[Row]:
+    for article, entry in enumerate(_field(content, "data", list, where), start=1):
+        at = f"{where}, article {article}"
+        for paragraph, found in enumerate(_field(entry, "paragraphs", list, at), start=1):
+            here = f"{at}, paragraph {paragraph}"
+            context = _filled(found, "context", here)
+            for number, qa in enumerate(_field(found, "qas", list, here), start=1):
+                yield _row(task, qa, context, where, f"{number} of article {article}, paragraph {paragraph}")
+
+
+def _row(task: Task, qa: Any, context: str, where: str, number: object) -> Row:
+    name = _filled(qa, "id", f"{where}, question {number}")
+    at = f"{where}, question {name[:_SHOWN]}"
+    question = _filled(qa, "question", at).strip()
+    listed = _field(qa, "answers", list, at)
+    none = qa.get("is_impossible", False)
+    if not isinstance(none, bool):
+        raise UserError(f"{at}: is_impossible is {str(none)[:_SHOWN]!r}, where true or false is expected")
+    if none and not task.unanswerable:
+        raise UserError(
+            f"{at}: it has no answer, but {task.name} knows only questions that have one; take --task squad2"
+        )
+    if none and listed:
+        raise UserError(f"{at}: it is marked is_impossible, but has answers; one of the two is wrong")
+    if not none and not listed:
+        remedy = ", and it is not marked is_impossible" if task.unanswerable else ""
+        raise UserError(f"{at}: it has no answer{remedy}")
+    return name, question, context, tuple(_answer(answer, context, at) for answer in listed)
+
+
+def _answer(answer: Any, context: str, at: str) -> Answer:
+    text, start = _filled(answer, "text", at), _field(answer, "answer_start", int, at)
+    if isinstance(start, bool) or start < 0 or context[start : start + len(text)] != text:
+        raise UserError(
+            f"{at}: the answer {text[:_SHOWN]!r} does not stand in the context at character {start}; correct "
+            "answer_start or text"
+        )
+    return Answer(text, start)
+
+
+_WORDS = {list: "a list", int: "a whole number", str: "a text"}
+
+
+def _field(holder: Any, name: str, kind: type, at: str) -> Any:
+    """A value of a JSON object, of the type that is expected."""
+    if not isinstance(holder, dict):
+        raise UserError(f"{at}: an object with {name!r} is expected, not {_shown(holder)}")
+    if name not in holder:
+        raise UserError(f"{at}: {name!r} is missing")
+    if not isinstance(holder[name], kind):
+        raise UserError(f"{at}: {name!r} must be {_WORDS[kind]}, not {_shown(holder[name])}")
+    return holder[name]
+
+
+def _filled(holder: Any, name: str, at: str) -> str:
+    text: str = _field(holder, name, str, at)
+    if not text.strip():
+        raise UserError(f"{at}: {name!r} is empty")
+    return text
+
+
+def _shown(value: Any) -> str:
+    return repr(value)[:_SHOWN]
+
+
+def _examples(task: Task, rows: Iterable[Row], where: str) -> Examples:
+    found = list(rows)
+    if len(found) < 2:
+        raise UserError(f"{where} has {len(found) or 'no'} question{'s' * (not found)}; at least 2 are needed")
+    ids, questions, contexts, answers = zip(*found, strict=True)
+    seen: set[str] = set()
+    for name in ids:
+        if name in seen:
+            raise UserError(f"{where}: two questions have the id {name[:_SHOWN]}; each needs one of its own")
+        seen.add(name)
+    labels = np.array([bool(accepted) for accepted in answers], dtype=np.int64)
+    return Examples(questions, contexts, labels, answers, ids)
+
+
+def _folder(task: Task, data_dir: Path) -> Path:
+    if not data_dir.is_dir():
+        raise UserError(f"--data-dir: there is no folder {data_dir}")
+
+    wanted = _key(task.folder)
+    found = sorted(path for path in data_dir.iterdir() if path.is_dir() and _key(path.name) == wanted)
+    if len(found) > 1:
+        several = " and ".join(path.name for path in found)
+        raise UserError(f"--data-dir: {data_dir} holds {several}; keep one of them, or name it with --data-dir")
+    return found[0] if found else data_dir
+
+
+def _key(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "").replace(".", "")
+
+
+def _file(task: Task, folder: Path, official: str) -> Path:
+    """A file by its official name; else the only one that begins as that does."""
+    if (folder / official).is_file():
+        return folder / official
+    start = official.partition("-")[0]
+    found = sorted(path for path in folder.glob(f"{start}*.json") if path.is_file())
+    if len(found) == 1:
+        return found[0]
+    if found:
+        several = ", ".join(path.name for path in found)
+        raise UserError(f"--data-dir: {folder} has no {official}, and {several} could each be meant; keep one of them")
+    raise UserError(f"--data-dir: {task.name} needs the file {folder / official}, which is missing")
