@@ -142,6 +142,21 @@ def test_a_question_without_an_answer_is_refused_by_the_first_version(tmp_path: 
         squad.read(file, SQUAD)
 
 
+@pytest.mark.parametrize(("text", "shift"), [(" 1906", 0), (" 1906", 1), ("1906 ", -1), (" the old ", 2)])
+def test_white_space_around_an_answer_may_move_it_a_little(tmp_path: Path, text: str, shift: int) -> None:
+    one, two = question("a"), question("b")
+    place = CONTEXT.index(text.strip())
+    one["answers"] = [{"text": text, "answer_start": place + shift - (text[0] == " ")}]
+
+    rows = squad.read(written(tmp_path / "dev.json", content(one, two)), SQUAD2)
+
+    assert rows.answers is not None
+    assert rows.answers[0] == (Answer(text.strip(), place),)
+    one["answers"][0]["answer_start"] += 5
+    with pytest.raises(UserError, match="does not stand"):
+        squad.read(written(tmp_path / "dev.json", content(one, two)), SQUAD2)
+
+
 def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
     file = tmp_path / "dev.json"
     file.write_bytes(b"\xef\xbb\xbf" + json.dumps(content(question("a"), question("b"))).encode())
