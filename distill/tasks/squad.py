@@ -129,7 +129,7 @@ def _answer(answer: Any, context: str, at: str) -> Answer:
     raw, start = _filled(answer, "text", at), _field(answer, "answer_start", int, at)
     text = raw.strip()
     first = start + raw.index(text)
-    # In the published files an answer with white space around it may be some characters from where it is said to be.
+    # In the published files an answer with white space around it may stand some characters beside its place.
     for shift in _SHIFTS if text != raw else (0,):
         if first + shift >= 0 and not isinstance(start, bool) and context.startswith(text, first + shift):
             return Answer(text, first + shift)

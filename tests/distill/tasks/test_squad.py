@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from distill.errors import UserError
-from distill.tasks import registry, squad
+from distill.tasks import hub, registry, squad
 from distill.tasks.base import Answer
 from distill.tasks.holdout import hold_out
 from distill.tasks.rows import read
@@ -217,6 +217,30 @@ def test_rows_of_the_hub_are_those_of_the_files(tmp_path: Path) -> None:
     columns["answers"][1] = {"text": ["a", "b"], "answer_start": [3]}
     with pytest.raises(UserError, match="question b: 2 texts of answers have 1 places"):
         squad.from_columns(SQUAD2, columns, "somewhere")
+
+
+def test_both_splits_come_from_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    from datasets import Dataset, DatasetDict, Features, Value
+
+    columns: dict[str, list[Any]] = {
+        "id": ["a", "b"],
+        "title": ["Bridge"] * 2,
+        "context": [CONTEXT] * 2,
+        "question": ["When?"] * 2,
+        "answers": [{"text": ["1906"], "answer_start": [CONTEXT.index("1906")]}, {"text": [], "answer_start": []}],
+    }
+    text, answers = Value("string"), {"text": [Value("string")], "answer_start": [Value("int32")]}
+    features = Features({"id": text, "title": text, "context": text, "question": text, "answers": answers})
+    split = Dataset.from_dict(columns, features=features)
+    monkeypatch.setattr(hub, "_splits", lambda *_: (DatasetDict(train=split, validation=split), "0123456789"))
+
+    data = hub.load(SQUAD2)
+
+    assert data.train.answers == ((Answer("1906", CONTEXT.index("1906")),), ())
+    assert data.dev.ids == ("a", "b")
+    assert data.source == "rajpurkar/squad_v2, squad_v2, at 01234567 (hub)"
+    with pytest.raises(UserError, match="question b: it has no answer, but squad knows only"):
+        hub.load(SQUAD)
 
 
 def test_rows_are_held_out_and_drawn_with_their_answers(tmp_path: Path) -> None:
