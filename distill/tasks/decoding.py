@@ -77,7 +77,9 @@ class Spans:
             silent = (
                 window < 0 or best[window] <= _NEVER or (self.threshold is not None and ahead[row] > self.threshold)
             )
-            found.append("" if silent else self.contexts[row][self.begins[first[window]] : self.ends[last[window]]])
+            # Some tokenizers count the blank before a word to it.
+            stretch = slice(self.begins[first[window]], self.ends[last[window]])
+            found.append("" if silent else self.contexts[row][stretch].strip())
         return found, ahead
 
     def judged(self, logits: np.ndarray, offsets: np.ndarray) -> np.ndarray:

@@ -19,6 +19,7 @@ from distill.tasks.base import Answer, Examples, Task, TaskData
 # (id, question, context, accepted answers)
 Row = tuple[str, str, str, tuple[Answer, ...]]
 _SHOWN = 60
+_SHIFTS = (0, 1, -1, 2, -2)
 
 
 def load(task: Task, data_dir: str | os.PathLike[str]) -> TaskData:
@@ -39,7 +40,7 @@ def read(path: str | os.PathLike[str], task: Task) -> Examples:
     """The rows of one file in SQuAD's form: `data`, in it `paragraphs`, in these `context` and `qas`.
 
     Questions are stripped of white space at both ends; contexts stay as they are, because answers count their
-    characters. What is written under `plausible_answers` is not read.
+    characters; white space around an answer is taken off. What is written under `plausible_answers` is not read.
 
     Raises:
         UserError: The file cannot be read or is malformed; one sentence that names it and, where there is one, the id
@@ -125,13 +126,17 @@ def _row(task: Task, qa: Any, context: str, where: str, number: object) -> Row:
 
 
 def _answer(answer: Any, context: str, at: str) -> Answer:
-    text, start = _filled(answer, "text", at), _field(answer, "answer_start", int, at)
-    if isinstance(start, bool) or start < 0 or context[start : start + len(text)] != text:
-        raise UserError(
-            f"{at}: the answer {text[:_SHOWN]!r} does not stand in the context at character {start}; correct "
-            "answer_start or text"
-        )
-    return Answer(text, start)
+    raw, start = _filled(answer, "text", at), _field(answer, "answer_start", int, at)
+    text = raw.strip()
+    first = start + raw.index(text)
+    # In the published files an answer with white space around it may stand some characters beside its place.
+    for shift in _SHIFTS if text != raw else (0,):
+        if first + shift >= 0 and not isinstance(start, bool) and context.startswith(text, first + shift):
+            return Answer(text, first + shift)
+    raise UserError(
+        f"{at}: the answer {raw[:_SHOWN]!r} does not stand in the context at character {start}; correct answer_start or "
+        "text"
+    )
 
 
 _WORDS = {list: "a list", int: "a whole number", str: "a text"}

@@ -135,6 +135,6 @@ def _tokens(column: Sequence[str], tokenizer: Any) -> np.ndarray:
     numbers = [places.setdefault(text, len(places)) for text in column]
     distinct, sizes = list(places), []
     for start in range(0, len(distinct), _TEXTS):
-        encoded = tokenizer(distinct[start : start + _TEXTS], add_special_tokens=False, return_attention_mask=False)
+        encoded = tokenizer(distinct[start : start + _TEXTS], add_special_tokens=False, verbose=False)
         sizes += [len(ids) for ids in encoded["input_ids"]]
     return np.array(sizes, dtype=np.int64)[numbers]

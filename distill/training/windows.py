@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +13,8 @@ from distill.tasks.decoding import Spans, of_examples
 from distill.tasks.windows import question_limit, stride
 from distill.training.batching import Tokens
 
-# Rows that are tokenised at a time.
-_ROWS = 2_000
+# Texts that are tokenised at a time.
+_TEXTS = 2_000
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,8 @@ def tokenise_windows(
     """Tokenise the rows of a span task.
 
     Questions are cut to `question_limit` tokens; a context that is too long is read in several windows, which follow
-    each other and share `stride` tokens. A window's label is where the row's first answer begins and ends in it, or the
-    first token where it does not hold all of that.
+    each other and share `stride` tokens, as the tokenizer's own overflow has it. A window's label is where the row's
+    first answer begins and ends in it, or the first token where it does not hold all of that.
 
     Args:
         tokenizer: A fast one of the transformers library.
@@ -46,45 +47,43 @@ def tokenise_windows(
     """
     special = tokenizer.num_special_tokens_to_add(pair=True)
     shared, limit = stride(windows, max_length, special), question_limit(max_length, special)
-    parts: dict[str, list[np.ndarray]] = {name: [] for name in ("ids", "types", "rows", "begins", "ends")}
-    sizes, labels, found = [0], [], np.zeros(len(examples), dtype=bool)
+    form, labels = _form(tokenizer), []
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in ("ids", "types", "begins", "ends")}
+    rows, sizes, found = [], [0], np.zeros(len(examples), dtype=bool)
     assert examples.second is not None
     assert examples.answers is not None
-    for start in range(0, len(examples), _ROWS):
-        part = slice(start, start + _ROWS)
-        encoded = tokenizer(
-            _cut(list(examples.first[part]), tokenizer, limit),
-            list(examples.second[part]),
-            truncation="only_second",
-            max_length=max_length,
-            stride=shared,
-            return_overflowing_tokens=True,
-            return_offsets_mapping=True,
-            return_token_type_ids=True,
-            return_attention_mask=False,
-            padding=False,
-        )
-        for number, within in enumerate(encoded["overflow_to_sample_mapping"]):
-            row, length = start + within, len(encoded["input_ids"][number])
-            of_context = np.array([side == 1 for side in encoded.sequence_ids(number)])
-            offsets = np.where(of_context[:, None], np.array(encoded["offset_mapping"][number]), -1)
-            accepted = examples.answers[row]
-            label = _label(accepted[0], offsets, of_context) if accepted else None
-            found[row] |= label is not None or not accepted
-            labels.append(label or (0, 0))
-            sizes.append(length)
-            parts["ids"].append(np.array(encoded["input_ids"][number], dtype=np.int32))
-            parts["types"].append(np.array(encoded["token_type_ids"][number], dtype=np.int8))
-            parts["rows"].append(np.array([row]))
+    # Several questions share a context, which is read once.
+    questions, contexts = _Texts(examples.first, tokenizer), _Texts(examples.second, tokenizer)
+    for row, accepted in enumerate(examples.answers):
+        asked, (ids, begins, ends) = questions[row][0][:limit], contexts[row]
+        room, before = max_length - special - len(asked), form.before(asked)
+        place = _place(accepted[0], begins, ends) if accepted else None
+        found[row] = not accepted
+        start = 0
+        while True:
+            end = min(start + room, len(ids))
+            label = (0, 0)
+            if place is not None and start <= place[0] and place[1] < end:
+                label = (len(before) + place[0] - start, len(before) + place[1] - start)
+                found[row] = True
+            labels.append(label)
+            rows.append(row)
+            sizes.append(len(before) + end - start + len(form.end))
+            parts["ids"] += [before, ids[start:end], form.end]
+            parts["types"] += [form.types(len(asked), end - start)]
             if predicted:
-                parts["begins"].append(offsets[:, 0].astype(np.int32))
-                parts["ends"].append(offsets[:, 1].astype(np.int32))
+                around = np.full(len(before), -1, dtype=np.int32), np.full(len(form.end), -1, dtype=np.int32)
+                parts["begins"] += [around[0], begins[start:end], around[1]]
+                parts["ends"] += [around[0], ends[start:end], around[1]]
+            if end == len(ids):
+                break
+            start += room - shared
     whole = {name: np.concatenate(arrays) for name, arrays in parts.items() if arrays}
     spans = None
     if predicted:
         threshold = windows.null_threshold if task.unanswerable else None
-        back = {name: whole[name] for name in ("rows", "begins", "ends")}
-        spans = Spans(**back, **of_examples(examples, threshold))
+        numbers = np.array(rows, dtype=np.int64)
+        spans = Spans(numbers, whole["begins"], whole["ends"], **of_examples(examples, threshold))
     tokens = Tokens(
         ids=whole["ids"],
         types=whole["types"],
@@ -96,29 +95,68 @@ def tokenise_windows(
     return Windowed(tokens, int((~found).sum()))
 
 
-def _label(answer: Answer, offsets: np.ndarray, of_context: np.ndarray) -> tuple[int, int] | None:
-    """Positions of an answer's first and last token in a window; None where the window does not hold all of it.
+class _Texts:
+    """Ids, and the characters that each token begins and ends with, of texts that may stand in many rows."""
+
+    def __init__(self, column: Sequence[str], tokenizer: Any) -> None:
+        places: dict[str, int] = {}
+        self._numbers = [places.setdefault(text, len(places)) for text in column]
+        self._read: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        distinct = list(places)
+        for start in range(0, len(distinct), _TEXTS):
+            encoded = tokenizer(
+                distinct[start : start + _TEXTS],
+                add_special_tokens=False,
+                return_offsets_mapping=True,
+                return_attention_mask=False,
+                verbose=False,
+            )
+            for ids, offsets in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True):
+                begins, ends = np.array(offsets, dtype=np.int32).reshape(-1, 2).T
+                self._read.append((np.array(ids, dtype=np.int32), begins, ends))
+
+    def __getitem__(self, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return self._read[self._numbers[row]]
+
+
+@dataclass(frozen=True)
+class _Form:
+    """How a tokenizer puts two texts together: special tokens, and the segment of each part, in their order."""
+
+    start: np.ndarray
+    middle: np.ndarray
+    end: np.ndarray
+    segments: tuple[np.ndarray, int, np.ndarray, int, np.ndarray]
+
+    def before(self, question: np.ndarray) -> np.ndarray:
+        """All ids before those of the context."""
+        return np.concatenate([self.start, question, self.middle])
+
+    def types(self, question: int, context: int) -> np.ndarray:
+        """Segments of a window with so many tokens of both texts."""
+        start, first, middle, second, end = self.segments
+        sides = np.full(question, first, dtype=np.int8), np.full(context, second, dtype=np.int8)
+        return np.concatenate([start, sides[0], middle, sides[1], end])
+
+
+def _form(tokenizer: Any) -> _Form:
+    encoded = tokenizer("a", "a", return_token_type_ids=True)
+    sides = encoded.sequence_ids(0)
+    ids = np.array(encoded["input_ids"], dtype=np.int32)
+    types = np.array(encoded["token_type_ids"], dtype=np.int8)
+    first, second = ([place for place, side in enumerate(sides) if side == text] for text in (0, 1))
+    cuts = (slice(0, first[0]), slice(first[-1] + 1, second[0]), slice(second[-1] + 1, None))
+    start, middle, end = (types[cut] for cut in cuts)
+    segments = (start, int(types[first[0]]), middle, int(types[second[0]]), end)
+    return _Form(*(ids[cut] for cut in cuts), segments)
+
+
+def _place(answer: Answer, begins: np.ndarray, ends: np.ndarray) -> tuple[int, int] | None:
+    """The first and the last token of a context that an answer has a character of; None where there is none.
 
     Args:
-        offsets: int64 [S, 2], characters of each token of the context.
-        of_context: bool [S], which tokens are of it: one stretch.
+        begins, ends: Characters of each token.
     """
-    places = np.flatnonzero(of_context)
-    if len(places) == 0:
-        return None
-    begins, ends = offsets[places].T
-    last = answer.start + len(answer.text)
-    if begins[0] > answer.start or ends[-1] < last:
-        return None
-    # The token in which the answer begins, and the first that reaches its end.
-    first, final = int(np.searchsorted(begins, answer.start, "right")) - 1, int(np.searchsorted(ends, last, "left"))
-    return (int(places[first]), int(places[final])) if first <= final else None
-
-
-def _cut(questions: list[str], tokenizer: Any, limit: int) -> list[str]:
-    """Questions with at most so many tokens, cut behind one where there are more."""
-    encoded = tokenizer(questions, add_special_tokens=False, return_offsets_mapping=True, return_attention_mask=False)
-    return [
-        question if len(offsets) <= limit else question[: offsets[limit - 1][1]]
-        for question, offsets in zip(questions, encoded["offset_mapping"], strict=True)
-    ]
+    first = int(np.searchsorted(ends, answer.start, "right"))
+    last = int(np.searchsorted(begins, answer.start + len(answer.text), "left")) - 1
+    return (first, last) if first <= last else None

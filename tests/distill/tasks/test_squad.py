@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from distill.errors import UserError
-from distill.tasks import registry, squad
+from distill.tasks import hub, registry, squad
 from distill.tasks.base import Answer
 from distill.tasks.holdout import hold_out
 from distill.tasks.rows import read
@@ -142,6 +142,21 @@ def test_a_question_without_an_answer_is_refused_by_the_first_version(tmp_path: 
         squad.read(file, SQUAD)
 
 
+@pytest.mark.parametrize(("text", "shift"), [(" 1906", 0), (" 1906", 1), ("1906 ", -1), (" the old ", 2)])
+def test_white_space_around_an_answer_may_move_it_a_little(tmp_path: Path, text: str, shift: int) -> None:
+    one, two = question("a"), question("b")
+    place = CONTEXT.index(text.strip())
+    one["answers"] = [{"text": text, "answer_start": place + shift - (text[0] == " ")}]
+
+    rows = squad.read(written(tmp_path / "dev.json", content(one, two)), SQUAD2)
+
+    assert rows.answers is not None
+    assert rows.answers[0] == (Answer(text.strip(), place),)
+    one["answers"][0]["answer_start"] += 5
+    with pytest.raises(UserError, match="does not stand"):
+        squad.read(written(tmp_path / "dev.json", content(one, two)), SQUAD2)
+
+
 def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
     file = tmp_path / "dev.json"
     file.write_bytes(b"\xef\xbb\xbf" + json.dumps(content(question("a"), question("b"))).encode())
@@ -202,6 +217,30 @@ def test_rows_of_the_hub_are_those_of_the_files(tmp_path: Path) -> None:
     columns["answers"][1] = {"text": ["a", "b"], "answer_start": [3]}
     with pytest.raises(UserError, match="question b: 2 texts of answers have 1 places"):
         squad.from_columns(SQUAD2, columns, "somewhere")
+
+
+def test_both_splits_come_from_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    from datasets import Dataset, DatasetDict, Features, Value
+
+    columns: dict[str, list[Any]] = {
+        "id": ["a", "b"],
+        "title": ["Bridge"] * 2,
+        "context": [CONTEXT] * 2,
+        "question": ["When?"] * 2,
+        "answers": [{"text": ["1906"], "answer_start": [CONTEXT.index("1906")]}, {"text": [], "answer_start": []}],
+    }
+    text, answers = Value("string"), {"text": [Value("string")], "answer_start": [Value("int32")]}
+    features = Features({"id": text, "title": text, "context": text, "question": text, "answers": answers})
+    split = Dataset.from_dict(columns, features=features)
+    monkeypatch.setattr(hub, "_splits", lambda *_: (DatasetDict(train=split, validation=split), "0123456789"))
+
+    data = hub.load(SQUAD2)
+
+    assert data.train.answers == ((Answer("1906", CONTEXT.index("1906")),), ())
+    assert data.dev.ids == ("a", "b")
+    assert data.source == "rajpurkar/squad_v2, squad_v2, at 01234567 (hub)"
+    with pytest.raises(UserError, match="question b: it has no answer, but squad knows only"):
+        hub.load(SQUAD)
 
 
 def test_rows_are_held_out_and_drawn_with_their_answers(tmp_path: Path) -> None:

@@ -103,6 +103,40 @@ def test_windows_are_those_cut_by_hand(length: int, shared: int) -> None:
     assert made.unfound == len(lost - {5})
 
 
+@pytest.mark.parametrize("length", [16, 40])
+def test_windows_are_those_of_the_tokenizers_own_overflow(length: int) -> None:
+    rows, words = examples(), tiny.tokenizer()
+    # Its truncation knows no limit of the question.
+    short = np.array([row for row in range(len(rows)) if len(tokens_of(rows.first[row])) <= (length - SPECIAL) // 2])
+    rows = rows.take(short)
+    encoded = words(
+        list(rows.first),
+        list(rows.second or ()),
+        truncation="only_second",
+        max_length=length,
+        stride=4,
+        return_overflowing_tokens=True,
+        return_offsets_mapping=True,
+    )
+
+    tokens = tokenise_windows(rows, words, length, TASK, Windows(doc_stride=4)).tokens
+
+    assert tokens.spans is not None
+    assert tokens.spans.rows.tolist() == encoded["overflow_to_sample_mapping"]
+    assert tokens.ids.tolist() == [i for ids in encoded["input_ids"] for i in ids]
+    assert tokens.types.tolist() == [i for types in encoded["token_type_ids"] for i in types]
+    for window, offsets in enumerate(encoded["offset_mapping"]):
+        part = slice(tokens.offsets[window], tokens.offsets[window + 1])
+        inside = tokens.spans.begins[part] >= 0
+        assert inside.tolist() == [side == 1 for side in encoded.sequence_ids(window)]
+        assert tokens.spans.begins[part][inside].tolist() == [
+            low for (low, _), i in zip(offsets, inside, strict=True) if i
+        ]
+        assert tokens.spans.ends[part][inside].tolist() == [
+            high for (_, high), i in zip(offsets, inside, strict=True) if i
+        ]
+
+
 def test_labels_lead_back_to_the_answer() -> None:
     rows = examples()
     tokens = tokenise_windows(rows, tiny.tokenizer(), 40, TASK, Windows()).tokens
