@@ -233,7 +233,8 @@ def _shown(source: Any) -> str:
 def _name(source: Any, hub: HubData | None) -> str:
     """A short name for records and folders, taken from file, folder or data set, that no known task has."""
     if hub is not None:
-        stem = hub.repository.rpartition("/")[2] + (f"-{hub.config}" if hub.config else "")
+        config = "" if hub.config in (None, "default") else f"-{hub.config}"
+        stem = hub.repository.rpartition("/")[2] + config
     elif isinstance(source, (str, os.PathLike)):
         path = Path(source).expanduser().absolute()
         general = re.fullmatch(r"(data|rows|train(ing)?)([-_.].*)?", path.stem.lower())
