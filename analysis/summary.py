@@ -12,6 +12,7 @@ from analysis.before import Before, before
 from analysis.called import Called, called, roles
 from analysis.facts import facts
 from analysis.failures import Failure, failures
+from analysis.further import further
 from analysis.logical import Passes, passes
 from analysis.seeds import repeated, seeds_differ
 from analysis.seen_tables import Table, seen_tables
@@ -116,6 +117,7 @@ class Summary:
     seen: list[Table]
     roles: dict[str, tuple[str, str]]
     facts: list[tuple[str, str]] = field(default_factory=list)
+    further: list[str] = field(default_factory=list)
 
 
 def summarise(record: Record, running: bool | None = None) -> Summary:
@@ -166,6 +168,7 @@ def summarise(record: Record, running: bool | None = None) -> Summary:
         causes=_causes(names),
         seen=seen_tables(record),
         facts=facts(record),
+        further=further(record),
     )
 
 
