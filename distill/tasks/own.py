@@ -85,7 +85,9 @@ def read(
     named = [column for column, _ in options.columns]
     if doubled := [column for column in dict.fromkeys(named) if named.count(column) > 1]:
         raise UserError(f"The column {doubled[0]!r} is named twice: each of text, pair and label needs one of its own.")
-    hub, commit, splits = None, None, {}
+    hub: HubData | None = None
+    commit: str | None = None
+    splits: Any = {}
     if isinstance(train, (str, os.PathLike)) and (asked := hub_data(os.fspath(train))) is not None:
         hub, commit, splits = _of_hub(asked, revision, options)
         trained = tables.of_dataset(splits[TRAIN_SPLIT], f"{hub.shown}, {TRAIN_SPLIT}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -12,7 +11,7 @@ from distill.hub import HubUnreachable
 from distill.tasks import hub as hub_rows
 from distill.tasks import own, registry
 from distill.tasks.own import Options
-from tests.hub_data import add_glue, glue_repository
+from tests.hub_data import Rows, add_glue, glue_repository
 from tests.hub_server import Hub
 
 WORDS = ["negative", "neutral", "positive"]
@@ -20,7 +19,7 @@ WORDS = ["negative", "neutral", "positive"]
 
 def serve(hub: Hub, name: str, splits: dict[str, list[int]], config: str = "default") -> str:
     """Serve texts and labels by split; the commit."""
-    columns = {
+    columns: dict[str, Rows] = {
         split: {"text": [f" {split} {i} " for i in range(len(labels))], "label": labels}
         for split, labels in splits.items()
     }
@@ -72,7 +71,7 @@ def test_tweets_and_snli_come_from_their_own_repositories(hub: Hub) -> None:
     serve(hub, "cardiffnlp/tweet_eval", {"train": [2, 0, 1], "validation": [0, 1]}, "sentiment")
     tweets = hub_rows.load(registry.get("tweet-sentiment"))
     assert (tweets.train.labels.tolist(), tweets.train.second) == ([2, 0, 1], None)
-    columns: dict[str, Any] = {"premise": ["a", "b", "c"], "hypothesis": ["d", "e", "f"], "label": [0, -1, 2]}
+    columns: Rows = {"premise": ["a", "b", "c"], "hypothesis": ["d", "e", "f"], "label": [0, -1, 2]}
     names = ["entailment", "neutral", "contradiction"]
     hub.repositories["datasets/stanfordnlp/snli"] = glue_repository(
         {"plain_text": {"train": columns, "validation": columns}}, {"plain_text": names}
@@ -85,7 +84,7 @@ def test_tweets_and_snli_come_from_their_own_repositories(hub: Hub) -> None:
 
 
 def test_mnli_brings_its_mismatched_rows(hub: Hub) -> None:
-    columns = {"premise": ["a", "b"], "hypothesis": ["c", "d"], "label": [0, 1]}
+    columns: Rows = {"premise": ["a", "b"], "hypothesis": ["c", "d"], "label": [0, 1]}
     other = {**columns, "premise": ["x", "y"]}
     splits = {"train": columns, "validation_matched": columns, "validation_mismatched": other}
     add_glue(hub, {"mnli": splits}, {"mnli": ["entailment", "neutral", "contradiction"]})
