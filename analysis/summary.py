@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis import confirmed_words, tables
+from analysis.also import also
 from analysis.before import Before, before
 from analysis.called import Called, called, roles
 from analysis.facts import facts
@@ -82,6 +83,7 @@ class Summary:
         causes: What the marks of a figure against one hyper-parameter may be taken for.
         seen: What the method recorded of itself, in tables.
         facts: How to reproduce: heading and text.
+        further: What the networks score otherwise than by what the table tells, and on rows beside dev.
     """
 
     title: str
@@ -168,7 +170,7 @@ def summarise(record: Record, running: bool | None = None) -> Summary:
         causes=_causes(names),
         seen=seen_tables(record),
         facts=facts(record),
-        further=further(record),
+        further=[*also(record), *further(record)],
     )
 
 

@@ -100,7 +100,8 @@ def make_with_rows(
         "method": method.name,
         "method_title": method.title,
         "task_title": task.title,
-        "metric_title": _metric_title(task),
+        "metric_title": _title(task.metric),
+        "also": {name: _title(name) for name in task.also},
         "layers": layers,
         "recipe": config.recipe,
         "seed": config.seed,
@@ -368,10 +369,10 @@ def _tokens(split: Examples, training: Training) -> float:
 _RATES = {"cpu": (3e10, 6e10), "cuda": (1e13, 2e13)}
 
 
-def _metric_title(task: Task) -> str:
+def _title(metric: str) -> str:
     from distill.tasks.metrics import get
 
-    return get(task.metric).title
+    return get(metric).title
 
 
 def code_hash() -> str:

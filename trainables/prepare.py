@@ -69,6 +69,7 @@ def prepare(
             "interval": verdict["interval"],
             "chance": verdict["chance"],
             "score": made.read["score"],
+            "metrics": made.read.get("metrics"),
             "own_score": own["score"],
             "report": select.teacher_on_dev(own, made.read, made.reading),
             **{name: own[name] for name in ("content", "parameters", "layers", "hidden_size", "curve", "seconds")},

@@ -79,6 +79,7 @@ def teacher_on_dev(own: dict[str, Any], read: dict[str, Any], reading: Path) -> 
         return None
     return {
         "score": found["score"],
+        "metrics": found.get("metrics"),
         "own_score": own["report"]["score"],
         "interval": found["verdict"]["interval"],
         "chance": found["verdict"]["chance"],

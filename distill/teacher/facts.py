@@ -12,17 +12,18 @@ from distill.artifacts import hash_encoder
 from distill.models.capture import shape_of
 from distill.models.student import parameter_count
 from distill.tasks.base import Task
-from distill.tasks.metrics import get, teacher_verdict
+from distill.tasks.metrics import teacher_verdict
 from distill.tasks.tokens import REPORT
 from distill.training.batching import Tokens
-from distill.training.predictions import predict
+from distill.training.predictions import predict, scored
 
 KIND = "teacher"
 MODEL, PREDICTIONS, REPORTED = "model", "predictions.npz", "predictions-report.npz"
 
 
 def judged(task: Task, logits: np.ndarray, labels: np.ndarray, made_here: bool) -> dict[str, Any]:
-    """Score and verdict of answers to labelled rows; the verdict as plain numbers: ok, reason, interval, chance.
+    """Score, all metrics and verdict of answers to labelled rows; the verdict as plain numbers: ok, reason, interval,
+    chance.
 
     Args:
         logits: float32 [n, C].
@@ -31,8 +32,9 @@ def judged(task: Task, logits: np.ndarray, labels: np.ndarray, made_here: bool) 
     """
     found = teacher_verdict(task.metric, logits, labels, own_labels=made_here)
     return {
-        "score": get(task.metric).compute(logits, labels),
+        "score": found.score.value,
         "metric": task.metric,
+        "metrics": scored(task, logits, labels),
         "verdict": {
             "ok": found.ok,
             "reason": found.reason,

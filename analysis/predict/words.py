@@ -1,0 +1,64 @@
+"""What is said of a student and its answers."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from analysis.predict.answers import Answers, Student
+from analysis.predict.place import Found
+from analysis.predict.rows import Split
+from distill.models.student import parameter_count
+from distill.tasks.base import Task
+from distill.tasks.metrics import get
+from distill.training.predictions import scored
+
+# Apart by no more than what another device's rounding may move.
+_SAME = 1e-6
+
+
+def student(found: Found, task: Task, student: Student) -> list[str]:
+    """Which student answers, and how."""
+    score = "" if found.trial is None or found.trial.reported is None else f", {_score(found)} on dev"
+    order = list(student.order)
+    lines = [
+        f"Student: {found.name} ({parameter_count(student.model) / 1e6:.1f} M parameters{score}), task {task.name}, at "
+        f"most {student.length} tokens a row, {student.batch} rows at a time on {student.device}."
+    ]
+    if order != sorted(order):
+        lines.append(f"Note: its labels are brought into the order of {task.name} ({', '.join(task.labels)}).")
+    return lines
+
+
+def _score(found: Found) -> str:
+    assert found.trial is not None
+    assert found.trial.reported is not None
+    return f"{found.plan['metric']} {found.trial.reported:.4f}"
+
+
+def answered(found: Found, task: Task, split: Split, made: Answers) -> list[str]:
+    """How many rows got which answer, and how good the answers are where that is known."""
+    lines = [f"Rows: {len(split.examples)} of {split.name} ({split.source}), {made.seconds:.0f} s."]
+    if task.kind == "regression":
+        values = made.logits[:, 0]
+        lines.append(f"Scores: {values.min():.3f} to {values.max():.3f}, mean {values.mean():.3f}.")
+    else:
+        counts = np.bincount(made.chosen, minlength=len(task.labels))
+        told = ", ".join(f"{word} {count}" for word, count in zip(task.labels, counts, strict=True))
+        lines.append(f"Answers: {told}.")
+    if split.labelled:
+        lines += _judged(found, task, split, made)
+    return lines
+
+
+def _judged(found: Found, task: Task, split: Split, made: Answers) -> list[str]:
+    values = scored(task, made.logits, split.examples.labels)
+    told = ", ".join(f"{get(name).title} {value:.4f}" for name, value in values.items())
+    lines = [f"{told[0].upper()}{told[1:]}."]
+    recorded = None if found.trial is None or found.plan["task"] != task.name else found.trial.reported
+    if split.name == "dev" and recorded is not None:
+        same = math.isclose(values[task.metric], recorded, rel_tol=0.0, abs_tol=_SAME)
+        other = f"The record has {recorded:.4f}: the rows, their lengths or the device are others."
+        lines.append("That is what the record has." if same else other)
+    return lines
