@@ -13,6 +13,7 @@ from analysis.before import Before, before
 from analysis.called import Called, called, roles
 from analysis.facts import facts
 from analysis.failures import Failure, failures
+from analysis.further import further
 from analysis.logical import Passes, passes
 from analysis.seeds import repeated, seeds_differ
 from analysis.seen_tables import Table, seen_tables
@@ -82,7 +83,7 @@ class Summary:
         causes: What the marks of a figure against one hyper-parameter may be taken for.
         seen: What the method recorded of itself, in tables.
         facts: How to reproduce: heading and text.
-        further: What the networks score otherwise than by what the table tells.
+        further: What the networks score otherwise than by what the table tells, and on rows beside dev.
     """
 
     title: str
@@ -169,7 +170,7 @@ def summarise(record: Record, running: bool | None = None) -> Summary:
         causes=_causes(names),
         seen=seen_tables(record),
         facts=facts(record),
-        further=also(record),
+        further=[*also(record), *further(record)],
     )
 
 

@@ -72,7 +72,7 @@ def evaluations(record: Record) -> pd.DataFrame:
     """One row per (trial, evaluation): id, evaluation, epoch, value, metrics, terms (`term_…`), lr, …
 
     Values are of the rows that choose; where these are held out, evaluations that were the best yet have dev's metrics
-    too (`dev_…`).
+    too (`dev_…`), and where there are splits beside dev theirs (`mismatched_…`).
     """
     rows = []
     for trial in record.trials.values():
@@ -81,6 +81,7 @@ def evaluations(record: Record) -> pd.DataFrame:
             found = {"id": trial.id, **{key: row.get(key) for key in ("evaluation", "epoch", "value")}}
             found |= row.get("metrics") or {}
             found |= {f"dev_{name}": value for name, value in (row.get("reported") or {}).items()}
+            found |= {name.replace("/", "_"): value for name, value in (row.get("further") or {}).items()}
             found |= {f"term_{name}": value for name, value in (row.get("terms") or {}).items()}
             found |= {key: row.get(key) for key in ("lr", "steps", "seconds")}
             rows.append(found | {key: decision.get(key) for key in ("rung", "cutoff", "stop")})

@@ -12,41 +12,17 @@ from distill.artifacts import SEAL, Store, key_of
 from distill.errors import UserError
 from distill.given import refuse_changed
 from distill.models.folder import Head
-from distill.tasks import rows as origins
 from distill.tasks import tokens
-from distill.tasks.augmented import with_augmented
 from distill.tasks.base import Task, TaskData
 from distill.tasks.planned import task_of
-from distill.tasks.windows import asked
 from distill.teacher.parts import Kept
-from trainables import own_data, select
+from trainables import further, select
 from trainables.building import Interrupted, build, room_for
 from trainables.orders import OutputsOrder, TokensOrder
 from trainables.outputs_cost import outputs_seconds
+from trainables.rows import load_data
 from trainables.teacher_source import estimated_lengths, kept_outputs
 from trainables.teacher_work import Order, ReadingOrder, Say, TeacherOrder, find
-
-
-def load_data(config: dict[str, Any], plan: dict[str, Any]) -> TaskData:
-    """The rows that the plan was made for, read or generated again.
-
-    Args:
-        config: What was asked, as the record has it.
-
-    Raises:
-        UserError: They cannot be read.
-    """
-    hub = plan["data"].get("hub") or {}
-    if config.get("task_file"):
-        data = own_data.again(config, plan)
-    else:
-        data = origins.read(task_of(plan), plan["data"]["origin"], config["data_dir"], hub.get("revision"))
-    if file := config.get("augmented"):
-        data = with_augmented(data, file)
-    if config["max_train_rows"] and config["max_train_rows"] < len(data.train):
-        data = data.limit_train(config["max_train_rows"], config["seed"])
-    data = asked(data, config.get("doc_stride"), config.get("null_threshold"))
-    return select.split(data, config.get("select_on", "dev"), config["seed"])
 
 
 def prepare(
@@ -100,6 +76,7 @@ def prepare(
         },
         **({"given": {what: found["path"] for what, found in given.items()}} if (given := plan.get("given")) else {}),
         "student": _student(plan, made.folder, task),
+        **({"further": further.prepare(plan, data, made.folder, head, say, stopped)} if data.beside else {}),
         "data": {
             "path": str(made.rows),
             "key": made.rows.name,
@@ -318,7 +295,7 @@ def make_room(plan: dict[str, Any], data: TaskData, head: Head, limit: float | N
             order,
             5 * sum(int(estimated_lengths(split, length, spans).sum()) for split in (order.data.train, order.data.dev)),
         )
-        for order in _tokens_orders(plan, data)
+        for order in (*_tokens_orders(plan, data), *further.orders(plan, data).values())
     ]
     wanted.append((own, estimate["teacher_bytes"]))
     outputs = plan["teacher_source"]["disk"]

@@ -227,6 +227,7 @@ class Recorder:
             "epoch": float(result["epoch"]),
             "value": value,
             **{name: _plain(result.get(name)) for name in _CARRIED},
+            **({"further": _plain(there)} if (there := result.get("further")) else {}),
             "decision": None,
             "attempt": trial.attempts,
         }

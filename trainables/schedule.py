@@ -47,7 +47,7 @@ def _decide(recorder: Recorder, point: str, result: dict[str, Any]) -> str:
     # Ray hands schedulers a flat result, "terms/soft" for terms["soft"].
     nested = {
         name: {key.partition("/")[2]: value for key, value in result.items() if key.startswith(f"{name}/")}
-        for name in ("metrics", "terms", "reported")
+        for name in ("metrics", "terms", "reported", "further")
     }
     # One that is told again may be behind the trial's files, so that no trial can end there.
     again = result["evaluation"] in recorder.record.trial(point).evaluations

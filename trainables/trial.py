@@ -27,7 +27,7 @@ from distill.training.assemble import assemble
 from distill.training.batching import Tokens
 from distill.training.loop import Diverged, Evaluation, Run
 from distill.training.settings import Numerics, Training
-from trainables import beside, last_look, memory, stage_rows, stages
+from trainables import beside, further, last_look, memory, stage_rows, stages
 from trainables.lock import FolderLock
 from trainables.node_store import localised
 from trainables.record import DIVERGED, OUT_OF_MEMORY, TRIALS, read
@@ -220,6 +220,7 @@ class _Work:
         self.dev = self.run.dev
         path, training = prepared["data"]["path"], self.run.training
         self.last_look = last_look.of(plan, path, self.run.task, training.evaluation_batch, self.run.numerics.device)
+        self.further = further.looks(prepared, self.run.task, training.evaluation_batch, self.run.numerics.device)
         state = checkpoint.load(self.folder)
         if state is not None:
             self.run.load_state(state["run"])
@@ -265,6 +266,11 @@ class _Work:
                 row["reported"], logits, seconds = self.last_look.look(self.run.student)
                 row["seconds"] += seconds
                 self._save_predictions("report", logits, self.last_look.rows.gold)
+            for name, look in self.further.items():
+                found, logits, seconds = look.look(self.run.student)
+                row["further"] = {**row.get("further", {}), **{f"{name}/{which}": v for which, v in found.items()}}
+                row["seconds"] += seconds
+                self._save_predictions(name, logits, look.rows.gold)
         self._save_predictions("last", evaluation.logits, self.dev.gold)
         if evaluation.seen:
             _append(self.folder / "seen.jsonl", {"evaluation": evaluation.number, **evaluation.seen})

@@ -85,7 +85,9 @@ def read(
     named = [column for column, _ in options.columns]
     if doubled := [column for column in dict.fromkeys(named) if named.count(column) > 1]:
         raise UserError(f"The column {doubled[0]!r} is named twice: each of text, pair and label needs one of its own.")
-    hub, commit, splits = None, None, {}
+    hub: HubData | None = None
+    commit: str | None = None
+    splits: Any = {}
     if isinstance(train, (str, os.PathLike)) and (asked := hub_data(os.fspath(train))) is not None:
         hub, commit, splits = _of_hub(asked, revision, options)
         trained = tables.of_dataset(splits[TRAIN_SPLIT], f"{hub.shown}, {TRAIN_SPLIT}")
@@ -233,7 +235,8 @@ def _shown(source: Any) -> str:
 def _name(source: Any, hub: HubData | None) -> str:
     """A short name for records and folders, taken from file, folder or data set, that no known task has."""
     if hub is not None:
-        stem = hub.repository.rpartition("/")[2] + (f"-{hub.config}" if hub.config else "")
+        config = "" if hub.config in (None, "default") else f"-{hub.config}"
+        stem = hub.repository.rpartition("/")[2] + config
     elif isinstance(source, (str, os.PathLike)):
         path = Path(source).expanduser().absolute()
         general = re.fullmatch(r"(data|rows|train(ing)?)([-_.].*)?", path.stem.lower())

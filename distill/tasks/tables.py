@@ -156,7 +156,7 @@ def of_dataset(dataset: Any, shown: str) -> Table:
         values = dataset[name][:]
         words = getattr(dataset.features[name], "names", None)
         if words is None:
-            return values  # type: ignore[no-any-return]
+            return values
         return [None if value is None or value < 0 else words[value] for value in values]
 
     return Table(shown, tuple(dataset.column_names), len(dataset), content)
@@ -177,7 +177,7 @@ def cells_of(path: Path, text: str, quoted: bool) -> list[tuple[int, list[str]]]
         return [(number, line.rstrip("\r").split("\t")) for number, line in lines if line.strip()]
     # newline="" keeps line breaks inside quotes as they are.
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    rows = []
+    rows: list[tuple[int, list[str]]] = []
     with _long_cells():
         while True:
             begins = reader.line_num + 1
@@ -313,7 +313,7 @@ def _parquet(path: Path) -> Table:
 
     def content(name: str) -> Sequence[Any]:
         try:
-            return pq.read_table(path, columns=[name]).column(0).to_pylist()  # type: ignore[no-any-return]
+            return pq.read_table(path, columns=[name]).column(0).to_pylist()
         except (pa.ArrowException, OSError) as error:
             raise broken(error) from None
 
