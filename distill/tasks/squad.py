@@ -134,8 +134,8 @@ def _answer(answer: Any, context: str, at: str) -> Answer:
         if first + shift >= 0 and not isinstance(start, bool) and context.startswith(text, first + shift):
             return Answer(text, first + shift)
     raise UserError(
-        f"{at}: the answer {raw[:_SHOWN]!r} does not stand in the context at character {start}; correct answer_start or "
-        "text"
+        f"{at}: the answer {raw[:_SHOWN]!r} does not stand in the context at character {start}; correct answer_start "
+        "or text"
     )
 
 
