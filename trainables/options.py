@@ -33,7 +33,9 @@ def parser() -> argparse.ArgumentParser:
         help="distillation method, or several such as ft,kd,emd, compared at equal device-seconds; "
         "python -m search_spaces lists them (default: emd)",
     )
-    what.add_argument("--task", metavar="NAME", help="a task of GLUE, such as cola or rte, or squad2 or squad (default: cola)")
+    what.add_argument(
+        "--task", metavar="NAME", help="a task of GLUE, such as cola or rte, squad2 or squad (default: cola)"
+    )
     what.add_argument(
         "--layers",
         metavar="N",
