@@ -34,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
         help="distillation method, or several such as ft,kd,emd, compared at equal device-seconds; "
         "python -m search_spaces lists them (default: emd)",
     )
-    what.add_argument("--task", metavar="NAME", help="a known task, such as cola, rte or snli (default: cola)")
+    what.add_argument("--task", metavar="NAME", help="a known task, such as cola, snli or squad2 (default: cola)")
     what.add_argument(
         "--layers",
         metavar="N",

@@ -36,8 +36,13 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--out", metavar="DIR", help=f"where the files go (default: {FOLDER} in the folder)")
     root.add_argument("--batch-size", type=int, metavar="N", help="rows at a time (default: as in the sweep, else 64)")
     root.add_argument(
-        "--max-length", type=int, metavar="N", help="tokens of the longest row (default: as in the sweep, else 128)"
+        "--max-length",
+        type=int,
+        metavar="N",
+        help="tokens of the longest row (default: as in the sweep, else 128, of SQuAD 384)",
     )
+    root.add_argument("--doc-stride", type=int, metavar="N", help="SQuAD: as in a sweep (default: as in this one)")
+    root.add_argument("--null-threshold", type=float, metavar="X", help="SQuAD 2.0: as in a sweep (default: as in it)")
     root.add_argument("--device", choices=("cpu", "cuda"), help="default: a GPU where there is one")
     root.add_argument(
         "--zip", action="store_true", help="pack all files for the GLUE server that --out has into submission.zip"
@@ -80,7 +85,7 @@ def _run(asked: argparse.Namespace) -> None:
 
     from analysis.predict import answers, words
 
-    student = answers.load(found, task, asked.device, asked.batch_size, asked.max_length)
+    student = answers.load(found, task, asked)
     for line in words.student(found, task, student):
         say(line)
     for split in splits:

@@ -10,14 +10,11 @@ import os
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from analysis.predict.rows import Split
+from analysis.predict.said import Answers, Texts
 from distill.errors import UserError
 from distill.tasks.base import Task
-
-if TYPE_CHECKING:
-    from analysis.predict.answers import Answers
 
 # What the GLUE server calls the answers to a split of a task.
 SERVER = {
@@ -40,11 +37,17 @@ _LOWEST, _HIGHEST = 0.0, 5.0
 
 def names(task: Task, split: Split) -> list[str]:
     """The files that answers to a split go to."""
+    if task.kind == "span":
+        ends = (".json", "-null-odds.json") if task.unanswerable else (".json",)
+        return [f"{task.name}-{split.name}{end}" for end in ends]
     return [SERVER.get((task.name, split.name), f"{task.name}-{split.name}.csv")]
 
 
-def content(task: Task, split: Split, made: Answers) -> dict[str, str]:
-    """What the files hold, by name."""
+def content(task: Task, split: Split, made: Answers | Texts) -> dict[str, str]:
+    """What the files hold, by name; of spans, as SQuAD's own program reads them."""
+    if isinstance(made, Texts):
+        found = (json.dumps(said, ensure_ascii=False, indent=0) + "\n" for said in (made.texts, made.ahead))
+        return dict(zip(names(task, split), found, strict=False))
     (name,) = names(task, split)
     ids = split.examples.ids or tuple(map(str, range(len(split.examples))))
     write = _server if name in SERVER.values() else _table

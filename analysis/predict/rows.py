@@ -12,7 +12,7 @@ import numpy as np
 
 from analysis.predict.place import Found
 from distill.errors import UserError
-from distill.tasks import given_files, own, rows, unlabelled
+from distill.tasks import given_files, own, rows, squad, unlabelled
 from distill.tasks.base import Examples, HubRows, Task, TaskData
 
 SPLITS = ("test", "dev", "train", "diagnostic")
@@ -48,11 +48,14 @@ def read(found: Found, task: Task, asked: argparse.Namespace) -> list[Split]:
         file = Path(asked.file).expanduser()
         if not file.is_file():
             raise UserError(f"--file {file} is not there; name a file with the columns of {task.name}.")
-        return [_checked(Split(file.stem, unlabelled.read(task, file), str(file), False))]
+        examples = squad.questions(file, task) if task.kind == "span" else unlabelled.read(task, file)
+        return [_checked(Split(file.stem, examples, str(file), False))]
     if asked.split not in SPLITS:
         raise UserError(f"--split {asked.split} is none of {', '.join(SPLITS)}; choose one, or name a --file.")
     if asked.split == "diagnostic" and task.name != "mnli":
         raise UserError(f"--split diagnostic has the labels of mnli, and the student answers {task.name}.")
+    if task.kind == "span" and asked.split == "test":
+        raise UserError(f"--split test: the test rows of {task.name} are not public; take --split dev, or a --file.")
     if task.own and asked.data_dir:
         raise UserError(f"--data-dir {asked.data_dir}: {task.name} has files of its own; name one with --file.")
     if asked.split in ("dev", "train"):

@@ -6,9 +6,10 @@ import math
 
 import numpy as np
 
-from analysis.predict.answers import Answers, Student
+from analysis.predict.answers import Student
 from analysis.predict.place import Found
 from analysis.predict.rows import Split
+from analysis.predict.said import Answers, Texts
 from distill.models.student import parameter_count
 from distill.tasks.base import Task
 from distill.tasks.metrics import get
@@ -37,10 +38,13 @@ def _score(found: Found) -> str:
     return f"{found.plan['metric']} {found.trial.reported:.4f}"
 
 
-def answered(found: Found, task: Task, split: Split, made: Answers) -> list[str]:
+def answered(found: Found, task: Task, split: Split, made: Answers | Texts) -> list[str]:
     """How many rows got which answer, and how good the answers are where that is known."""
     lines = [f"Rows: {len(split.examples)} of {split.name} ({split.source}), {made.seconds:.0f} s."]
-    if task.kind == "regression":
+    if isinstance(made, Texts):
+        silent = sum(not text for text in made.texts.values())
+        lines.append(f"Answers: {len(made.texts) - silent} texts, {silent} rows without one.")
+    elif task.kind == "regression":
         values = made.logits[:, 0]
         lines.append(f"Scores: {values.min():.3f} to {values.max():.3f}, mean {values.mean():.3f}.")
     else:
@@ -52,8 +56,9 @@ def answered(found: Found, task: Task, split: Split, made: Answers) -> list[str]
     return lines
 
 
-def _judged(found: Found, task: Task, split: Split, made: Answers) -> list[str]:
-    values = scored(task, made.logits, split.examples.labels)
+def _judged(found: Found, task: Task, split: Split, made: Answers | Texts) -> list[str]:
+    logits = made.judged(split.examples) if isinstance(made, Texts) else made.logits
+    values = scored(task, logits, split.examples.labels)
     told = ", ".join(f"{get(name).title} {value:.4f}" for name, value in values.items())
     lines = [f"{told[0].upper()}{told[1:]}."]
     recorded = None if found.trial is None or found.plan["task"] != task.name else found.trial.reported

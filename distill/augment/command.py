@@ -121,8 +121,10 @@ def _check(asked: argparse.Namespace) -> None:
 
 def _run(asked: argparse.Namespace) -> int:
     from distill.tasks import registry
+    from distill.tasks.augmented import refuse_spans
 
     task = registry.get(asked.task)
+    refuse_spans(task, f"--task {asked.task}: augmenting")
     attempts = asked.copies or COPIES.get(task.name, USUAL)
     data = _data(asked, task.name)
     started = time.monotonic()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,27 @@ def read(path: str | os.PathLike[str], task: Task) -> Examples:
     """
     path = Path(path)
     return _examples(task, _rows(task, _content(path), str(path)), str(path))
+
+
+def questions(path: str | os.PathLike[str], task: Task) -> Examples:
+    """The questions of one file with no look at their answers, which may lack: for predictions.
+
+    Raises:
+        UserError: As `read`.
+    """
+    path, asked = Path(path), replace(task, unanswerable=True)
+    return _examples(asked, _rows(asked, _bare(_content(path)), str(path)), str(path))
+
+
+def _bare(content: Any) -> Any:
+    """The content of a file, every question of it without an answer."""
+    if isinstance(content, list):
+        return [_bare(entry) for entry in content]
+    if not isinstance(content, dict):
+        return content
+    if "question" in content:
+        return {**content, "answers": [], "is_impossible": True}
+    return {name: _bare(value) for name, value in content.items()}
 
 
 def from_columns(task: Task, columns: Mapping[str, Iterable[Any]], where: str) -> Examples:
@@ -134,8 +156,8 @@ def _answer(answer: Any, context: str, at: str) -> Answer:
         if first + shift >= 0 and not isinstance(start, bool) and context.startswith(text, first + shift):
             return Answer(text, first + shift)
     raise UserError(
-        f"{at}: the answer {raw[:_SHOWN]!r} does not stand in the context at character {start}; correct answer_start or "
-        "text"
+        f"{at}: the answer {raw[:_SHOWN]!r} does not stand in the context at character {start}; correct answer_start "
+        "or text"
     )
 
 

@@ -120,3 +120,10 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 def test_rows_are_not_held_out_of_what_was_augmented(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"--select-on train-holdout:0\.25 does not go with augmented rows, which hold"):
         hold_out(with_augmented(tiny.data(), file(tmp_path)), 0.25, 0)
+
+
+def test_texts_with_answers_in_them_are_not_augmented(capsys: pytest.CaptureFixture[str]) -> None:
+    from distill.augment.command import main
+
+    assert main(["--task", "squad2", "--model", "none", "--out", "out.tsv"]) == 2
+    assert "augmenting does not go with squad2, whose answers are places in a text" in capsys.readouterr().err
