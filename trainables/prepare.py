@@ -26,13 +26,13 @@ from trainables.teacher_work import Order, ReadingOrder, Say, TeacherOrder, find
 
 
 def prepare(
-    header: dict[str, Any], data: TaskData, say: Say, stopped: Callable[[], bool] = lambda: False
+    header: dict[str, Any], data: TaskData, say: Say, stopped: Callable[[], bool] | None = lambda: False
 ) -> dict[str, Any]:
     """Build or find the tokenised data, the teacher and what the plan keeps of its outputs; check the teacher.
 
     Args:
         say: Takes one line of progress.
-        stopped: Whether the person wants to stop; asked now and then.
+        stopped: Whether the person wants to stop; asked now and then. None makes all in this process, without Ray.
 
     Returns:
         The content of `prepared.json`.

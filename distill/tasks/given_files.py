@@ -45,7 +45,7 @@ def _read(task: Task, path: Path, flag: str) -> tuple[Examples, tuple[str, ...]]
     if not path.is_file():
         raise UserError(f"{flag} {path}: there is no such file.")
     for form in task.forms:
-        if path.name in (form.train, form.dev, *dict(form.beside).values()):
+        if path.name in (form.train, form.dev, form.test, *dict(form.beside).values()):
             return glue.read_file(task, form, path)
     if path.suffix.lower() in (".tsv", ".txt"):
         return glue.read_split(task, path)

@@ -56,7 +56,7 @@ def folder(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
         header = plan.make(from_namespace(values, []), Machine(1, 0, True))
         write_json(sweep / SWEEP, header)
         data = prepare.load_data(header["config"], header["plan"])
-        write_json(sweep / PREPARED, prepare.prepare(header, data, lambda line: None))
+        write_json(sweep / PREPARED, prepare.prepare(header, data, lambda line: None, None))
     yield place
     torch.set_num_threads(threads)
 
