@@ -21,7 +21,7 @@ from trainables.building import Interrupted, build, room_for
 from trainables.orders import OutputsOrder, TokensOrder
 from trainables.outputs_cost import outputs_seconds
 from trainables.rows import load_data
-from trainables.teacher_source import estimated_lengths, kept_outputs
+from trainables.teacher_source import kept_outputs, rows_bytes
 from trainables.teacher_work import Order, ReadingOrder, Say, TeacherOrder, find
 
 
@@ -288,15 +288,8 @@ def make_room(plan: dict[str, Any], data: TaskData, head: Head, limit: float | N
     """
     store, estimate = Store(plan["artifacts"]), plan["estimate"]
     length = plan["training"]["max_length"]
-    own, spans = teacher_order(plan, data), data.windows if data.task.kind == "span" else None
-    # Four bytes of a token's id and one of its segment.
-    wanted: list[tuple[Order, int]] = [
-        (
-            order,
-            5 * sum(int(estimated_lengths(split, length, spans).sum()) for split in (order.data.train, order.data.dev)),
-        )
-        for order in (*_tokens_orders(plan, data), *further.orders(plan, data).values())
-    ]
+    own, rows_of = teacher_order(plan, data), (*_tokens_orders(plan, data), *further.orders(plan, data).values())
+    wanted: list[tuple[Order, int]] = [(order, rows_bytes(order.data, length)) for order in rows_of]
     wanted.append((own, estimate["teacher_bytes"]))
     outputs = plan["teacher_source"]["disk"]
     sizes = {"dev": plan["teacher_source"].get("disk_on_dev", 0)}

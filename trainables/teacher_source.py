@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,18 +43,17 @@ def plan_source(method: Method, plan: dict[str, Any], data: TaskData, limit: int
         return {"kind": "none", "needs": [], "needs_on_dev": [], **sizes, "reason": "no trial asks it"}
     taken = _taken(method, plan, data.task.kind == "regression")
     large = [part for part in parts.LARGE if part in taken.needs]
-    spans = data.windows if data.task.kind == "span" else None
     length, labels, shape = plan["training"]["max_length"], parts.labels_of(data.task), shape_of(plan["teacher"])
 
     def size(needs: Collection[str], split: Examples) -> int:
-        return parts.size(needs, shape, labels, estimated_lengths(split, length, spans), taken.layers)
+        return parts.size(needs, shape, labels, estimated_lengths(split, length, data.windows), taken.layers)
 
     on_dev = size(parts.kept(taken.on_dev), data.dev) if taken.on_dev else 0
     every = size(parts.kept(taken.needs), data.train) + on_dev
     most = size(large, data.train) + size([part for part in parts.LARGE if part in taken.on_dev], data.dev)
     words = " and ".join(parts.WORDS[part] for part in large)
     kind, reason = "cached", f"about {size_words(every)} (logits and [CLS])"
-    if (large or (spans and taken.needs)) and method.reads_padding(plan["recipe"]):
+    if (large or (data.task.kind == "span" and taken.needs)) and method.reads_padding(plan["recipe"]):
         words = words or parts.WORDS["logits"]
         kind, reason = "online", f"the {plan['recipe']} recipe reads {words} at padded places too, which are not kept"
     elif large and most > limit:
@@ -78,24 +77,32 @@ def plan_source(method: Method, plan: dict[str, Any], data: TaskData, limit: int
     }
 
 
+def rows_bytes(data: TaskData, max_length: int) -> int:
+    """About how many bytes tokenised rows take: four of a token's id and one of its segment."""
+    splits = (data.train, data.dev)
+    return 5 * sum(int(estimated_lengths(split, max_length, data.windows).sum()) for split in splits)
+
+
 def estimated_lengths(split: Examples, max_length: int, windows: Windows | None = None) -> np.ndarray:
     """About how many tokens each row has, int64 [n].
 
     Args:
-        windows: Of a span task, whose rows are windows then.
+        windows: How rows with answers are read, each of which counts as its windows; None as usual.
     """
-    if windows is not None:
-        texts = (split.first, split.second or ())
-        sizes = [
-            np.array([math.ceil(_PIECES * len(text.split())) for text in column], dtype=np.int64) for column in texts
-        ]
-        return estimated(*sizes, max_length, windows)
+    if split.answers is not None:
+        questions, contexts = (_pieces(column) for column in (split.first, split.second or ()))
+        return estimated(questions, contexts, max_length, windows or Windows())
     words = np.array([len(text.split()) for text in split.first], dtype=np.int64)
     special = _SPECIAL
     if split.second is not None:
         words += np.array([len(text.split()) for text in split.second], dtype=np.int64)
         special += 1
     return np.minimum(np.ceil(_PIECES * words).astype(np.int64) + special, max_length)
+
+
+def _pieces(column: Sequence[str]) -> np.ndarray:
+    """About how many tokens each text has, int64 [n]."""
+    return np.array([math.ceil(_PIECES * len(text.split())) for text in column], dtype=np.int64)
 
 
 def source_of(plan: dict[str, Any], point: dict[str, Any]) -> str | None:

@@ -54,7 +54,8 @@ def filters(setting: Setting) -> Objective:
                 read = self.filters(at_least_float32(student.at("hidden" if setting.span else "cls", layers)))
                 if setting.span:
                     mask = None if setting.recipe == "published" else batch["attention_mask"]
-                    loss = span_cross_entropy(*self.heads(read), *halves(labels), mask)
+                    start, end = self.heads(read)
+                    loss = span_cross_entropy(start, end, *halves(labels), mask)
                 else:
                     loss = filtered_task_loss(self.heads(read), labels, regression=setting.regression)
             return {"filtered": Term(loss, 1.0)}

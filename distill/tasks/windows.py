@@ -119,8 +119,9 @@ def counted(data: TaskData, tokenizer: Any, max_length: int) -> int:
         UserError: As `stride`.
     """
     special = tokenizer.num_special_tokens_to_add(pair=True)
-    sizes = [_tokens(column, tokenizer) for column in (data.train.first, data.train.second or ())]
-    return len(lengths(*sizes, max_length, stride(data.windows, max_length, special), special))
+    questions, contexts = (_tokens(column, tokenizer) for column in (data.train.first, data.train.second or ()))
+    shared = stride(data.windows, max_length, special)
+    return len(lengths(questions, contexts, max_length, shared, special))
 
 
 def estimated(questions: np.ndarray, contexts: np.ndarray, max_length: int, windows: Windows) -> np.ndarray:

@@ -146,9 +146,10 @@ def _form(tokenizer: Any) -> _Form:
     types = np.array(encoded["token_type_ids"], dtype=np.int8)
     first, second = ([place for place, side in enumerate(sides) if side == text] for text in (0, 1))
     cuts = (slice(0, first[0]), slice(first[-1] + 1, second[0]), slice(second[-1] + 1, None))
-    start, middle, end = (types[cut] for cut in cuts)
-    segments = (start, int(types[first[0]]), middle, int(types[second[0]]), end)
-    return _Form(*(ids[cut] for cut in cuts), segments)
+    before, between, behind = (types[cut] for cut in cuts)
+    segments = (before, int(types[first[0]]), between, int(types[second[0]]), behind)
+    start, middle, end = (ids[cut] for cut in cuts)
+    return _Form(start, middle, end, segments)
 
 
 def _place(answer: Answer, begins: np.ndarray, ends: np.ndarray) -> tuple[int, int] | None:
