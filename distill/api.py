@@ -311,7 +311,8 @@ def _check_fit(
 def _shape(encoder: Encoder, kept: tuple[int, ...] | None = None) -> Shape:
     """Of an encoder of which some layers are kept; all when None."""
     found = encoder.folder
-    return Shape(len(kept or range(found.layers)) + found.repeated, found.hidden_size, found.heads, found.repeated)
+    layers = len(kept or range(found.layers)) + found.repeated
+    return Shape(layers, found.hidden_size, found.heads, found.repeated, found.model_type)
 
 
 def _train(made: Run, say: Callable[[str], None]) -> tuple[list[Evaluation], Evaluation]:

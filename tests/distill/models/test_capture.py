@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from distill.errors import UserError
 from distill.methods.objective import Shape
-from distill.models.capture import SUPPORTED, Capture, encoder_layers, passes, shape_of
-from distill.models.folder import plain, shared
+from distill.models.capture import Capture, encoder_layers, passes, shape_of
+from distill.models.architectures import SUPPORTED, plain, shared
 from tests.distill import tiny
 
 EVERYTHING = frozenset({"logits", "hidden", "scores"})

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from distill.models.capture import Capture
-from distill.models.folder import SHARED
+from distill.models.architectures import SHARED
 from distill.models.repeats import Sharing
 from distill.models.sharing import CLASSIFIERS, ENCODERS
 from distill.models.student import parameter_count
