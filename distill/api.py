@@ -186,7 +186,7 @@ def run(
         if known.needs_teacher and teacher is None:
             raise UserError(f"{method} needs a teacher; name a folder, a hub id or a loaded classifier.")
         taught = None if teacher is None else find_model(teacher, "teacher", tokenizer, stack, say)
-        origin, kept = find_student(student, taught, stack, say, tokenizer, known.student_layers)
+        origin, kept = find_student(student, taught, stack, say, tokenizer, known.student_layers, known.title)
         values, training = asked.with_row(recipe, rows.task, len(kept or range(origin.folder.layers)))
         head = known.head(recipe)
         _check_fit(known, values, training, recipe, origin, kept, taught)

@@ -1,8 +1,8 @@
 """Kinds of encoders: where each keeps what the others keep elsewhere. Imports without torch.
 
-Methods name a student's parameters as a BERT names them ("encoder.layer.3.attention.self.query."); `own_names` says what
-is meant in another kind. A further kind is one entry here, and, if its scores are more than products of queries and keys,
-one function in `distill.models.scores`.
+Methods name a student's parameters as a BERT names them ("encoder.layer.3.attention.self.query."); `own_names` says
+what is meant in another kind. A further kind is one entry here, and, if its scores are more than products of queries
+and keys, one function in `distill.models.scores`.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from distill.errors import UserError
 from distill.models.architectures import architecture
 
 if TYPE_CHECKING:
-    from torch import nn
+    pass
 
 
 def check_cut(kind: str, what: str, method: str = "") -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from distill.errors import UserError
-from distill.models.architectures import RELU_HEAD, SUPPORTED, architecture, layer_count, plain, shared, titles
+from distill.models.architectures import RELU_HEAD, SUPPORTED, architecture, layer_count, shared, titles
 
 # One of these is what a fast tokenizer is read from; of the last three the library makes one.
 TOKENIZERS = (
@@ -131,7 +131,8 @@ def check_embeddings(student: Path, teacher: Path, name: str, flag: str) -> None
         flag: Put before the name of the hyper-parameter.
     """
     own, theirs = embedding_sizes(student), embedding_sizes(teacher)
-    differing = [f"{theirs.get(what, 'no')} {what}, not {size}" for what, size in own.items() if theirs.get(what) != size]
+    unequal = {what: theirs.get(what, "no") for what, size in own.items() if theirs.get(what) != size}
+    differing = [f"{found} {what}, not {own[what]}" for what, found in unequal.items()]
     if not differing and _words(student) != _words(teacher):
         differing = [f"their words as {_words(teacher)}, not {_words(student)}"]
     if differing:
@@ -165,7 +166,9 @@ def inspect(path: str | Path, flag: str, name: str | None = None) -> EncoderFold
     if not weights:
         raise UserError(f"{flag} {shown} has no weights (model.safetensors); name a folder written by save_pretrained.")
     if not any((folder / file).exists() for file in TOKENIZERS):
-        raise UserError(f"{flag} {shown} has no tokenizer (tokenizer.json or vocab.txt); save it into that folder.")
+        raise UserError(
+            f"{flag} {shown} has no tokenizer (tokenizer.json, vocab.txt or spm.model); save it into that folder."
+        )
     return replace(found, weights=sum(file.stat().st_size for file in weights))
 
 

@@ -101,9 +101,7 @@ def redraw(model: Any, prefixes: tuple[str, ...]) -> None:
                 parameter.zero_()
 
 
-def untrained(
-    trained: Iterable[tuple[str, ...]], layers: int, pooler: bool, one_set: bool = False
-) -> tuple[str, ...]:
+def untrained(trained: Iterable[tuple[str, ...]], layers: int, pooler: bool, one_set: bool = False) -> tuple[str, ...]:
     """Parts of a classifier that no stage trains, as beginnings of parameters' names inside its encoder.
 
     Args:

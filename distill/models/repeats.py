@@ -76,9 +76,9 @@ def check(sharing: Sharing | None, what: str, model_type: str, layers: int, own:
     known = architecture(model_type)
     if known.fused:
         raise UserError(
-            f"{what}: sps={sharing.mode} (shuffled parameter sharing) runs layers twice with the projections of queries "
-            f"and keys exchanged, and {known.title} ({model_type}) has one fused projection for both: name another "
-            "encoder, or --set sps=none."
+            f"{what}: sps={sharing.mode} (shuffled parameter sharing) runs layers twice and exchanges the projections "
+            f"of queries and keys, which {known.title} ({model_type}) has fused into one: name another encoder, or "
+            "--set sps=none."
         )
     if known.groups:
         raise UserError(

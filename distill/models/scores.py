@@ -68,7 +68,7 @@ def disentangled(
     named: dict[str, Any],
     distances: Tensor | None,
 ) -> Tensor:
-    """Content to content, content to position, position to content, by √(d · how many there are) (He et al., DeBERTa)."""
+    """Content to content, content to position, position to content, by √(d · how many of these) (He et al., 2021)."""
     kinds = 1 + sum(part in module.pos_att_type for part in ("c2p", "p2c"))
     q, k = (module.transpose_for_scores(states, heads) for states in (query, key))
     scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1] * kinds)

@@ -40,7 +40,13 @@ from transformers import (
 
 MODES = ("share", "swap")
 # Names of a layer's projections that change places, whatever the kind; each kind has some of them.
-_PAIRS = (("query", "key"), ("q_lin", "k_lin"), ("q", "k"), ("query_proj", "key_proj"), ("pos_query_proj", "pos_key_proj"))
+_PAIRS = (
+    ("query", "key"),
+    ("q_lin", "k_lin"),
+    ("q", "k"),
+    ("query_proj", "key_proj"),
+    ("pos_query_proj", "pos_key_proj"),
+)
 
 
 class TwoPassLayers(nn.ModuleList):

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from distill.errors import UserError
-from distill.models.capture import Capture, encoder_layers, shape_of
 from distill.models.architectures import RELU_HEAD, SUPPORTED
+from distill.models.capture import Capture, encoder_layers, shape_of
 from distill.models.folder import inspect
 from distill.models.relu_head import BertReluHeadForSequenceClassification
 from distill.models.student import load_classifier

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from distill.errors import UserError
 from distill.methods.base import Shape
-from distill.models.capture import Capture, encoder_layers, passes, shape_of
 from distill.models.architectures import RELU_HEAD, SHARED, SUPPORTED
+from distill.models.capture import Capture, encoder_layers, passes, shape_of
 from distill.models.folder import inspect
 from distill.models.repeats import Mode, Repeat, Sharing, check, described, order, planned
 from distill.models.sharing import CLASSIFIERS
