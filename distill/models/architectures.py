@@ -43,7 +43,8 @@ class Architecture:
         embedding_size: What the embeddings' width is where no field says; 0 is that of the layers, None that there is
             no such field.
         dropouts: Fields of every dropout, that of the classifier among them.
-        head_dropout: Field of the dropout before the classifier's last layer; without a value it is `hidden_dropout`.
+        head_dropouts: Fields of the dropouts in a classifier's head, that before its last layer first; without a value
+            it is `hidden_dropout`.
         hidden_dropout: Field of the dropout of hidden states.
         head_module: Module whose dropout the library takes from elsewhere, so that it is set after loading.
         types: Whether it takes token types.
@@ -76,7 +77,7 @@ class Architecture:
     heads: str = "num_attention_heads"
     embedding_size: int | None = None
     dropouts: Names = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
-    head_dropout: str = "classifier_dropout"
+    head_dropouts: Names = ("classifier_dropout",)
     hidden_dropout: str = "hidden_dropout_prob"
     head_module: str = ""
     types: bool = True
@@ -147,7 +148,7 @@ _KINDS = (
         width="dim",
         heads="n_heads",
         dropouts=("dropout", "attention_dropout", "seq_classif_dropout", "qa_dropout"),
-        head_dropout="seq_classif_dropout",
+        head_dropouts=("seq_classif_dropout", "qa_dropout"),
         hidden_dropout="dropout",
         types=False,
     ),
@@ -184,7 +185,7 @@ _KINDS = (
         activation="gelu",
         embedding_size=0,
         dropouts=("hidden_dropout_prob", "attention_probs_dropout_prob", "pooler_dropout", "cls_dropout"),
-        head_dropout="cls_dropout",
+        head_dropouts=("cls_dropout", "pooler_dropout"),
     ),
     Architecture(
         "albert",
@@ -206,7 +207,7 @@ _KINDS = (
         head=("pooler.",),
         embedding_size=128,
         dropouts=("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout_prob"),
-        head_dropout="classifier_dropout_prob",
+        head_dropouts=("classifier_dropout_prob",),
         own_sharing=False,
     ),
     Architecture(

@@ -47,6 +47,9 @@ def encoder_layers(model: nn.Module) -> nn.ModuleList:
             groups = whole.base_model.get_submodule(known.groups)
             return nn.ModuleList(layer for group in groups for layer in group.albert_layers)
         layers = whole.base_model.get_submodule(known.stack)
+        if shared(kind):
+            # It walks through some of them twice.
+            return nn.ModuleList(layers[index] for index in range(len(layers)))
     except AttributeError:
         layers = None
     if not isinstance(layers, nn.ModuleList):
@@ -60,10 +63,11 @@ def passes(model: nn.Module) -> tuple[int, ...]:
     Raises:
         UserError: As `encoder_layers`.
     """
-    stack, config = cast(Any, encoder_layers(model)), cast(Any, model).config
+    stack, whole = encoder_layers(model), cast(Any, model)
+    config, known = whole.config, architecture(whole.config.model_type)
     if shared(config.model_type):
-        return tuple(index for index, _ in stack.passes())
-    if not architecture(config.model_type).groups:
+        return tuple(index for index, _ in whole.base_model.get_submodule(known.stack).passes())
+    if not known.groups:
         return tuple(range(len(stack)))
     inner = range(config.inner_group_num)
     # Which group a layer belongs to, as the library has it.

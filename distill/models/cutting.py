@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from distill.errors import UserError
 from distill.models.architectures import architecture
-
-if TYPE_CHECKING:
-    pass
 
 
 def check_cut(kind: str, what: str, method: str = "") -> None:
@@ -30,15 +27,11 @@ def check_cut(kind: str, what: str, method: str = "") -> None:
 
 def cut(model: Any, layers: tuple[int, ...]) -> None:
     """Leave of a model's layers those that are named, from 1, in this order; the configuration follows."""
-    from torch import nn
-
-    from distill.models.capture import encoder_layers
-
     known, config = architecture(model.config.model_type), model.config
-    stack = encoder_layers(model)
-    kept = nn.ModuleList(stack[number - 1] for number in layers)
-    parent, _, name = known.stack.rpartition(".")
-    setattr(model.base_model.get_submodule(parent), name, kept)
+    stack = model.base_model.get_submodule(known.stack)
+    kept = [stack[number - 1] for number in layers]
+    del stack[:]
+    stack.extend(kept)
     config.num_hidden_layers = len(layers)
     if getattr(config, "layer_types", None) is not None:
         config.layer_types = [config.layer_types[number - 1] for number in layers]

@@ -21,7 +21,7 @@ _ACTIVATIONS = {"tanh": nn.Tanh, "gelu": nn.GELU, "relu": nn.ReLU}
 def head_dropout(model: Any) -> float:
     """Dropout before the last layer of a classifier, as its configuration has it."""
     known = architecture(model.config.model_type)
-    own = getattr(model.config, known.head_dropout, None)
+    own = getattr(model.config, known.head_dropouts[0], None)
     return float(getattr(model.config, known.hidden_dropout) if own is None else own)
 
 

@@ -61,8 +61,8 @@ def load_classifier(
         known = architecture(config.model_type)
         for field in known.dropouts if dropout is not None else ():
             setattr(config, field, dropout)
-        if classifier_dropout is not None:
-            setattr(config, known.head_dropout, classifier_dropout)
+        for field in known.head_dropouts if classifier_dropout is not None else ():
+            setattr(config, field, classifier_dropout)
         model, report = build.from_pretrained(
             path, config=config, dtype=torch.float32, ignore_mismatched_sizes=True, output_loading_info=True
         )
@@ -71,7 +71,7 @@ def load_classifier(
     except (OSError, ValueError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"The encoder in {path} cannot be loaded: {reason}") from error
-    if known.head_module and (own := getattr(config, known.head_dropout, None)) is not None:
+    if known.head_module and (own := getattr(config, known.head_dropouts[0], None)) is not None:
         model.get_submodule(known.head_module).p = own
     if layers is not None:
         check_cut(config.model_type, f"The encoder in {path}")
