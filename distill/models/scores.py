@@ -7,10 +7,12 @@ what the library itself softmaxes, before the mask: [B, h, S, S]. The relative p
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
+import torch
 from torch import Tensor
 
 # Queries and keys [B, S, h·d] of a layer, how many heads, its attention module, what that was called with, and what the
@@ -74,8 +76,23 @@ def disentangled(
     scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1] * kinds)
     if module.relative_attention:
         assert distances is not None
-        scores = scores + module.disentangled_attention_bias(q, k, named["relative_pos"], distances, kinds)
+        with _raised(module, q.dtype):
+            scores = scores + module.disentangled_attention_bias(q, k, named["relative_pos"], distances, kinds)
     return scores.unflatten(0, (-1, heads))
+
+
+@contextmanager
+def _raised(module: Any, dtype: torch.dtype) -> Iterator[None]:
+    """Within it projections of positions compute in the precision of their weights, and give `dtype`."""
+    names = ("query_proj", "key_proj", "pos_query_proj", "pos_key_proj")
+    found = [part for name in names if (part := getattr(module, name, None)) is not None]
+    handles = [part.register_forward_pre_hook(lambda it, given: (given[0].to(it.weight.dtype),)) for part in found]
+    handles += [part.register_forward_hook(lambda it, given, output: output.to(dtype)) for part in found]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 # By `Architecture.scores`; the others are `plain`.

@@ -62,8 +62,8 @@ def _batch() -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("recipe", ["published", "modern"])
-def test_ted_runs_through_all_its_stages(recipe: Any) -> None:
+def test_ted_runs_through_all_its_stages() -> None:
+    recipe: Any = "published"
     torch.manual_seed(0)
     teacher, student = _network(_BASE).eval().requires_grad_(False), _network(_XSMALL)
     assert sum(p.numel() for p in teacher.parameters()) == pytest.approx(184e6, rel=0.01)
@@ -100,9 +100,8 @@ def _step(
     trained: tuple[str, ...],
 ) -> None:
     """A forward and a backward pass, and what they are to have moved."""
-    with torch.autocast("cpu", dtype=torch.bfloat16), closing(Capture(network, objective.needs)) as capture:
-        terms = objective(capture.run(**inputs), answer, batch)
-        loss = total(terms)
+    with closing(Capture(network, objective.needs | objective.own_needs)) as capture:
+        loss = total(objective(capture.run(**inputs), answer, batch))
     assert torch.isfinite(loss)
     loss.backward()
     wanted = named(network, trained) if trained else frozenset()

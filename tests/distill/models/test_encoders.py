@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -161,6 +162,16 @@ def test_scores_are_float32_under_autocast(name: str) -> None:
     exact = captured(name)
     for what in ("scores", "query", "key", "value"):
         mine, other = getattr(found, what), getattr(exact, what)
+        assert mine.dtype == torch.float32
+        assert (mine - other).abs().max() < 0.1 * other.abs().max()
+
+
+def test_a_frozen_network_may_have_weights_of_bfloat16(name: str) -> None:
+    whole = copy.deepcopy(model(name)).to(torch.bfloat16)
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        found = Capture(whole, EVERYTHING).run(**INPUTS)
+    for what in ("scores", "query", "key", "value"):
+        mine, other = getattr(found, what), getattr(captured(name), what)
         assert mine.dtype == torch.float32
         assert (mine - other).abs().max() < 0.1 * other.abs().max()
 
