@@ -197,7 +197,7 @@ def run(
         if known.needs_teacher and teacher is None:
             raise UserError(f"{method} needs a teacher; name a folder, a hub id or a loaded classifier.")
         taught = None if teacher is None else find_model(teacher, "teacher", tokenizer, stack, say)
-        origin, kept = find_student(student, taught, stack, say, tokenizer, known.student_layers)
+        origin, kept = find_student(student, taught, stack, say, tokenizer, known.student_layers, known.title)
         values, training = asked.with_row(recipe, rows.task, len(kept or range(origin.folder.layers)))
         head = known.head(recipe)
         _check_fit(known, values, training, recipe, origin, kept, taught)
@@ -325,7 +325,8 @@ def _check_fit(
 def _shape(encoder: Encoder, kept: tuple[int, ...] | None = None) -> Shape:
     """Of an encoder of which some layers are kept; all when None."""
     found = encoder.folder
-    return Shape(len(kept or range(found.layers)) + found.repeated, found.hidden_size, found.heads, found.repeated)
+    layers = len(kept or range(found.layers)) + found.repeated
+    return Shape(layers, found.hidden_size, found.heads, found.repeated, found.model_type)
 
 
 def _train(made: Run, say: Callable[[str], None]) -> tuple[list[Evaluation], Evaluation]:

@@ -15,6 +15,7 @@ from torch import nn
 from distill.arguments import folder_of, whole_number
 from distill.errors import UserError
 from distill.models import embedded
+from distill.models.cutting import check_cut
 from distill.models.folder import EncoderFolder, hub_id, inspect
 from distill.models.layers import Rule, chosen
 from distill.models.repeats import uncut
@@ -107,11 +108,13 @@ def find_student(
     say: Callable[[str], None],
     tokenizer: Any = None,
     rule: Rule = "evenly",
+    method: str = "",
 ) -> tuple[Encoder, tuple[int, ...] | None]:
     """The encoder that the student starts from, and the layers it keeps of it (None: all).
 
     Args:
         rule: Which layers a mere number of them means.
+        method: Who asks, for messages.
 
     Raises:
         UserError: It does not fit the teacher, or does not exist.
@@ -120,6 +123,7 @@ def find_student(
         if teacher is None:
             raise UserError("student names layers, but there is no teacher to take them from; name an encoder.")
         uncut(teacher.folder.sharing, f"teacher {teacher.name}")
+        check_cut(teacher.folder.model_type, f"teacher {teacher.name}", method)
         if isinstance(given, int):
             if not 1 <= given <= teacher.folder.layers or isinstance(given, bool):
                 raise UserError(f"student={given!r} does not fit a teacher of {teacher.folder.layers} layers.")

@@ -301,6 +301,7 @@ def shared_part(
             "layers": models.teacher.layers,
             "hidden_size": models.teacher.hidden_size,
             "heads": models.teacher.heads,
+            "model_type": models.teacher.model_type,
             "sharing": own_sharing(models.teacher),
             "allow_weak": config.allow_weak_teacher,
             **teacher_recipe(config, models, training, method),

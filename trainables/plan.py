@@ -222,7 +222,8 @@ def _check_fit(method: Method, points: list[dict[str, Any]], student: dict[str, 
 def _teacher_shape(models: Models) -> Shape:
     """Of the teacher, whose layers that run twice count twice."""
     found = models.teacher
-    return Shape(found.layers + found.repeated, found.hidden_size, found.heads, found.repeated)
+    layers = found.layers + found.repeated
+    return Shape(layers, found.hidden_size, found.heads, found.repeated, found.model_type)
 
 
 def _given(

@@ -19,7 +19,9 @@ from distill.models.repeats import Sharing
 def shape_of(network: Mapping[str, Any]) -> Shape:
     """Of the plan's teacher, or its student as it comes."""
     repeated = (network.get("sharing") or {}).get("repeated", 0)
-    return Shape(network["layers"] + repeated, network["hidden_size"], network["heads"], repeated)
+    # Plans of before know no kind of teacher.
+    kind = network.get("model_type", "bert")
+    return Shape(network["layers"] + repeated, network["hidden_size"], network["heads"], repeated, kind)
 
 
 def student_of(plan: Mapping[str, Any], method: Method, params: dict[str, Any]) -> Shape:

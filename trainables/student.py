@@ -7,6 +7,7 @@ from typing import Any
 
 from distill.errors import UserError
 from distill.methods.base import Method
+from distill.models.cutting import check_cut
 from distill.models.folder import EncoderFolder
 from distill.models.layers import chosen
 from distill.models.repeats import uncut
@@ -111,6 +112,7 @@ def _truncated(
     """Some layers of the teacher, before or after its fine-tuning."""
     teacher = models.teacher
     uncut(teacher.sharing, f"--teacher {models.teacher_name}")
+    check_cut(teacher.model_type, f"--teacher {models.teacher_name}", method.title)
     kept = config.student_layers
     if kept is None:
         if config.layers is None:

@@ -116,12 +116,14 @@ class Shape:
     Attributes:
         layers: Through which the hidden states go: logical ones, where some run twice.
         repeated: How many of the top layers run twice.
+        kind: The encoder's `model_type`, for what some kinds cannot give; shapes of two kinds may be equal.
     """
 
     layers: int
     hidden_size: int
     heads: int
     repeated: int = 0
+    kind: str = field(default="bert", compare=False)
 
     @property
     def physical(self) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from distill.errors import UserError
 from distill.methods.base import Hyperparameter, Method, Published, Shape, Stage
 from distill.methods.ft import objective as finetune
+from distill.models.architectures import architecture
 
 if TYPE_CHECKING:
     from distill.methods.objective import Objective, Setting
@@ -113,6 +114,14 @@ def _misfit(params: dict[str, Any], student: Shape, teacher: Shape) -> str | Non
             f"teacher_layer={params['teacher_layer']} is not there: the teacher has {teacher.layers} layers, and "
             "--set teacher_layer=0 takes the last."
         )
+    for who, shape in (("student", student), ("teacher", teacher)):
+        kind = architecture(shape.kind)
+        if "qk" in _weights(params) and kind.scores == "disentangled":
+            return (
+                f"MiniLM's relation qk between queries and keys is the attention itself, and scores of the {who}, a "
+                f"{kind.title} ({shape.kind}), have parts of the distance beside these products: --set qk=0, or --set "
+                "version=v2, which has no such relation."
+            )
     if version == "v1" and student.heads != teacher.heads:
         return (
             f"The student has {student.heads} attention heads and the teacher {teacher.heads}, but MiniLM v1 compares "

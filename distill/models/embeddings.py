@@ -10,12 +10,15 @@ from torch import nn
 
 from distill.errors import UserError
 from distill.methods.base import Embeddings
+from distill.models.architectures import architecture
 from distill.models.student import load_classifier
 from distill.tasks.base import Task
 
 
 def give(student: Any, whose: Embeddings, teacher: str | Path | None, task: Task) -> None:
     """Put others in place of a student's embeddings: words, positions, types, and what normalises and projects them.
+
+    Weights of the distances between tokens are positions too, where all layers have them in common.
 
     Args:
         student: A sequence classifier on a BERT-like encoder, on the CPU.
@@ -38,9 +41,10 @@ def give(student: Any, whose: Embeddings, teacher: str | Path | None, task: Task
 
 
 def _parts(model: Any) -> dict[str, nn.Module]:
-    """ELECTRA may project embeddings that are narrower than its layers."""
-    found = {name: getattr(model.base_model, name, None) for name in ("embeddings", "embeddings_project")}
-    return {name: part for name, part in found.items() if part is not None}
+    """By their names: some project embeddings, or have some of their positions elsewhere."""
+    modules = dict(model.base_model.named_modules())
+    names = (name.rstrip(".") for name in architecture(model.config.model_type).embeddings)
+    return {name: modules[name] for name in names if name in modules}
 
 
 @torch.no_grad()
@@ -52,10 +56,12 @@ def _draw(part: nn.Module, spread: float) -> None:
                 module.weight[module.padding_idx].zero_()
         elif isinstance(module, nn.Linear):
             module.weight.normal_(std=spread)
-            module.bias.zero_()
+            if module.bias is not None:
+                module.bias.zero_()
         elif isinstance(module, nn.LayerNorm):
             nn.init.ones_(module.weight)
-            nn.init.zeros_(module.bias)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
 
 
 def _copy(student: Any, teacher: Any) -> None:

@@ -11,16 +11,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from distill.models.architectures import architecture
+
 # How new linear layers begin in the reference, whatever the encoder says.
 _DEVIATION = 0.02
-# Whose classification heads have a GELU between their layers; those of the others have a tanh.
-_GELU = frozenset({"electra", "deberta", "deberta-v2"})
+_ACTIVATIONS = {"tanh": nn.Tanh, "gelu": nn.GELU, "relu": nn.ReLU}
 
 
 def head_dropout(model: Any) -> float:
     """Dropout before the last layer of a classifier, as its configuration has it."""
-    own = getattr(model.config, "classifier_dropout", None)
-    return float(model.config.hidden_dropout_prob if own is None else own)
+    known = architecture(model.config.model_type)
+    own = getattr(model.config, known.head_dropouts[0], None)
+    return float(getattr(model.config, known.hidden_dropout) if own is None else own)
 
 
 class Filters(nn.Module):
@@ -59,13 +61,13 @@ class Filters(nn.Module):
 class FilterHeads(nn.Module):
     """A pooler and a classifier for each of K filters, which read the first token as the encoder's own head does.
 
-    Linear layer, tanh (or GELU), dropout, linear layer.
+    Linear layer, tanh (or what the encoder's own head has there), dropout, linear layer.
 
     Args:
         count: K.
         width: D, of filtered states.
         labels: C.
-        kind: The encoder's `model_type`, which decides between tanh and GELU.
+        kind: The encoder's `model_type`, which decides what stands between the layers.
         dropout: Before the last layer.
     """
 
@@ -73,7 +75,7 @@ class FilterHeads(nn.Module):
         super().__init__()
         self.poolers = nn.ModuleList(_linear(width, width) for _ in range(count))
         self.heads = nn.ModuleList(_linear(width, labels) for _ in range(count))
-        self.activation = nn.GELU() if kind in _GELU else nn.Tanh()
+        self.activation = _ACTIVATIONS[architecture(kind).activation]()
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, first: Tensor) -> Tensor:

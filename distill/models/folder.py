@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Literal
 
 from distill.errors import UserError
+from distill.models.architectures import RELU_HEAD, SUPPORTED, architecture, layer_count, shared, titles
 
-# Model types whose states and scores are known to be the library's own. Others share the names of the modules but
-# not what happens between them (relative positions, rotated queries).
-RELU_HEAD = "bert-relu-head"  # what distill.models.relu_head saves: BERT all but for its head
-_PLAIN = ("bert", "roberta", "xlm-roberta", "camembert", "electra")
-# What distill.models.sharing saves of each: the same weights, but some layers run twice.
-SHARED = {kind: f"{kind}-shared-layers" for kind in _PLAIN}
-SUPPORTED = (*_PLAIN, RELU_HEAD, *SHARED.values())
-
-# One of these is what a fast tokenizer is read from.
-TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json")
+# One of these is what a fast tokenizer is read from; of the last three the library makes one.
+TOKENIZERS = (
+    "tokenizer.json",
+    "vocab.txt",
+    "vocab.json",
+    "spm.model",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+)
 # All that may decide how text is split: fetched from the hub, and part of every hash over an encoder or its tokens.
 TOKENIZER_FILES = (
     *TOKENIZERS,
@@ -27,7 +27,6 @@ TOKENIZER_FILES = (
     "special_tokens_map.json",
     "added_tokens.json",
     "merges.txt",
-    "sentencepiece.bpe.model",
 )
 # How an encoder runs layers twice: "share" or "swap", and how many of the top; None where it does not.
 Own = tuple[str, int] | None
@@ -45,19 +44,9 @@ def hub_id(text: str) -> tuple[str, str | None] | None:
     return (found["id"], found["revision"]) if found else None
 
 
-def shared(kind: str) -> bool:
-    """Whether encoders of a model type run some of their layers twice."""
-    return kind in SHARED.values()
-
-
-def plain(kind: str) -> str:
-    """The model type without layers that run twice."""
-    return next((usual for usual, other in SHARED.items() if other == kind), kind)
-
-
 def unsupported(kind: str) -> str:
     """The sentence about a model type that is not among `SUPPORTED`."""
-    return f"Encoders of type {kind} are not supported; use a BERT-like one (BERT, RoBERTa, ELECTRA)."
+    return f"Encoders of type {kind} are not supported; use a BERT-like one ({titles()})."
 
 
 # How logits are read: by the architecture's own head, or through a ReLU on the pooled output.
@@ -83,7 +72,8 @@ class EncoderFolder:
     """A checked folder in Hugging Face form.
 
     Attributes:
-        layers, hidden_size, heads: Shape, from `config.json`; the layers are those with weights of their own.
+        layers, hidden_size, heads: Shape, from `config.json`; layers that run twice count once, as those with weights
+            of their own do. ALBERT's, which all have the same weights, count each.
         vocabulary: Number of token ids.
         positions: Longest row in tokens, special ones included.
         weights: Bytes of the weight files.
@@ -114,14 +104,22 @@ def encoder_facts(model_type: str, vocabulary: int) -> list[str | int]:
 def embedding_sizes(folder: Path) -> dict[str, int]:
     """What decides the sizes of an encoder's embeddings, by words for people, from a configuration that was checked."""
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    # ELECTRA may project embeddings that are narrower than its layers.
-    narrow = config.get("embedding_size", 128) if plain(config["model_type"]) == "electra" else None
-    return {
-        "token ids": int(config["vocab_size"]),
-        "width": int(narrow or config["hidden_size"]),
-        "positions": int(config["max_position_embeddings"]),
-        "token types": int(config.get("type_vocab_size", 2)),
-    }
+    known = architecture(str(config["model_type"]))
+    # Some project embeddings that are narrower than their layers.
+    narrow = None if known.embedding_size is None else config.get("embedding_size", known.embedding_size)
+    found = {"token ids": int(config["vocab_size"]), "width": int(narrow or config[known.width])}
+    positions = int(config["max_position_embeddings"])
+    if config.get("position_biased_input", True) and known.scores != "rotary":
+        found["positions"] = positions
+    if known.types and config.get("type_vocab_size", 2):
+        found["token types"] = int(config.get("type_vocab_size", 2))
+    if known.scores == "biased":
+        found["distances between tokens"] = int(config.get("relative_attention_num_buckets", 32))
+        found["heads with weights for them"] = int(config[known.heads])
+    if known.scores == "disentangled" and config.get("relative_attention"):
+        usual = max(int(config.get("max_relative_positions", -1)), 0) or positions
+        found["distances between tokens"] = max(int(config.get("position_buckets", -1)), 0) or usual
+    return found
 
 
 def check_embeddings(student: Path, teacher: Path, name: str, flag: str) -> None:
@@ -133,12 +131,20 @@ def check_embeddings(student: Path, teacher: Path, name: str, flag: str) -> None
         flag: Put before the name of the hyper-parameter.
     """
     own, theirs = embedding_sizes(student), embedding_sizes(teacher)
-    if differing := [f"{theirs[what]} {what}, not {size}" for what, size in own.items() if theirs[what] != size]:
+    unequal = {what: theirs.get(what, "no") for what, size in own.items() if theirs.get(what) != size}
+    differing = [f"{found} {what}, not {own[what]}" for what, found in unequal.items()]
+    if not differing and _words(student) != _words(teacher):
+        differing = [f"their words as {_words(teacher)}, not {_words(student)}"]
+    if differing:
         raise UserError(
             f"{flag}embeddings=teacher: the teacher's embeddings do not fit student {name}, because they have "
             f"{' and '.join(differing)}; take {flag}embeddings=pretrained, or a student whose embeddings have the "
             "teacher's sizes."
         )
+
+
+def _words(folder: Path) -> str:
+    return architecture(str(json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"])).words
 
 
 def inspect(path: str | Path, flag: str, name: str | None = None) -> EncoderFolder:
@@ -160,7 +166,9 @@ def inspect(path: str | Path, flag: str, name: str | None = None) -> EncoderFold
     if not weights:
         raise UserError(f"{flag} {shown} has no weights (model.safetensors); name a folder written by save_pretrained.")
     if not any((folder / file).exists() for file in TOKENIZERS):
-        raise UserError(f"{flag} {shown} has no tokenizer (tokenizer.json or vocab.txt); save it into that folder.")
+        raise UserError(
+            f"{flag} {shown} has no tokenizer (tokenizer.json, vocab.txt or spm.model); save it into that folder."
+        )
     return replace(found, weights=sum(file.stat().st_size for file in weights))
 
 
@@ -178,8 +186,9 @@ def check_configuration(folder: Path, flag: str, shown: str) -> EncoderFolder:
         kind = str(config["model_type"])
         if kind not in SUPPORTED:
             raise UserError(f"{flag} {shown}: {unsupported(kind)}")
-        layers, width = int(config["num_hidden_layers"]), int(config["hidden_size"])
-        heads, vocabulary = int(config["num_attention_heads"]), int(config["vocab_size"])
+        known = architecture(kind)
+        layers, width = layer_count(known, config), int(config[known.width])
+        heads, vocabulary = int(config[known.heads]), int(config["vocab_size"])
         positions = int(config["max_position_embeddings"])
         sharing = (str(config["sharing"]), int(config["repeated_layers"])) if shared(kind) else None
     except FileNotFoundError as error:
@@ -188,7 +197,9 @@ def check_configuration(folder: Path, flag: str, shown: str) -> EncoderFolder:
         raise UserError(
             f"{flag} {shown}: config.json is not the configuration of a BERT-like encoder ({error}); name another."
         ) from error
-    if config.get("pad_token_id") and plain(kind) in ("roberta", "xlm-roberta", "camembert"):
+    if known.skipped is None:
         # These count positions from the padding token's id + 1.
-        positions -= int(config["pad_token_id"]) + 1
+        positions -= int(config["pad_token_id"]) + 1 if config.get("pad_token_id") else 0
+    else:
+        positions -= known.skipped
     return EncoderFolder(folder, kind, layers, width, heads, vocabulary, positions, 0, sharing)

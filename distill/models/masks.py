@@ -10,6 +10,8 @@ from typing import Any
 
 from torch import Tensor
 
+from distill.models.architectures import architecture
+
 _NOTE = "full"
 
 
@@ -29,7 +31,8 @@ def for_attention(model: Any, mask: Tensor) -> Tensor | None:
         None where there is no padding, else whether each key counts, bool [B, 1, S, S].
     """
     full = getattr(mask, _NOTE, None)
-    if full is None or model.config._attn_implementation != "sdpa":
+    if full is None or model.config._attn_implementation != "sdpa" or architecture(model.config.model_type).local:
+        # Of layers that attend within a window the library makes a mask of their own.
         return mask
     if full:
         return None

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from distill.models.folder import RELU_HEAD, plain
+from distill.models.architectures import architecture
 
 if TYPE_CHECKING:
     from distill.methods.base import Shape, Stage
@@ -22,10 +22,11 @@ def named(model: Any, prefixes: tuple[str, ...]) -> frozenset[str]:
 
     Args:
         model: A sequence classifier on a BERT-like encoder.
-        prefixes: Of names inside the encoder, which are the same whatever its kind ("encoder.layer.3.", "pooler.",
-            "embeddings."), or of names in the whole model ("classifier.", which is also what points to tokens); `HEAD`
-            among them is all that stands behind the layers: a pooler, where there is one, and the classifier; `OUTPUT`
-            is the classifier's last linear layer, and `BODY` is everything but that. `ALL` is every parameter.
+        prefixes: Of names inside the encoder, as a BERT has them ("encoder.layer.3.", "pooler.", "embeddings."); in
+            encoders of another kind what is in their place is meant. Or of names in the whole model ("classifier.",
+            which is also what points to tokens); `HEAD` among them is all that stands behind the layers: a pooler,
+            where there is one, and the classifier; `OUTPUT` is the classifier's last linear layer, and `BODY` is
+            everything but that. `ALL` is every parameter.
 
     Raises:
         ValueError: No parameter begins with one of them.
@@ -42,13 +43,31 @@ def named(model: Any, prefixes: tuple[str, ...]) -> frozenset[str]:
             last = f"{output_layer(model)[0]}."
             some = {name for name in names if name.startswith(last) == (prefix == OUTPUT)}
         else:
-            some = {name for name in names if name.startswith(prefix) or name.startswith(encoder + prefix)}
+            own = _own(model, prefix)
+            some = {name for name in names if name.startswith(own) or name.removeprefix(encoder).startswith(own)}
             if not some and prefix == "classifier.":
                 some = {name for name in names if name.startswith(f"{SPANS}.")}
         if not some:
             raise ValueError(f"no parameter of the student begins with {prefix!r}")
         found |= some
     return frozenset(found)
+
+
+def _own(model: Any, prefix: str) -> tuple[str, ...]:
+    """A beginning of names, as a BERT has them, in the model's own names."""
+    known = architecture(model.config.model_type)
+    if not (match := _NUMBERED.match(prefix)):
+        return known.own_names(prefix)
+    from distill.models.capture import encoder_layers, passes
+
+    stack, order, number = encoder_layers(model), passes(model), int(match[1])
+    if number >= len(order):
+        return (prefix,)
+    own = next(name for name, module in model.base_model.named_modules() if module is stack[order[number]])
+    found = known.own_names(prefix[match.end() :], f"{own}.")
+    # What acts on the output of a layer is the layer's.
+    behind = {0: known.after_first, len(order) - 1: known.after_last}.get(number, "")
+    return (*found, f"{behind}.") if behind and match.end() == len(prefix) else found
 
 
 def output_layer(model: Any) -> tuple[str, Any]:
@@ -87,17 +106,20 @@ def redraw(model: Any, prefixes: tuple[str, ...]) -> None:
                 parameter.zero_()
 
 
-def untrained(trained: Iterable[tuple[str, ...]], layers: int, pooler: bool) -> tuple[str, ...]:
+def untrained(trained: Iterable[tuple[str, ...]], layers: int, pooler: bool, one_set: bool = False) -> tuple[str, ...]:
     """Parts of a classifier that no stage trains, as beginnings of parameters' names inside its encoder.
 
     Args:
         trained: What each stage trains, as `named` takes it.
         layers: Of the encoder, those with weights of their own.
         pooler: Whether there is one.
+        one_set: Whether all layers have the same weights, so that what trains one trains all.
     """
     prefixes = {prefix for stage in trained for prefix in stage}
     if prefixes & set(ALL):
         return ()
+    if one_set:
+        prefixes, layers = {_NUMBERED.sub("encoder.layer.0.", prefix) for prefix in prefixes}, 1
     head = ("pooler.", "classifier.") if pooler else ("classifier.",)
     parts = ("embeddings.", *(f"encoder.layer.{n}.{part}" for n in range(layers) for part in _LAYER), *head)
 
@@ -121,12 +143,14 @@ def left_alone(
         span: Whether it points to tokens, for which it needs no pooler.
     """
     trained = [stage.trained(params, recipe, student) for stage in stages]
-    return in_words(untrained(trained, student.physical, pooled(kind) and not span))
+    one_set = bool(architecture(kind).groups)
+    words = in_words(untrained(trained, student.physical, pooled(kind) and not span, one_set))
+    return words.replace("layer 1", "all layers") if one_set else words
 
 
 def pooled(kind: str) -> bool:
     """Whether a classifier of this `model_type` has a pooler; the others' heads read the last layer themselves."""
-    return plain(kind) in ("bert", RELU_HEAD)
+    return bool(architecture(kind).head)
 
 
 def told(words: str, where: str = "") -> str:
@@ -158,6 +182,7 @@ def in_words(parts: Iterable[str]) -> str:
     return ", ".join(found)
 
 
+_NUMBERED = re.compile(r"encoder\.layer\.(\d+)\.")
 _LAYER = (
     *(f"attention.self.{name}." for name in ("query", "key", "value")),
     *("attention.output.", "intermediate.", "output."),

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from distill.errors import UserError
-from distill.models.folder import SHARED, Own, shared
+from distill.models.architectures import SHARED, architecture, shared
+from distill.models.folder import Own
 
 Mode = Literal["share", "swap"]
 Repeat = Literal["auto", "all"] | int
@@ -72,6 +73,18 @@ def check(sharing: Sharing | None, what: str, model_type: str, layers: int, own:
     """
     if sharing is None:
         return
+    known = architecture(model_type)
+    if known.fused:
+        raise UserError(
+            f"{what}: sps={sharing.mode} (shuffled parameter sharing) runs layers twice and exchanges the projections "
+            f"of queries and keys, which {known.title} ({model_type}) has fused into one: name another encoder, or "
+            "--set sps=none."
+        )
+    if known.groups:
+        raise UserError(
+            f"{what}: sps={sharing.mode} (shuffled parameter sharing) has layers share their weights, and those of "
+            f"{known.title} ({model_type}) are one set already: name another encoder, or --set sps=none."
+        )
     if model_type not in SHARED and not shared(model_type):
         second = " with queries and keys exchanged" if sharing.mode == "swap" else ""
         raise UserError(

@@ -7,10 +7,10 @@ transformers are imported: where a saved student is loaded, nothing else of this
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 from transformers import (
     BertConfig,
     BertForQuestionAnswering,
@@ -20,10 +20,22 @@ from transformers import (
     CamembertForQuestionAnswering,
     CamembertForSequenceClassification,
     CamembertModel,
+    DebertaV2Config,
+    DebertaV2ForQuestionAnswering,
+    DebertaV2ForSequenceClassification,
+    DebertaV2Model,
+    DistilBertConfig,
+    DistilBertForQuestionAnswering,
+    DistilBertForSequenceClassification,
+    DistilBertModel,
     ElectraConfig,
     ElectraForQuestionAnswering,
     ElectraForSequenceClassification,
     ElectraModel,
+    MPNetConfig,
+    MPNetForQuestionAnswering,
+    MPNetForSequenceClassification,
+    MPNetModel,
     RobertaConfig,
     RobertaForQuestionAnswering,
     RobertaForSequenceClassification,
@@ -33,23 +45,29 @@ from transformers import (
     XLMRobertaForSequenceClassification,
     XLMRobertaModel,
 )
-from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
 MODES = ("share", "swap")
+# Names of a layer's projections that change places, whatever the kind; each kind has some of them.
+_PAIRS = (
+    ("query", "key"),
+    ("q_lin", "k_lin"),
+    ("q", "k"),
+    ("query_proj", "key_proj"),
+    ("pos_query_proj", "pos_key_proj"),
+)
 
 
-class TwoPassEncoder(nn.Module):
-    """Physical layers 1 … L in their order, then the last `config.repeated_layers` of them again.
+class TwoPassLayers(nn.ModuleList):
+    """Physical layers 1 … L, which are walked through in their order, then the last `config.repeated_layers` again.
 
     Every layer is registered once, under the name that it has in the plain encoder. Where `config.sharing` is "swap",
     the second pass takes the weight and bias of each layer's key projection for its queries, and those of its query
-    projection for its keys.
+    projection for its keys; those of positions, where there are any, as well.
     """
 
-    def __init__(self, layer: nn.ModuleList, config: Any) -> None:
-        super().__init__()
+    def __init__(self, layers: nn.ModuleList, config: Any) -> None:
+        super().__init__(layers)
         self.config = config
-        self.layer = layer
         self.passes()
 
     def passes(self) -> list[tuple[int, bool]]:
@@ -58,7 +76,7 @@ class TwoPassEncoder(nn.Module):
         Raises:
             ValueError: The configuration does not say how layers are shared, or repeats more than there are.
         """
-        mode, repeated, count = self.config.sharing, self.config.repeated_layers, len(self.layer)
+        mode, repeated, count = self.config.sharing, self.config.repeated_layers, len(self)
         if mode not in MODES or not isinstance(repeated, int) or not 1 <= repeated <= count:
             raise ValueError(
                 f"sharing={mode!r} and repeated_layers={repeated!r} in config.json do not say which of {count} layers "
@@ -67,15 +85,21 @@ class TwoPassEncoder(nn.Module):
         again = range(count - repeated, count)
         return [*((index, False) for index in range(count)), *((index, mode == "swap") for index in again)]
 
-    def forward(
-        self, hidden_states: Tensor, attention_mask: Tensor | None = None, use_cache: bool | None = None, **rest: Any
-    ) -> BaseModelOutputWithPastAndCrossAttentions:
-        """Hidden states [B, S, d] through all logical layers; nothing is cached, whatever `use_cache` says."""
+    def __iter__(self) -> Iterator[Any]:
+        """What the library's own encoder calls, one logical layer after the other."""
         for index, swapped in self.passes():
-            layer = self.layer[index]
-            with exchanged(layer) if swapped else nullcontext():
-                hidden_states = layer(hidden_states, attention_mask, **rest)
-        return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=hidden_states)
+            yield _Exchanged(self[index]) if swapped else self[index]
+
+
+class _Exchanged:
+    """A layer whose queries and keys change places for each call."""
+
+    def __init__(self, layer: Any) -> None:
+        self._layer = layer
+
+    def __call__(self, *given: Any, **named: Any) -> Any:
+        with exchanged(self._layer):
+            return self._layer(*given, **named)
 
 
 @contextmanager
@@ -84,17 +108,26 @@ def exchanged(layer: Any) -> Iterator[None]:
 
     The modules stay where they are, so that hooks on "query" see what acts as query.
     """
-    query, key = layer.attention.self.query, layer.attention.self.key
+    pairs = [pair for module in layer.attention.modules() for pair in _projections(module)]
     # `torch.func.functional_call` does the same, but costs the host much more.
-    query._parameters, key._parameters = key._parameters, query._parameters
+    for query, key in pairs:
+        query._parameters, key._parameters = key._parameters, query._parameters
     try:
         yield
     finally:
-        query._parameters, key._parameters = key._parameters, query._parameters
+        for query, key in pairs:
+            query._parameters, key._parameters = key._parameters, query._parameters
+
+
+def _projections(module: nn.Module) -> Iterator[tuple[nn.Module, nn.Module]]:
+    for names in _PAIRS:
+        query, key = (getattr(module, name, None) for name in names)
+        if isinstance(query, nn.Module) and isinstance(key, nn.Module):
+            yield query, key
 
 
 class _TwoPasses:
-    """Puts the encoder of a model, whatever its kind, into two passes. Weights are named as in the plain one."""
+    """Puts the layers of a model, whatever its kind, into two passes. Weights are named as in the plain one."""
 
     # Layers would be computed again in the backward pass, when queries and keys are back in their places.
     supports_gradient_checkpointing = False
@@ -102,7 +135,8 @@ class _TwoPasses:
     def __init__(self, config: Any) -> None:
         super().__init__(config)  # type: ignore[call-arg]
         base: Any = self.base_model  # type: ignore[attr-defined]
-        base.encoder = TwoPassEncoder(base.encoder.layer, config)
+        encoder = base.transformer if hasattr(base, "transformer") else base.encoder
+        encoder.layer = TwoPassLayers(encoder.layer, config)
         # A saved model names its own class alone, so that the encoder of a classifier could not be loaded.
         alone = next(known for known in ENCODERS if isinstance(config, known.config_class))
         own = getattr(config, "auto_map", None) or {}
@@ -141,6 +175,24 @@ class SharedElectraConfig(ElectraConfig):
     repeated_layers: int | None = None
 
 
+class SharedDistilBertConfig(DistilBertConfig):
+    model_type = "distilbert-shared-layers"
+    sharing: str | None = None
+    repeated_layers: int | None = None
+
+
+class SharedMPNetConfig(MPNetConfig):
+    model_type = "mpnet-shared-layers"
+    sharing: str | None = None
+    repeated_layers: int | None = None
+
+
+class SharedDebertaV2Config(DebertaV2Config):
+    model_type = "deberta-v2-shared-layers"
+    sharing: str | None = None
+    repeated_layers: int | None = None
+
+
 class SharedBertModel(_TwoPasses, BertModel):
     config_class = SharedBertConfig
 
@@ -159,6 +211,18 @@ class SharedCamembertModel(_TwoPasses, CamembertModel):
 
 class SharedElectraModel(_TwoPasses, ElectraModel):
     config_class = SharedElectraConfig
+
+
+class SharedDistilBertModel(_TwoPasses, DistilBertModel):
+    config_class = SharedDistilBertConfig
+
+
+class SharedMPNetModel(_TwoPasses, MPNetModel):
+    config_class = SharedMPNetConfig
+
+
+class SharedDebertaV2Model(_TwoPasses, DebertaV2Model):
+    config_class = SharedDebertaV2Config
 
 
 class SharedBertForSequenceClassification(_TwoPasses, BertForSequenceClassification):
@@ -181,6 +245,18 @@ class SharedElectraForSequenceClassification(_TwoPasses, ElectraForSequenceClass
     config_class = SharedElectraConfig
 
 
+class SharedDistilBertForSequenceClassification(_TwoPasses, DistilBertForSequenceClassification):
+    config_class = SharedDistilBertConfig
+
+
+class SharedMPNetForSequenceClassification(_TwoPasses, MPNetForSequenceClassification):
+    config_class = SharedMPNetConfig
+
+
+class SharedDebertaV2ForSequenceClassification(_TwoPasses, DebertaV2ForSequenceClassification):
+    config_class = SharedDebertaV2Config
+
+
 class SharedBertForQuestionAnswering(_TwoPasses, BertForQuestionAnswering):
     config_class = SharedBertConfig
 
@@ -201,6 +277,18 @@ class SharedElectraForQuestionAnswering(_TwoPasses, ElectraForQuestionAnswering)
     config_class = SharedElectraConfig
 
 
+class SharedDistilBertForQuestionAnswering(_TwoPasses, DistilBertForQuestionAnswering):
+    config_class = SharedDistilBertConfig
+
+
+class SharedMPNetForQuestionAnswering(_TwoPasses, MPNetForQuestionAnswering):
+    config_class = SharedMPNetConfig
+
+
+class SharedDebertaV2ForQuestionAnswering(_TwoPasses, DebertaV2ForQuestionAnswering):
+    config_class = SharedDebertaV2Config
+
+
 # In the order of the kinds, as the classifiers and what points to tokens.
 ENCODERS: tuple[Any, ...] = (
     SharedBertModel,
@@ -208,6 +296,9 @@ ENCODERS: tuple[Any, ...] = (
     SharedXLMRobertaModel,
     SharedCamembertModel,
     SharedElectraModel,
+    SharedDistilBertModel,
+    SharedMPNetModel,
+    SharedDebertaV2Model,
 )
 CLASSIFIERS: tuple[Any, ...] = (
     SharedBertForSequenceClassification,
@@ -215,6 +306,9 @@ CLASSIFIERS: tuple[Any, ...] = (
     SharedXLMRobertaForSequenceClassification,
     SharedCamembertForSequenceClassification,
     SharedElectraForSequenceClassification,
+    SharedDistilBertForSequenceClassification,
+    SharedMPNetForSequenceClassification,
+    SharedDebertaV2ForSequenceClassification,
 )
 READERS: tuple[Any, ...] = (
     SharedBertForQuestionAnswering,
@@ -222,6 +316,9 @@ READERS: tuple[Any, ...] = (
     SharedXLMRobertaForQuestionAnswering,
     SharedCamembertForQuestionAnswering,
     SharedElectraForQuestionAnswering,
+    SharedDistilBertForQuestionAnswering,
+    SharedMPNetForQuestionAnswering,
+    SharedDebertaV2ForQuestionAnswering,
 )
 # With these `save_pretrained` puts this file beside the weights and names its classes in config.json.
 for _encoder, _classifier, _reader in zip(ENCODERS, CLASSIFIERS, READERS, strict=True):

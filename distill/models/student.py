@@ -11,8 +11,10 @@ from safetensors import SafetensorError
 from torch import nn
 
 from distill.errors import UserError
+from distill.models.architectures import RELU_HEAD, SHARED, architecture, plain, shared
 from distill.models.capture import encoder_layers
-from distill.models.folder import RELU_HEAD, SHARED, Head, check_configuration, plain, shared
+from distill.models.cutting import check_cut, cut
+from distill.models.folder import Head, check_configuration
 from distill.models.parameters import SPANS
 from distill.models.repeats import Sharing, check, uncut
 from distill.tasks.base import Task
@@ -60,10 +62,11 @@ def load_classifier(
         config.id2label, config.label2id = labels, {name: i for i, name in labels.items()}
         if not span:
             config.problem_type = "regression" if task.kind == "regression" else "single_label_classification"
-        if dropout is not None:
-            config.hidden_dropout_prob = config.attention_probs_dropout_prob = config.classifier_dropout = dropout
-        if classifier_dropout is not None:
-            config.classifier_dropout = classifier_dropout
+        known = architecture(config.model_type)
+        for field in known.dropouts if dropout is not None else ():
+            setattr(config, field, dropout)
+        for field in known.head_dropouts if classifier_dropout is not None else ():
+            setattr(config, field, classifier_dropout)
         model, report = build.from_pretrained(
             path, config=config, dtype=torch.float32, ignore_mismatched_sizes=True, output_loading_info=True
         )
@@ -72,12 +75,14 @@ def load_classifier(
     except (OSError, ValueError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"The encoder in {path} cannot be loaded: {reason}") from error
+    if not span and known.head_module and (own := getattr(config, known.head_dropouts[0], None)) is not None:
+        model.get_submodule(known.head_module).p = own
     if layers is not None:
-        kept = encoder_layers(model)
-        if not layers or min(layers) < 1 or max(layers) > len(kept):
-            raise UserError(f"--student-layers {layers} does not fit an encoder of {len(kept)} layers.")
-        model.base_model.encoder.layer = nn.ModuleList(kept[i - 1] for i in layers)
-        model.config.num_hidden_layers = len(layers)
+        check_cut(config.model_type, f"The encoder in {path}")
+        count = len(encoder_layers(model))
+        if not layers or min(layers) < 1 or max(layers) > count:
+            raise UserError(f"--student-layers {layers} does not fit an encoder of {count} layers.")
+        cut(model, layers)
     return model
 
 

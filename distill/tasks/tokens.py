@@ -7,9 +7,9 @@ from typing import Any
 
 from distill.artifacts import Store, hash_file
 from distill.errors import UserError
-from distill.models.folder import TOKENIZER_FILES
+from distill.models.folder import TOKENIZER_FILES, check_configuration
 from distill.tasks.base import TaskData
-from distill.training.batching import tokenise
+from distill.training.batching import Tokens, tokenise
 from distill.training.windows import tokenise_windows
 
 KIND = "tokens"
@@ -72,6 +72,16 @@ def about_windows(facts: dict[str, Any]) -> list[str]:
     return told
 
 
+def _check_ids(tokens: Tokens, encoder: Path) -> None:
+    """Raise UserError where a tokenizer gives tokens that its encoder has no embeddings for."""
+    most, known = int(tokens.ids.max(initial=0)), check_configuration(encoder, "The encoder", str(encoder)).vocabulary
+    if most >= known:
+        raise UserError(
+            f"The tokenizer in {encoder} gives token id {most}, and the encoder there has embeddings of {known} tokens "
+            "alone: put the tokenizer there that belongs to it."
+        )
+
+
 def prepare(store: Store, data: TaskData, tokenizer: Path, max_length: int) -> Path:
     """Tokenised `train.npz` and `dev.npz` of `data` as an artifact, and `report.npz` where rows were held out."""
 
@@ -90,6 +100,7 @@ def prepare(store: Store, data: TaskData, tokenizer: Path, max_length: int) -> P
                 tokens, told = windows.tokens, {"windows": len(windows.tokens), "unfound": windows.unfound}
             else:
                 tokens = tokenise(split, loaded, max_length)
+            _check_ids(tokens, tokenizer)
             tokens.save(folder / f"{name}.npz")
             facts[name] = {"rows": len(split), "mean_tokens": float(tokens.lengths.mean()), **told}
         return facts

@@ -200,7 +200,7 @@ def choose(
 def _shape(encoder: EncoderFolder) -> Shape:
     """Layers that run twice count twice, as for the student that meets them."""
     layers = encoder.layers + encoder.repeated
-    return Shape(layers, encoder.hidden_size, encoder.heads, encoder.repeated)
+    return Shape(layers, encoder.hidden_size, encoder.heads, encoder.repeated, encoder.model_type)
 
 
 def _finetuned(

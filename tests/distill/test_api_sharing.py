@@ -12,8 +12,8 @@ import torch
 import distill
 from distill.errors import UserError
 from distill.methods.base import Shape
+from distill.models.architectures import RELU_HEAD
 from distill.models.capture import shape_of
-from distill.models.folder import RELU_HEAD
 from distill.models.student import load_classifier, parameter_count
 from tests.distill import tiny
 from tests.distill.methods import twice

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from distill.models.folder import RELU_HEAD, SHARED, plain, shared
+from distill.models.architectures import RELU_HEAD, SHARED, architecture, plain, shared
 from distill.models.repeats import Sharing
 from distill.tasks import registry
 from distill.tasks.base import Answer, Examples, Task, TaskData
@@ -59,8 +59,13 @@ def classifier(
         "num_labels": labels,
         "problem_type": "regression" if regression else "single_label_classification",
         "pad_token_id": 0,
+        **_peculiar(plain(kind), width, dropout),
         **config,
     }
+    known = architecture(kind)
+    for usual, own in (("num_hidden_layers", known.layers), ("hidden_size", known.width)):
+        settings[own] = settings.pop(usual)
+    settings[known.heads] = settings.pop("num_attention_heads")
     torch.manual_seed(seed)
     if sharing is not None or shared(kind):
         settings |= {"sharing": (sharing or Sharing()).mode, "repeated_layers": (sharing or Sharing()).repeated(layers)}
@@ -75,6 +80,24 @@ def classifier(
         for parameter in model.parameters():
             parameter.add_(0.15 * torch.randn_like(parameter))
     return model
+
+
+def _peculiar(kind: str, width: int, dropout: float) -> dict[str, Any]:
+    """What configurations of some kinds have beside the rest, or instead."""
+    dropouts = dict.fromkeys(architecture(kind).dropouts, dropout)
+    if kind == "distilbert":
+        return {"hidden_dim": 2 * width, **dropouts}
+    if kind == "albert":
+        return {"embedding_size": width // 2, **dropouts}
+    if kind == "deberta-v2":
+        # As the third version has it; distances beyond 2 share weights.
+        relative = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_buckets": 4}
+        return {**relative, "share_att_key": True, "norm_rel_ebd": "layer_norm", "position_biased_input": False}
+    if kind == "modernbert":
+        # All attend to all in the first layer and the third, and two tokens to either side in the others.
+        special = dict.fromkeys(("bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id"), 2)
+        return {"local_attention": 4, "global_attn_every_n_layers": 2, **special, **dropouts}
+    return {}
 
 
 def tokenizer() -> Any:

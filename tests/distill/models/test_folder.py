@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from distill.errors import UserError
-from distill.models.folder import SUPPORTED, check_embeddings, check_head, embedding_sizes, inspect
+from distill.models.architectures import SUPPORTED
+from distill.models.folder import check_embeddings, check_head, embedding_sizes, inspect
 from tests.distill import tiny
 
 

@@ -7,15 +7,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
 from torch import Tensor
 
 from distill.errors import UserError
+from distill.models.architectures import RELU_HEAD, SUPPORTED, architecture
 from distill.models.capture import Capture, encoder_layers, shape_of
-from distill.models.folder import RELU_HEAD, SUPPORTED, inspect
+from distill.models.folder import inspect
 from distill.models.relu_head import BertReluHeadForSequenceClassification
 from distill.models.student import load_classifier
 from distill.tasks import registry
@@ -177,12 +178,18 @@ def test_it_loads_where_this_program_is_not(saved: tuple[Any, Path], tmp_path: P
 
 @pytest.mark.parametrize(("kind", "head"), [*((kind, "own") for kind in SUPPORTED), ("bert", "relu")])
 def test_dropout_is_set_everywhere(tmp_path: Path, kind: str, head: Any) -> None:
-    tiny.classifier(kind, dropout=0.25, classifier_dropout=0.25).save_pretrained(tmp_path)
+    known = architecture(kind)
+    heads = dict.fromkeys(known.head_dropouts, 0.25)
+    tiny.classifier(kind, dropout=0.25, **heads).save_pretrained(tmp_path)
 
     def rates(dropout: float | None) -> set[float]:
         model = load_classifier(tmp_path, COLA, head=head, dropout=dropout)
         modules = [module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)]
-        kept = {getattr(layer.attention.self.dropout, "p", None) for layer in encoder_layers(model)}
+        attentions = [cast(Any, layer).get_submodule(known.attention) for layer in encoder_layers(model)]
+        named = ("dropout", "attention_dropout")
+        kept = {
+            getattr(part, "p", part) for one in attentions for n in named if (part := getattr(one, n, None)) is not None
+        }
         assert kept <= set(modules), "attention has another rate"
         return set(modules)
 
@@ -193,7 +200,8 @@ def test_dropout_is_set_everywhere(tmp_path: Path, kind: str, head: Any) -> None
 
 @pytest.mark.parametrize(("kind", "head"), [*((kind, "own") for kind in SUPPORTED), ("bert", "relu")])
 def test_dropout_before_the_classifier_alone(tmp_path: Path, kind: str, head: Any) -> None:
-    tiny.classifier(kind, dropout=0.25).save_pretrained(tmp_path)
+    heads = {name: 0.25 for name in architecture(kind).head_dropouts if name == "pooler_dropout"}
+    tiny.classifier(kind, dropout=0.25, **heads).save_pretrained(tmp_path)
 
     def rates(**dropout: float) -> tuple[set[float], set[float]]:
         """Inside of the encoder, and before the classifier."""

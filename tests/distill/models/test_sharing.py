@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from distill.errors import UserError
 from distill.methods.base import Shape
+from distill.models.architectures import RELU_HEAD, SHARED, SUPPORTED, architecture
 from distill.models.capture import Capture, encoder_layers, passes, shape_of
-from distill.models.folder import RELU_HEAD, SHARED, SUPPORTED, inspect
+from distill.models.folder import inspect
 from distill.models.repeats import Mode, Repeat, Sharing, check, described, order, planned
 from distill.models.sharing import CLASSIFIERS
 from distill.models.student import load_classifier, parameter_count
@@ -116,7 +117,7 @@ def test_every_architecture_runs_twice_and_learns_in_both_passes(kind: str) -> N
     assert (twice.logits - once.logits).abs().max() > 1e-4
     twice.logits.square().sum().backward()
     # The keys' bias has no effect as such; it has one as the bias of the second pass's queries.
-    bias = encoder_layers(model)[0].attention.self.key.bias.grad  # type: ignore[union-attr]
+    bias = encoder_layers(model)[0].get_submodule(architecture(kind).key).bias.grad
     assert isinstance(bias, Tensor)
     assert bias.abs().max() > 1e-9
 
@@ -203,9 +204,16 @@ def test_words() -> None:
     assert described(1, "share", 2) == "1 layer runs twice: 2 logical layers"
 
 
-@pytest.mark.parametrize("kind", [RELU_HEAD, "modernbert", "albert"])
-def test_what_has_no_queries_and_keys_to_exchange_is_refused_by_name(kind: str) -> None:
-    with pytest.raises(UserError, match=rf"^--student x: layers of encoders of type {kind} cannot run twice") as said:
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (RELU_HEAD, f"layers of encoders of type {RELU_HEAD} cannot run twice"),
+        ("modernbert", r"sps=swap \(shuffled parameter sharing\) .* ModernBERT \(modernbert\) has fused into one"),
+        ("albert", r"sps=swap \(shuffled parameter sharing\) .* ALBERT \(albert\) are one set already"),
+    ],
+)
+def test_what_has_no_queries_and_keys_to_exchange_is_refused_by_name(kind: str, words: str) -> None:
+    with pytest.raises(UserError, match=rf"^--student x: {words}") as said:
         check(Sharing(), "--student x", kind, 3)
     assert "sps=none" in str(said.value)
     check(None, "--student x", kind, 3)

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import torch
 
+from distill.models.architectures import SHARED
 from distill.models.capture import Capture
-from distill.models.folder import SHARED
 from distill.models.repeats import Sharing
 from distill.models.sharing import CLASSIFIERS, ENCODERS
 from distill.models.student import parameter_count

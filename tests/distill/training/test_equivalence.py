@@ -16,8 +16,8 @@ from torch import Tensor
 
 from distill import methods
 from distill.methods.objective import Objective, total
+from distill.models.architectures import RELU_HEAD
 from distill.models.capture import Capture
-from distill.models.folder import RELU_HEAD
 from distill.teacher.source import OnlineTeacher
 from distill.training.batching import training_order
 from distill.training.loop import Run
