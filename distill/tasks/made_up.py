@@ -12,6 +12,8 @@ import re
 from random import Random
 from typing import NamedTuple, get_args
 
+import numpy as np
+
 from distill.tasks import (
     made_up_agreement,
     made_up_arguments,
@@ -19,6 +21,7 @@ from distill.tasks import (
     made_up_licensing,
     made_up_movement,
 )
+from distill.tasks.base import Examples
 from distill.tasks.made_up_words import Edit, Words, tidy
 
 VERSION = "6"
@@ -106,6 +109,16 @@ def generate(
     """
     train, dev = generate_examples(seed, train_rows, dev_rows)
     return [(row.sentence, row.label) for row in train], [(row.sentence, row.label) for row in dev]
+
+
+def splits(seed: int = 0) -> tuple[Examples, Examples]:
+    """Train and dev of one data set: sentences with label 1 for acceptable and 0 for unacceptable."""
+    train, dev = (zip(*rows, strict=True) for rows in generate(seed))
+    (good, gold), (more, known) = train, dev
+    return (
+        Examples(good, None, np.asarray(gold, dtype=np.int64)),
+        Examples(more, None, np.asarray(known, dtype=np.int64)),
+    )
 
 
 def generate_examples(
