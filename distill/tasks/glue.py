@@ -214,9 +214,7 @@ def _check_split(task: Task, path: Path, labels: Sequence[float]) -> None:
 def _check_made(task: Task, split: Examples) -> None:
     """Raise ValueError where generated rows are none of the task."""
     if (split.second is not None, split.answers is not None) != (task.pair, task.kind == "span"):
-        raise ValueError(
-            f"{task.generator} must give {'pairs' if task.pair else 'single sentences'}, as {task.name} has"
-        )
+        raise ValueError(f"{task.generator} must give rows of the form that {task.name} has")
     if task.kind != "regression":
         known = 2 if task.kind == "span" else task.num_labels
         if len(split) == 0 or split.labels.min() < 0 or split.labels.max() >= known:

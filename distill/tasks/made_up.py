@@ -111,14 +111,14 @@ def generate(
     return [(row.sentence, row.label) for row in train], [(row.sentence, row.label) for row in dev]
 
 
-def splits(seed: int = 0) -> tuple[Examples, Examples]:
+def splits(seed: int = 0, train_rows: int = TRAIN_ROWS, dev_rows: int = DEV_ROWS) -> tuple[Examples, Examples]:
     """Train and dev of one data set: sentences with label 1 for acceptable and 0 for unacceptable."""
-    train, dev = (zip(*rows, strict=True) for rows in generate(seed))
-    (good, gold), (more, known) = train, dev
-    return (
-        Examples(good, None, np.asarray(gold, dtype=np.int64)),
-        Examples(more, None, np.asarray(known, dtype=np.int64)),
-    )
+
+    def split(rows: list[tuple[str, int]]) -> Examples:
+        return Examples(tuple(text for text, _ in rows), None, np.asarray([label for _, label in rows], dtype=np.int64))
+
+    train, dev = generate(seed, train_rows, dev_rows)
+    return split(train), split(dev)
 
 
 def generate_examples(

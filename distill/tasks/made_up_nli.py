@@ -8,6 +8,7 @@ follows from "an old lamp", but what follows from "no old lamp" follows from "no
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from itertools import product
 from typing import NamedTuple
 
@@ -48,6 +49,7 @@ def follows(premise: Claim, claim: Claim) -> bool:
     return claim.quantifier == "some" and claim.restrictor <= premise.restrictor
 
 
+@cache
 def _label(premise: Claim, claim: Claim) -> str:
     if follows(premise, claim):
         return "entailment"
@@ -63,16 +65,17 @@ def _claims(w: Words, claims: Sequence[Claim], text: Callable[[Claim], str]) -> 
     """A family on the claims: a premise that all labels have a hypothesis for, no two of them alike."""
     premises = []
     for premise in claims:
-        found: dict[str, list[str]] = {}
+        found: dict[str, list[Claim]] = {}
         for claim in claims:
             # Differing in one thing, or two where one of them is the quantifier, they are neither trivial nor tangled.
             turned = premise.quantifier != claim.quantifier
             apart = len(premise.restrictor ^ claim.restrictor) + len(premise.predicate ^ claim.predicate)
             if turned + apart > 0 and apart <= 1:
-                found.setdefault(_label(premise, claim), []).append(text(claim))
+                found.setdefault(_label(premise, claim), []).append(claim)
         if len(found) == len(LABELS):
-            premises.append((text(premise), found))
-    return _family(w, *w.pick(premises))
+            premises.append((premise, found))
+    premise, found = w.pick(premises)
+    return _family(w, text(premise), {name: [text(claim) for claim in fitting] for name, fitting in found.items()})
 
 
 def modifiers(w: Words) -> list[Row]:
@@ -211,7 +214,7 @@ def generate_examples(
     return families.rows("made_up_nli", seed, _TURNS, train_rows, dev_rows)
 
 
-def splits(seed: int = 0) -> tuple[Examples, Examples]:
+def splits(seed: int = 0, train_rows: int = TRAIN_ROWS, dev_rows: int = DEV_ROWS) -> tuple[Examples, Examples]:
     """Train and dev of one data set: premises and hypotheses with the ids of `LABELS`."""
-    train, dev = generate_examples(seed)
+    train, dev = generate_examples(seed, train_rows, dev_rows)
     return families.examples(train), families.examples(dev)

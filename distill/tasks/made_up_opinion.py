@@ -25,9 +25,9 @@ def generate_examples(
     return _opinions(train)[:train_rows], _opinions(dev)[:dev_rows]
 
 
-def splits(seed: int = 0) -> tuple[Examples, Examples]:
+def splits(seed: int = 0, train_rows: int = TRAIN_ROWS, dev_rows: int = DEV_ROWS) -> tuple[Examples, Examples]:
     """Train and dev of one data set: sentences with label 0 for blame and 1 for praise."""
-    train, dev = generate_examples(seed)
+    train, dev = generate_examples(seed, train_rows, dev_rows)
     return families.examples(train), families.examples(dev)
 
 

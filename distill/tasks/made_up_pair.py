@@ -52,11 +52,12 @@ def synonyms(w: Words) -> tuple[Row, Row]:
     things, manners = _twins(w, meanings.SAME_THINGS), _twins(w, meanings.SAME_MANNERS)
     manner = w.chance()
     passives = w.chance(0.3), w.chance(0.3)
-    # 0 the word itself, 1 its twin, 2 another word; the rival has one of these where the paraphrase has a twin.
-    forms = [int(w.chance()) for _ in range(4 if manner else 3)]
-    place = int(w.pick(tuple(range(len(forms)))))
+    # 0 the word itself, 1 its twin, 2 another word, which the rival has where the paraphrase has a twin. Often it has
+    # others too, up to all: with single words alone training idles long before it starts.
+    forms = [int(w.chance(0.3)) for _ in range(4 if manner else 3)]
+    place, more = int(w.pick(range(len(forms)))), w.pick((0.0, 0.5, 1.0))
     forms[place] = 1
-    wrong = [2 if i == place else form for i, form in enumerate(forms)]
+    wrong = [2 if i == place or w.chance(more) else form for i, form in enumerate(forms)]
 
     def sentence(chosen: list[int], passive: bool) -> str:
         adverb = manners[chosen[3]] if manner else ""
@@ -68,7 +69,7 @@ def synonyms(w: Words) -> tuple[Row, Row]:
 
 def numbers(w: Words) -> tuple[Row, Row]:
     """The king bought three lamps. Three lamps were purchased by the king, against: four lamps were bought."""
-    one, two, _ = _twins(w, meanings.SAME_VERBS)
+    one, two, third = _twins(w, meanings.SAME_VERBS)
     person, thing = somebody(w), w.word(lexicon.THINGS)
     number, other = w.word(meanings.NUMBERS), w.word(meanings.NUMBERS)
     passive = w.chance()
@@ -78,7 +79,8 @@ def numbers(w: Words) -> tuple[Row, Row]:
             return f"{count} {thing.plural} were {verb.participle} by {person}."
         return f"{person} {verb.past} {count} {thing.plural}."
 
-    return _family(w, sentence(number, one, not passive), sentence(number, two, passive), sentence(other, one, passive))
+    base = sentence(number, one, not passive)
+    return _family(w, base, sentence(number, two, passive), sentence(other, w.pick((one, third)), passive))
 
 
 def states(w: Words) -> tuple[Row, Row]:
@@ -191,7 +193,7 @@ def attributes(w: Words) -> tuple[Row, Row]:
 
 # The first three are what a small encoder learns first; the others leave room above it.
 _TURNS = families.turns(
-    {synonyms: 12, numbers: 6, states: 4, roles: 2, recipients: 1, events: 1, comparisons: 2, attributes: 1}
+    {synonyms: 20, numbers: 6, states: 4, roles: 2, recipients: 1, events: 1, comparisons: 2, attributes: 1}
 )
 
 
@@ -202,7 +204,7 @@ def generate_examples(
     return families.rows("made_up_pair", seed, _TURNS, train_rows, dev_rows)
 
 
-def splits(seed: int = 0) -> tuple[Examples, Examples]:
+def splits(seed: int = 0, train_rows: int = TRAIN_ROWS, dev_rows: int = DEV_ROWS) -> tuple[Examples, Examples]:
     """Train and dev of one data set: pairs with label 1 for the same and 0 for something else."""
-    train, dev = generate_examples(seed)
+    train, dev = generate_examples(seed, train_rows, dev_rows)
     return families.examples(train), families.examples(dev)

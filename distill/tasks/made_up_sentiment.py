@@ -133,7 +133,7 @@ def generate_examples(
     return families.rows(name, seed, _TURNS, train_rows, dev_rows)
 
 
-def splits(seed: int = 0) -> tuple[Examples, Examples]:
+def splits(seed: int = 0, train_rows: int = TRAIN_ROWS, dev_rows: int = DEV_ROWS) -> tuple[Examples, Examples]:
     """Train and dev of one data set: sentences with the ids of `LABELS`."""
-    train, dev = generate_examples(seed)
+    train, dev = generate_examples(seed, train_rows, dev_rows)
     return families.examples(train), families.examples(dev)

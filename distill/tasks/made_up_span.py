@@ -119,7 +119,7 @@ def generate_examples(
     return families.rows("made_up_span", seed, (paragraph,), train_rows, dev_rows)
 
 
-def splits(seed: int = 0) -> tuple[Examples, Examples]:
+def splits(seed: int = 0, train_rows: int = TRAIN_ROWS, dev_rows: int = DEV_ROWS) -> tuple[Examples, Examples]:
     """Train and dev of one data set: questions and paragraphs, with label 0 where there is no answer."""
-    train, dev = generate_examples(seed)
+    train, dev = generate_examples(seed, train_rows, dev_rows)
     return families.examples(train), families.examples(dev)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import replace
 
 from distill.errors import UserError
+from distill.tasks import made_up_tasks
 from distill.tasks.base import HubRows, Positions, Task
 
 _BINARY = ("0", "1")
@@ -135,85 +135,8 @@ _STSB = Task(
     published_as="stsb",
     hub=HubRows("stsb", "sentence1", "sentence2", ()),
 )
-_COLA_MADE_UP = replace(
-    _COLA,
-    name="cola-made-up",
-    title="made-up acceptability (generated sentences, not CoLA)",
-    published_as=None,
-    hub=None,
-    generator="distill.tasks.made_up",
-)
-
-_PAIR_MADE_UP = Task(
-    name="pair-made-up",
-    title="made-up paraphrase (generated pairs of sentences, no published set)",
-    kind="classification",
-    labels=_BINARY,
-    metric="accuracy",
-    also=("f1", "accuracy_f1"),
-    folder="pair-made-up",
-    first_column="sentence1",
-    second_column="sentence2",
-    label_column="label",
-    generator="distill.tasks.made_up_pair",
-)
-_NLI_MADE_UP = replace(
-    _PAIR_MADE_UP,
-    name="nli-made-up",
-    title="made-up inference (generated pairs of sentences, not MNLI)",
-    labels=("contradiction", "entailment", "neutral"),
-    also=(),
-    folder="nli-made-up",
-    generator="distill.tasks.made_up_nli",
-)
-_SENTIMENT_MADE_UP = Task(
-    name="sentiment-made-up",
-    title="made-up sentiment in three classes (generated sentences, nobody's tweets)",
-    kind="classification",
-    labels=("negative", "neutral", "positive"),
-    metric="accuracy",
-    folder="sentiment-made-up",
-    first_column="sentence",
-    label_column="label",
-    generator="distill.tasks.made_up_sentiment",
-)
-_OPINION_MADE_UP = replace(
-    _SENTIMENT_MADE_UP,
-    name="opinion-made-up",
-    title="made-up sentiment (generated sentences, not SST-2)",
-    labels=_BINARY,
-    folder="opinion-made-up",
-    generator="distill.tasks.made_up_opinion",
-)
-_SIMILARITY_MADE_UP = Task(
-    name="similarity-made-up",
-    title="made-up similarity, 0 to 5 (generated pairs of sentences, not STS-B)",
-    kind="regression",
-    labels=(),
-    metric="pearson_spearman",
-    also=("pearson", "spearman"),
-    folder="similarity-made-up",
-    first_column="sentence1",
-    second_column="sentence2",
-    label_column="score",
-    generator="distill.tasks.made_up_similarity",
-)
-
-_REAL = (_COLA, _SST2, _MRPC, _QQP, _MNLI, _QNLI, _RTE, _WNLI, _STSB)
-_MADE_UP = (_COLA_MADE_UP, _PAIR_MADE_UP, _NLI_MADE_UP, _SENTIMENT_MADE_UP, _OPINION_MADE_UP, _SIMILARITY_MADE_UP)
-_TASKS = {task.name: task for task in (*_REAL, *_MADE_UP)}
-# A real task's name -> the name of the made-up task of its kind, which serves where its files are out of reach.
-_STAND_INS = {
-    "cola": "cola-made-up",
-    "sst2": "opinion-made-up",
-    "mrpc": "pair-made-up",
-    "qqp": "pair-made-up",
-    "mnli": "nli-made-up",
-    "qnli": "pair-made-up",
-    "rte": "pair-made-up",
-    "wnli": "pair-made-up",
-    "stsb": "similarity-made-up",
-}
+_GLUE = (_COLA, _SST2, _MRPC, _QQP, _MNLI, _QNLI, _RTE, _WNLI, _STSB)
+_TASKS = {task.name: task for task in (*_GLUE, *made_up_tasks.ALL)}
 
 
 def _key(name: str) -> str:
@@ -260,5 +183,5 @@ def _published_for(name: str) -> list[str]:
 
 def stand_in(task: Task) -> Task | None:
     """The made-up task that serves where `task`'s files are out of reach, or None where there is none."""
-    name = _STAND_INS.get(task.name)
+    name = made_up_tasks.STAND_INS.get(task.name)
     return None if name is None else _TASKS[name]
