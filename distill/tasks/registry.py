@@ -1,4 +1,4 @@
-"""The tasks by name: GLUE, and the made-up stand-ins for machines without its files."""
+"""The tasks by name: GLUE, and the made-up ones, which stand in on machines without its files."""
 
 from __future__ import annotations
 
