@@ -7,7 +7,7 @@ follows from "an old lamp", but what follows from "no old lamp" follows from "no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from itertools import product
 from typing import NamedTuple
@@ -56,7 +56,7 @@ def _label(premise: Claim, claim: Claim) -> str:
     return "contradiction" if follows(premise, claim.denied()) else "neutral"
 
 
-def _family(w: Words, premise: str, choices: dict[str, Sequence[str]]) -> list[Row]:
+def _family(w: Words, premise: str, choices: Mapping[str, Sequence[str]]) -> list[Row]:
     """One row for each label, its hypothesis drawn of the choices."""
     return [Row(LABELS.index(name), tidy(premise), tidy(w.pick(texts))) for name, texts in sorted(choices.items())]
 

@@ -6,7 +6,7 @@ so does another order; the same two persons with their parts exchanged agree in 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,8 @@ VERSION = "1"
 
 TRAIN_ROWS = 3000
 DEV_ROWS = 800
+
+T = TypeVar("T")
 
 
 class Told(NamedTuple):
@@ -53,12 +55,16 @@ def _family(w: Words, base: Told, same: Told, other: Told, levels: tuple[int, ..
     for level in levels:
         places = list(range(len(base)))
         agreeing = [places.pop(int(w.pick(range(len(places))))) for _ in range(level)]
-        mixed = Told(*(same[i] if i in agreeing else other[i] for i in range(len(base))))
+        mixed = Told._make(same[i] if i in agreeing else other[i] for i in range(len(base)))
         second = _sentence(w, mixed)
         while second == first:
             second = _sentence(w, mixed)
         found.append(Row(level, first, second) if w.chance() else Row(level, second, first))
     return found
+
+
+def _turned(w: Words, pair: tuple[T, T]) -> tuple[T, T]:
+    return pair if w.chance() else pair[::-1]
 
 
 def _levels(w: Words) -> tuple[int, ...]:
@@ -77,8 +83,8 @@ def things(w: Words) -> list[Row]:
 
 def synonyms(w: Words) -> list[Row]:
     """The same, where words for the same thing change: the doctor bought the car, the physician purchased the bike."""
-    tables = (w.word(meanings.SAME_PERSONS), w.word(meanings.SAME_VERBS), w.word(meanings.SAME_THINGS))
-    (who, who_too), (did, did_too), (what, what_too) = (pair if w.chance() else pair[::-1] for pair in tables)
+    persons, deeds, things = w.word(meanings.SAME_PERSONS), w.word(meanings.SAME_VERBS), w.word(meanings.SAME_THINGS)
+    who, did, what = _turned(w, persons), _turned(w, deeds), _turned(w, things)
     where, when = w.place(), w.word(meanings.TIMES)
     other = Told(
         w.pick(w.word(meanings.SAME_PERSONS)),
@@ -87,9 +93,8 @@ def synonyms(w: Words) -> list[Row]:
         w.place(),
         w.word(meanings.TIMES),
     )
-    return _family(
-        w, Told(who, did, what, where, when), Told(who_too, did_too, what_too, where, when), other, _levels(w)
-    )
+    one, two = (Told(who[i], did[i], what[i], where, when) for i in (0, 1))
+    return _family(w, one, two, other, _levels(w))
 
 
 def exchanged(w: Words) -> list[Row]:

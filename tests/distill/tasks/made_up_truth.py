@@ -178,11 +178,14 @@ def _who(text: str) -> Callable[[Any], bool]:
     end = rf"(?:{verbs})(?: .+)?"
     sentence = low(text)
     if found := match(rf"neither (.+) nor (.+?) {end}", sentence):
-        return lambda case: not case & set(found.groups())
+        neither = set(found.groups())
+        return lambda case: not case & neither
     if found := match(rf"(.+) and (.+?) {end}", sentence):
-        return lambda case: set(found.groups()) <= case
+        both = set(found.groups())
+        return lambda case: both <= case
     if found := match(rf"(.+) or (.+?) {end}", sentence):
-        return lambda case: bool(set(found.groups()) & case)
+        either = set(found.groups())
+        return lambda case: bool(either & case)
     said = parts(rf"(?P<who>.+?) (?P<no>did not )?{end}", sentence)
     return lambda case: (said["who"] in case) != bool(said["no"])
 
@@ -199,7 +202,7 @@ def inference(row: Row) -> str:
         deeds = list(product((False, True), repeat=2))
         cases = [{deed for deed, there in zip(deeds, bits, strict=True) if there} for bits in product((0, 1), repeat=4)]
         # A car is the narrow sort where vehicles are spoken of, and the wide one beside a new car.
-        words = set(re.findall(r"\w+", one + two))
+        words = set(re.findall(r"\w+", f"{one} {two}"))
         members = {member.singular for kind, member in every(meanings.KINDS) if kind.singular in words}
         return judged(_bought(one, members), _bought(two, members), cases)
     if row.construction == "quantifiers":
@@ -211,8 +214,8 @@ def inference(row: Row) -> str:
         # Places are among them, which does no harm.
         doers = _doers(one, two)
         bits = product((0, 1), repeat=len(doers))
-        cases = [{doer for doer, did in zip(doers, case, strict=True) if did} for case in bits]
-        return judged(_who(one), _who(two), cases)
+        active = [{doer for doer, did in zip(doers, case, strict=True) if did} for case in bits]
+        return judged(_who(one), _who(two), active)
     if row.construction == "events":
         pair, other = order(one), order(two)
         assert pair

@@ -25,12 +25,12 @@ from distill.tasks.made_up_words import Words
 
 # Changing a row is fine, but it is another data set then: raise the module's VERSION and renew its sum.
 CHECKSUMS = {
-    "pair": ("1", ""),
-    "nli": ("1", ""),
-    "sentiment": ("1", ""),
-    "opinion": ("1", ""),
-    "similarity": ("1", ""),
-    "span": ("1", ""),
+    "pair": ("1", "888daf111c9b245b"),
+    "nli": ("1", "6aab012736cc3363"),
+    "sentiment": ("1", "c5a6fb469262c8af"),
+    "opinion": ("1", "a82df6e9d5444c8d"),
+    "similarity": ("1", "487b6f8e1cbdcf84"),
+    "span": ("1", "1f94446e7124a1e1"),
 }
 NAMES = tuple(CHECKSUMS)
 Made = tuple[list[Row], list[Row]]
