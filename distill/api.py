@@ -128,7 +128,7 @@ def run(
         teacher: Folder, hub id (`ID` or `ID@REVISION`), or loaded sequence classifier. None for method "ft".
         student: How many layers of the teacher's encoder, or which (from 1); or a folder, hub id or loaded model.
         method: "emd", or "ft" for fine-tuning without a teacher (then a teacher only lends its layers).
-        data: Rows, or the name of a task: generated ("cola-made-up"), below `data_dir`, or from the hub.
+        data: Rows, or the name of a task: generated ("cola-made-up" and the like), below `data_dir`, or from the hub.
         params: Hyper-parameters of the method; missing ones take what was published for the task whatever the size
             (thresholds of "ptp" and "pea", weights of "ted" and "lwd"), else its defaults. Training numbers may be
             among them.

@@ -1,6 +1,6 @@
 """`python -m tests.conformance [METHOD …]`: the tests that every method must pass, as a table of method and property.
 
-A cell counts the cases (stages, recipes, kinds of task) that passed, of those that there are; a dash says that the
+A cell counts the cases (stages, recipes) that passed, of those that there are; a dash says that the
 property is not asked of the method, as of one that has no teacher. Ends with pytest's exit code.
 """
 
@@ -20,6 +20,7 @@ HERE = Path(__file__).parent / "distill"
 FILES = (
     HERE / "methods" / "test_declarations.py",
     HERE / "methods" / "test_conformance.py",
+    HERE / "methods" / "test_kinds.py",
     HERE / "methods" / "test_needs.py",
     HERE / "methods" / "test_stage_values.py",
     HERE / "training" / "test_determinism.py",
@@ -46,6 +47,8 @@ class Table:
             params = getattr(getattr(item, "callspec", None), "params", {})
             if (method := method_of(params)) in self.chosen:
                 title = getattr(item, "originalname", item.name).removeprefix("test_").replace("_", " ")
+                if "kind" in params:
+                    title += f": {params['kind']}"
                 self._where[item.nodeid] = (title, str(method))
                 self.cases[title, str(method)] += 1
         items[:] = [item for item in items if item.nodeid in self._where]

@@ -31,14 +31,16 @@ def test_cells_count_what_passed_of_what_there_is() -> None:
         item("test_of_all[c]", name="kd"),
         item("test_of_teachers[d]", name="kd"),
         item("test_of_others[e]", name="emd"),
+        item("test_of_kinds[f]", name="kd", kind="span"),
     ]
     table.pytest_collection_modifyitems(items)
-    assert [each.nodeid[-2] for each in items] == ["a", "b", "c", "d"]
-    for letter, passed in zip("abcd", (True, True, False, True), strict=True):
-        name = "of_teachers" if letter == "d" else "of_all"
+    assert [each.nodeid[-2] for each in items] == ["a", "b", "c", "d", "f"]
+    for letter, passed in zip("abcdf", (True, True, False, True, True), strict=True):
+        name = {"d": "of_teachers", "f": "of_kinds"}.get(letter, "of_all")
         table.pytest_runtest_logreport(report(f"test_{name}[{letter}]", passed))
     assert [line.split() for line in table.lines()] == [
         ["ft", "kd"],
         ["of", "all", "1/1", "1/2"],
         ["of", "teachers", "-", "1/1"],
+        ["of", "kinds:", "span", "-", "1/1"],
     ]

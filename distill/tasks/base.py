@@ -126,7 +126,8 @@ class Task:
         torn_share: largest share of lines that may be torn (wrong number of columns, an empty text) and are
             then left out; 0 refuses the first. Only for files that are torn as published.
         published_as: the name under which published grids list the task; None where nothing is published.
-        generator: module whose ``generate(seed)`` makes the data; None for a task read from files.
+        generator: module whose ``splits(seed)`` makes both splits, and whose ``VERSION`` changes with them; None for a
+            task read from files.
         hub: where the rows are on the model hub; None where they are not there.
         beside: labelled splits that are shown beside dev, each with its file in GLUE's layout.
         forms: other forms in which the files are published; GLUE's goes before them.

@@ -9,8 +9,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from distill.errors import UserError
 from distill.tasks import forms, registry
 from distill.tasks.base import Examples, Form, Positions, Task, TaskData
@@ -70,12 +68,14 @@ def load_made_up(task: Task, seed: int = 0) -> TaskData:
     """Generates the data of a made-up task; the same seed gives the same data.
 
     Raises:
-        ValueError: `task` is read from files, or its generator gives an unknown label.
+        ValueError: `task` is read from files, or its generator gives rows of another kind or an unknown label.
     """
     if task.generator is None:
         raise ValueError(f"{task.name} is read from files; there is nothing to generate")
     module = importlib.import_module(task.generator)
-    train, dev = (_from_rows(task, rows) for rows in module.generate(seed=seed))
+    train, dev = module.splits(seed=seed)
+    for split in (train, dev):
+        _check_made(task, split)
     return TaskData(task, train, dev, f"made up by {task.generator} version {module.VERSION}, seed {seed}")
 
 
@@ -212,11 +212,14 @@ def _hint(task: Task, has_header: bool) -> str:
     return f", or a header with {_quoted([task.label_column, task.first_column])}"
 
 
-def _from_rows(task: Task, rows: Sequence[tuple[str, object]]) -> Examples:
-    labels = np.asarray([label for _, label in rows], dtype=np.int64)
-    if len(rows) == 0 or labels.min() < 0 or labels.max() >= task.num_labels:
-        raise ValueError(f"{task.generator} must give rows with labels 0 to {task.num_labels - 1}")
-    return Examples(tuple(str(text) for text, _ in rows), None, labels)
+def _check_made(task: Task, split: Examples) -> None:
+    """Raise ValueError where generated rows are none of the task."""
+    if (split.second is not None, split.answers is not None) != (task.pair, task.kind == "span"):
+        raise ValueError(f"{task.generator} must give rows of the form that {task.name} has")
+    if task.kind != "regression":
+        known = 2 if task.kind == "span" else task.num_labels
+        if len(split) == 0 or split.labels.min() < 0 or split.labels.max() >= known:
+            raise ValueError(f"{task.generator} must give rows with labels 0 to {known - 1}")
 
 
 def _quoted(names: Sequence[str]) -> str:

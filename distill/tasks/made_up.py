@@ -12,6 +12,8 @@ import re
 from random import Random
 from typing import NamedTuple, get_args
 
+import numpy as np
+
 from distill.tasks import (
     made_up_agreement,
     made_up_arguments,
@@ -19,6 +21,7 @@ from distill.tasks import (
     made_up_licensing,
     made_up_movement,
 )
+from distill.tasks.base import Examples
 from distill.tasks.made_up_words import Edit, Words, tidy
 
 VERSION = "6"
@@ -106,6 +109,16 @@ def generate(
     """
     train, dev = generate_examples(seed, train_rows, dev_rows)
     return [(row.sentence, row.label) for row in train], [(row.sentence, row.label) for row in dev]
+
+
+def splits(seed: int = 0, train_rows: int = TRAIN_ROWS, dev_rows: int = DEV_ROWS) -> tuple[Examples, Examples]:
+    """Train and dev of one data set: sentences with label 1 for acceptable and 0 for unacceptable."""
+
+    def split(rows: list[tuple[str, int]]) -> Examples:
+        return Examples(tuple(text for text, _ in rows), None, np.asarray([label for _, label in rows], dtype=np.int64))
+
+    train, dev = generate(seed, train_rows, dev_rows)
+    return split(train), split(dev)
 
 
 def generate_examples(

@@ -9,15 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True)
-class Table(Generic[T]):
+class Table(Generic[T_co]):
     """Words of one class: ``shared`` by both splits and ``held_out`` for dev only."""
 
-    shared: tuple[T, ...]
-    held_out: tuple[T, ...] = ()
+    shared: tuple[T_co, ...]
+    held_out: tuple[T_co, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -154,7 +154,7 @@ class Words:
         """``held_out`` is the chance that a word comes from the held-out part of its table."""
         self._rng = rng
         self._held_out = held_out
-        self._used: list[object] = []
+        self._used: set[object] = set()
 
     def chance(self, probability: float = 0.5) -> bool:
         return self._rng.random() < probability
@@ -172,7 +172,7 @@ class Words:
         options = tuple(option for option in options if where is None or where(option))
         options = options or tuple(option for option in table.shared if where is None or where(option))
         word = self.pick(tuple(option for option in options if option not in self._used) or options)
-        self._used.append(word)
+        self._used.add(word)
         return word
 
     def style(self, verb: Verb, agreeing: bool = False) -> Style:

@@ -1,4 +1,4 @@
-"""The tasks by name: GLUE, SQuAD, and the made-up stand-ins for machines without its files."""
+"""The tasks by name: GLUE, SQuAD and others, and the made-up ones, which stand in on machines without their files."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Literal
 
 from distill.errors import UserError
+from distill.tasks import made_up_tasks
 from distill.tasks.base import Form, HubRows, Positions, Task
 
 _BINARY = ("0", "1")
@@ -261,20 +262,8 @@ _SQUAD = replace(
     hub=HubRows("plain_text", "question", "context", (), repository="rajpurkar/squad"),
     unanswerable=False,
 )
-_COLA_MADE_UP = replace(
-    _COLA,
-    name="cola-made-up",
-    title="made-up acceptability (generated sentences, not CoLA)",
-    published_as=None,
-    hub=None,
-    forms=(),
-    generator="distill.tasks.made_up",
-)
-
 _GLUE = (_COLA, _SST2, _MRPC, _QQP, _MNLI, _QNLI, _RTE, _WNLI, _STSB)
-_TASKS = {task.name: task for task in (*_GLUE, _SNLI, _TWEET_SENTIMENT, _SQUAD2, _SQUAD, _COLA_MADE_UP)}
-# A real task's name -> the name of the made-up task that serves where its files are out of reach.
-_STAND_INS = {"cola": "cola-made-up"}
+_TASKS = {task.name: task for task in (*_GLUE, _SNLI, _TWEET_SENTIMENT, _SQUAD2, _SQUAD, *made_up_tasks.ALL)}
 
 
 def _key(name: str) -> str:
@@ -326,5 +315,5 @@ def _published_for(name: str) -> list[str]:
 
 def stand_in(task: Task) -> Task | None:
     """The made-up task that serves where `task`'s files are out of reach, or None where there is none."""
-    name = _STAND_INS.get(task.name)
+    name = made_up_tasks.STAND_INS.get(task.name)
     return None if name is None else _TASKS[name]

@@ -183,8 +183,17 @@ def test_source_embedded(full: Hub, resolve: Resolve, embedded: None, tiny_encod
     assert not any("hub" in notice for notice in models.notices)
     for flag, value in (("--teacher", str(tiny_encoder)), ("--data-dir", str(tiny_data)), ("--student", "a/b")):
         assert f"leave out {flag} {value}" in refused(resolve, "--source", "embedded", flag, value)
-    said = refused(resolve, "--source", "embedded", "--task", "rte")
-    assert said == "--source embedded has no data for --task rte; choose --task cola, or leave --source out."
+    assert full.log == []
+
+
+@pytest.mark.parametrize(("task", "serves"), [("MNLI", "nli-made-up"), ("stsb", "similarity-made-up")])
+def test_made_up_rows_of_the_same_kind_stand_in(
+    full: Hub, resolve: Resolve, embedded: None, task: str, serves: str
+) -> None:
+    models = resolve("--source", "embedded", "--task", task)
+    assert (models.task.name, models.data_origin) == (serves, "embedded")
+    told = f"made-up data serves instead of {task.lower()}. The task is called {serves}; its scores say nothing about"
+    assert [notice for notice in models.notices if told in notice]
     assert full.log == []
 
 
@@ -192,6 +201,9 @@ def test_nothing_that_could_stand_in(
     hub: Hub, resolve: Resolve, tiny_encoder: Path, tiny_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub.stop()
+    monkeypatch.setattr("distill.tasks.made_up_tasks.STAND_INS", {})
+    said = refused(resolve, "--source", "embedded", "--task", "rte")
+    assert said == "--source embedded has no data for --task rte; choose --task cola, or leave --source out."
     assert refused(resolve, "--task", "rte", "--teacher", str(tiny_encoder)) == (
         "--task rte needs --data-dir, a folder in GLUE's layout; no made-up data stands in; the hub cannot be reached "
         "(Connection refused)."

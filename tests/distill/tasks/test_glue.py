@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from distill.errors import UserError
-from distill.tasks import get, names
+from distill.tasks import Examples, get, names
 from distill.tasks.glue import load, load_made_up
 
 COLA_ROWS = [
@@ -65,7 +65,7 @@ def test_cola_in_all_its_forms(tmp_path: Path, rows: list[tuple[str, ...]], end:
     assert str(tmp_path / "CoLA") in data.source
 
 
-@pytest.mark.parametrize("name", [name for name in names() if get(name).header])
+@pytest.mark.parametrize("name", [name for name in names() if get(name).header and not get(name).made_up])
 def test_tasks_with_a_header_find_their_columns_by_name(tmp_path: Path, name: str) -> None:
     task = get(name)
     columns = [
@@ -327,14 +327,17 @@ def test_made_up_data_is_generated_and_never_read(tmp_path: Path) -> None:
         load_made_up(get("cola"))
 
 
-def test_a_generator_that_gives_an_unknown_label_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    good, bad = [("a", 0), ("b", 1)], [("a", 0), ("b", 2)]
-    module = SimpleNamespace(VERSION=4, generate=lambda seed: (good, good))
+def test_a_generator_that_gives_other_rows_than_the_tasks_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    good, bad = (Examples(("a", "b"), None, np.array([0, label])) for label in (1, 2))
+    module = SimpleNamespace(VERSION=4, splits=lambda seed: (good, good))
     monkeypatch.setitem(sys.modules, "made_up_for_this_test", module)
     task = replace(get("cola-made-up"), generator="made_up_for_this_test")
     assert load_made_up(task, seed=5).source == "made up by made_up_for_this_test version 4, seed 5"
-    module.generate = lambda seed: (good, bad)
+    module.splits = lambda seed: (good, bad)
     with pytest.raises(ValueError, match="labels 0 to 1"):
+        load_made_up(task)
+    module.splits = lambda seed: (good, replace(good, second=("c", "d")))
+    with pytest.raises(ValueError, match="of the form that cola-made-up has"):
         load_made_up(task)
 
 

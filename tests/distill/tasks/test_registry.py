@@ -69,7 +69,8 @@ def test_label_orders_pairs_and_metrics_are_glues() -> None:
     assert get("cola").labels == ("0", "1")
     assert get("snli").labels == ("contradiction", "entailment", "neutral")
     assert get("tweet-sentiment").labels == ("negative", "neutral", "positive")
-    assert {name for name in names() if not get(name).pair} == {"cola", "sst2", "tweet-sentiment", "cola-made-up"}
+    single = {name for name in names() if not get(name).pair and not get(name).made_up}
+    assert single == {"cola", "sst2", "tweet-sentiment"}
     assert {name for name in names() if not get(name).header} == {"cola", "cola-made-up"}
     assert get("cola").metric == "mcc"
     assert get("stsb").metric == "pearson_spearman"
@@ -79,13 +80,25 @@ def test_label_orders_pairs_and_metrics_are_glues() -> None:
     assert get("snli").metric == "accuracy"
 
 
-def test_cola_has_a_made_up_stand_in_that_says_so() -> None:
-    made_up = stand_in(get("cola"))
-    assert made_up is get("cola-made-up")
-    assert "made-up" in made_up.title
-    assert made_up.labels == get("cola").labels
-    assert stand_in(get("rte")) is None
-    assert stand_in(made_up) is None
+@pytest.mark.parametrize("name", names())
+def test_a_stand_in_is_of_the_tasks_kind_and_says_that_it_is_made_up(name: str) -> None:
+    task = get(name)
+    made_up = stand_in(task)
+    if task.made_up:
+        assert "made-up" in task.name
+        assert "made-up" in task.title
+        assert made_up is None
+        return
+    assert made_up is not None
+    assert (made_up.kind, made_up.pair, made_up.num_labels) == (task.kind, task.pair, task.num_labels)
+    # Words that mean the same stand at the same place; of two classes they mean another thing in each task.
+    assert made_up.labels == task.labels or task.num_labels == 2
+
+
+def test_stand_ins_are_what_people_expect() -> None:
+    assert stand_in(get("cola")) is get("cola-made-up")
+    assert stand_in(get("mnli")) is get("nli-made-up")
+    assert stand_in(get("sst2")) is get("opinion-made-up")
 
 
 def test_nothing_heavy_is_imported() -> None:
