@@ -6,7 +6,8 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from distill.methods.base import Method
-from search_spaces import SearchSpace, format_params, point_id
+from distill.tasks.base import Task
+from search_spaces import SearchSpace, every_size, format_params, point_id
 from trainables.config import SweepConfig
 from trainables.draws import ADAPTIVE
 
@@ -30,6 +31,37 @@ def about_names(
         f"{' and '.join(idle)} would change nothing here (recipe {config.recipe}): points that differ in nothing else "
         "are one."
     ]
+
+
+def about_grid(
+    config: SweepConfig, task: Task, space: SearchSpace, layers: int, published: bool, values: Collection[str]
+) -> str:
+    """Where the points come from if not from a row of task and size; empty where nothing is to be said.
+
+    Args:
+        published: Whether there is such a row.
+        values: Names that have values over those of the grid.
+    """
+    called = task.published_as or task.name
+    if task.made_up:
+        whence = "rows of other tasks" if config.search == "published" else "axes"
+        note = f"{task.name} is made-up data: nothing is published for it. "
+        note += f"The points come from the {whence} of {space.title}."
+    elif task.own and space.rows:
+        whence = "rows of all tasks" if config.search == "published" else "union of the values of all tasks"
+        note = (
+            f"{task.name} is a task of your own, for which no row is published: the points come from the {whence} that "
+        )
+        note += f"{space.title} was published with."
+    elif not published:
+        note = space.missing_row(called, layers) + "."
+        if config.search == "published":
+            note = f"{note.partition(';')[0]}; the points are those of other tasks or sizes."
+    else:
+        note = ""
+    if config.search != "published":
+        note += every_size.told(space, called, layers, config.recipe, values)
+    return note
 
 
 class Words:

@@ -29,7 +29,7 @@ from search_spaces import SearchSpace, every_size, format_params
 from search_spaces.ranges import Range
 from trainables.config import SweepConfig
 from trainables.draws import ADAPTIVE, candidate_ranges, draw_points, plan_search
-from trainables.point_notices import Words, about_count, about_names
+from trainables.point_notices import Words, about_count, about_grid, about_names
 
 # Encoders narrower than this need larger steps (see search_spaces/ft.yaml).
 _NARROW = 512
@@ -220,21 +220,7 @@ def make_points(
     name, recipe = task.published_as, config.recipe
     row = space.row(name, layers) if name else None
     called = name or task.name
-    if task.made_up:
-        whence = "rows of other tasks" if config.search == "published" else "axes"
-        note = f"{task.name} is made-up data: nothing is published for it. "
-        note += f"The points come from the {whence} of {space.title}."
-    elif task.own and space.rows:
-        note = f"{task.name} is a task of your own, for which no row is published: the points come from the union of "
-        note += f"the values that {space.title} was published with, over all tasks."
-    elif row is None:
-        note = space.missing_row(called, layers) + "."
-        if config.search == "published":
-            note = f"{note.partition(';')[0]}; the points are those of other tasks or sizes."
-    else:
-        note = ""
-    if config.search != "published":
-        note += every_size.told(space, called, layers, recipe, values)
+    note = about_grid(config, task, space, layers, row is not None, values)
     maker = Maker(method, recipe, training, task.kind == "regression", layers)
     settled = {hyper.name: hyper.settled for hyper in method.hyperparameters}
     defaults = {h.name: h.settled(h.default, layers) for h in method.hyperparameters} | training.as_dict()

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from distill.errors import UserError
-from distill.tasks import glue, labelled, tables
+from distill.tasks import glue, labelled, squad, tables
 from distill.tasks.base import Examples, Task, TaskData
 from distill.tasks.own import Options
 
@@ -20,7 +20,7 @@ def load(
     pair_column: str | None = None,
     label_column: str | None = None,
 ) -> TaskData:
-    """The rows of a known task from two files: in GLUE's layout, in another form in which the task is published (known
+    """The rows of a known task from two files: in GLUE's layout (questions in SQuAD's), in another form in which the task is published (known
     by the file's name), or csv, jsonl, JSON or Parquet with the task's columns and label words.
 
     Args:
@@ -44,6 +44,8 @@ def load(
 def _read(task: Task, path: Path, flag: str) -> tuple[Examples, tuple[str, ...]]:
     if not path.is_file():
         raise UserError(f"{flag} {path}: there is no such file.")
+    if task.kind == "span":
+        return squad.read(path, task), ()
     for form in task.forms:
         if path.name in (form.train, form.dev, form.test, *dict(form.beside).values()):
             return glue.read_file(task, form, path)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from distill.errors import UserError
-from distill.tasks import get
+from distill.tasks import get, given_files
 from distill.tasks.glue import load
 
 
@@ -110,6 +110,22 @@ def test_mnli_in_glues_layout_brings_its_mismatched_rows(tmp_path: Path) -> None
     assert [(name, split.first) for name, split in data.beside] == [("mismatched", ("x", "c"))]
     (folder / "dev_mismatched.tsv").unlink()
     assert load(get("mnli"), tmp_path).fingerprint() == data.fingerprint()
+
+
+def test_files_that_are_named_one_by_one(tmp_path: Path) -> None:
+    rows = '"A plane, taking off.",An air plane.,5.0\na,b,0.2'
+    write(tmp_path, **{"stsb-en-train__csv": rows, "mine__csv": f"sentence2,sentence1,score\n{rows}"})
+    data = given_files.load(get("stsb"), tmp_path / "stsb-en-train.csv", tmp_path / "mine.csv")
+    assert (data.train.first, data.dev.second) == (("A plane, taking off.", "a"), ("A plane, taking off.", "a"))
+    context = {
+        "context": "Built in 1906.",
+        "qas": [{"id": "q", "question": "When?", "answers": [], "is_impossible": True}],
+    }
+    write(tmp_path, squad__json=json.dumps({"version": "v2.0", "data": [{"title": "x", "paragraphs": [context]}]}))
+    with pytest.raises(UserError, match=r"none\.json: there is no such file"):
+        given_files.load(get("squad2"), tmp_path / "squad.json", tmp_path / "none.json")
+    found = given_files.load(get("squad2"), tmp_path / "squad.json", tmp_path / "squad.json")
+    assert (found.dev.first, found.dev.ids) == (("When?",), ("q",))
 
 
 def test_glues_own_files_go_first_and_missing_ones_are_named(tmp_path: Path) -> None:
