@@ -121,16 +121,12 @@ def split_settings(
         raise UserError(f"--set epochs={asked} and --epochs {config.epochs} disagree; give one of them.")
     if asked or epochs:
         fixed["epochs"] = asked or epochs
-    published = published_of(config, method)
+    recipe = published.training if (published := published_of(config, method)) else {}
+    known_task = registry.get(config.task) if config.task else None
     try:
-        return values, Training(**{**_usual(config), **(published.training if published else {}), **evaluated(fixed)})
+        return values, Training(**{**usual(known_task), **recipe, **evaluated(fixed)})
     except UserError as error:
         raise UserError(f"--set {error}") from None
-
-
-def _usual(config: SweepConfig) -> dict[str, Any]:
-    """Training numbers that rows of the task's kind need; those of a person's own are no spans."""
-    return usual(registry.get(config.task)) if config.task else {}
 
 
 class Planned(NamedTuple):
