@@ -357,9 +357,9 @@ class _Reader:
                 self.say(f"{key}.values.{name}", "has no value")
             elif (cast := self.on_axis(axes[name], raw, f"{key}.values.{name}", not self.own)) is not None:
                 values[name] = cast
-        numbers = [self.numbers(entry.get(name), f"{key}.{name}") for name in extra]
+        numbers = {name: self.numbers(entry.get(name), f"{key}.{name}") for name in extra}
         metric = self.text(entry, "metric", f"{key}.metric")
-        return Row(task, layers, values, source, *numbers, metric) if task and layers else None
+        return Row(task, layers, values, source, **numbers, metric=metric) if task and layers else None
 
     def numbers(self, data: Any, key: str) -> dict[str, Scalar]:
         """Training numbers of a row; what they mean is not known here, so names and bounds are the plan's to check."""

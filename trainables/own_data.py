@@ -117,8 +117,8 @@ def again(config: dict[str, Any], plan: dict[str, Any]) -> TaskData:
     from trainables.config import SweepConfig
 
     hub = plan["data"].get("hub")
-    named = ("task_file", *_BESIDE)
-    asked = replace(SweepConfig(), **{name: config.get(name) for name in named})
+    named: dict[str, Any] = {name: config.get(name) for name in ("task_file", *_BESIDE)}
+    asked = replace(SweepConfig(), **named)
     if hub:
         asked = replace(asked, task_file=f"{hub['id']}:{hub['config']}")
     data = read(asked, None if PLANNED in plan else task_of(plan), hub and hub["revision"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Container
+from functools import partial
 from itertools import chain
 from typing import Any, cast
 
@@ -76,6 +77,11 @@ def passes(model: nn.Module) -> tuple[int, ...]:
     return tuple(group * len(inner) + place for group in groups for place in inner)
 
 
+def _third(states: Tensor, part: int) -> Tensor:
+    """Queries, keys or values of a projection that gives the three side by side."""
+    return states.chunk(3, -1)[part]
+
+
 def shape_of(model: nn.Module) -> Shape:
     """Layer count, width and heads of a BERT-like model; layers that run several times count as often."""
     config: Any = model.config
@@ -144,7 +150,7 @@ class Capture:
         stack = encoder_layers(self._model)
         modules = {name: module for name, module in base.named_modules() if name}
         # Some embed at a smaller width than their layers have.
-        found = [(modules.get(known.projection, base.embeddings), (0,))]
+        found: list[tuple[nn.Module, tuple[int, ...]]] = [(modules.get(known.projection, base.embeddings), (0,))]
         behind = {
             number: modules[name]
             for number, name in ((1, known.after_first), (last, known.after_last))
@@ -165,7 +171,7 @@ class Capture:
         for name in self._projections:
             if known.fused:
                 part = PROJECTIONS.index(name)
-                self._watch(layer.get_submodule(known.fused), name, wanted, lambda it, part=part: it.chunk(3, -1)[part])
+                self._watch(layer.get_submodule(known.fused), name, wanted, partial(_third, part=part))
             else:
                 calls = [(one, False) if twice and name != "value" else (one,) for one in wanted]
                 self._watch(layer.get_submodule(getattr(known, name)), name, list(chain(*calls)))
