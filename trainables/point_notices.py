@@ -49,10 +49,8 @@ def about_grid(
         note += f"The points come from the {whence} of {space.title}."
     elif task.own and space.rows:
         whence = "rows of all tasks" if config.search == "published" else "union of the values of all tasks"
-        note = (
-            f"{task.name} is a task of your own, for which no row is published: the points come from the {whence} that "
-        )
-        note += f"{space.title} was published with."
+        note = f"{task.name} is a task of your own, for which no row is published: the points come from the {whence} "
+        note += f"that {space.title} was published with."
     elif not published:
         note = space.missing_row(called, layers) + "."
         if config.search == "published":

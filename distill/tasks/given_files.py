@@ -20,8 +20,10 @@ def load(
     pair_column: str | None = None,
     label_column: str | None = None,
 ) -> TaskData:
-    """The rows of a known task from two files: in GLUE's layout (questions in SQuAD's), in another form in which the task is published (known
-    by the file's name), or csv, jsonl, JSON or Parquet with the task's columns and label words.
+    """The rows of a known task from two files.
+
+    They are in GLUE's layout (questions in SQuAD's), in another form in which the task is published (known by its
+    file's name), or csv, jsonl, JSON or Parquet with the task's columns and label words.
 
     Args:
         text_column, pair_column, label_column: What the columns are called; None as in the task's own files.

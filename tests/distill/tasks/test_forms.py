@@ -117,15 +117,13 @@ def test_files_that_are_named_one_by_one(tmp_path: Path) -> None:
     write(tmp_path, **{"stsb-en-train__csv": rows, "mine__csv": f"sentence2,sentence1,score\n{rows}"})
     data = given_files.load(get("stsb"), tmp_path / "stsb-en-train.csv", tmp_path / "mine.csv")
     assert (data.train.first, data.dev.second) == (("A plane, taking off.", "a"), ("A plane, taking off.", "a"))
-    context = {
-        "context": "Built in 1906.",
-        "qas": [{"id": "q", "question": "When?", "answers": [], "is_impossible": True}],
-    }
+    asked = [{"id": name, "question": "When?", "answers": [], "is_impossible": True} for name in "qr"]
+    context = {"context": "Built in 1906.", "qas": asked}
     write(tmp_path, squad__json=json.dumps({"version": "v2.0", "data": [{"title": "x", "paragraphs": [context]}]}))
     with pytest.raises(UserError, match=r"none\.json: there is no such file"):
         given_files.load(get("squad2"), tmp_path / "squad.json", tmp_path / "none.json")
     found = given_files.load(get("squad2"), tmp_path / "squad.json", tmp_path / "squad.json")
-    assert (found.dev.first, found.dev.ids) == (("When?",), ("q",))
+    assert (found.dev.first, found.dev.ids) == (("When?", "When?"), ("q", "r"))
 
 
 def test_glues_own_files_go_first_and_missing_ones_are_named(tmp_path: Path) -> None:
