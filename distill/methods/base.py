@@ -116,7 +116,7 @@ class Shape:
     Attributes:
         layers: Through which the hidden states go: logical ones, where some run twice.
         repeated: How many of the top layers run twice.
-        kind: The encoder's `model_type`, for what some kinds cannot give; shapes of two kinds may be equal.
+        kind: The encoder's `model_type`; shapes of two kinds may be equal.
     """
 
     layers: int
@@ -163,8 +163,7 @@ class Stage:
             recipe and the student's shape, whose `physical` layers have names.
         reporting: Whether its evaluations are the trial's score; exactly one stage of a method reports. Any other is
             judged by its own loss on the dev rows.
-        needs: What the objective takes of the teacher, given a point's resolved values and the recipe: a subset of
-            `PARTS`; the objective's own `needs` are the same.
+        needs: What the objective takes of the teacher, given a point's values and the recipe, as the objective says.
         teacher_layers: Which of the teacher's layers it reads of all that comes layer by layer but [CLS], given the
             point's values, the recipe, the student's and the teacher's shape: from 1, 0 is the embedding output; None
             is all of them. Outputs on disk hold no others.
@@ -173,8 +172,7 @@ class Stage:
         keep: Which weights the next stage begins with, given the recipe: the last ones, those of the smallest loss on
             the dev rows ("best"), or those of the task's best metric there ("best-metric"). Where the stage reports,
             the trial keeps the best by itself.
-        redraws: Of which of the student's linear layers, named as in `trainable`, weights and biases are drawn anew
-            when the stage begins.
+        redraws: Of which of the student's linear layers, named as in `trainable`, weights and biases begin anew.
         dropout: Whether a recipe's student drops out while the stage trains; a frozen one may be read as it is.
         reads_padding: Whether a recipe's losses read the teacher's values at padded places.
         one_length: Whether a recipe's losses need all rows padded to one length.

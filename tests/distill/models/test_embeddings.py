@@ -14,6 +14,7 @@ from distill import methods
 from distill.errors import UserError
 from distill.methods.base import Embeddings
 from distill.models.embeddings import give
+from distill.models.parameters import named
 from distill.models.student import load_classifier
 from distill.tasks import registry
 from distill.training.assemble import assemble
@@ -81,6 +82,22 @@ def test_new_embeddings_are_those_of_a_new_encoder(kind: str) -> None:
     if kind == "electra":
         assert not student.base_model.embeddings_project.bias.any()
         assert student.base_model.embeddings_project.weight.std().item() == pytest.approx(0.02, rel=0.3)
+
+
+@pytest.mark.parametrize("kind", ["distilbert", "mpnet", "deberta-v2", "albert", "modernbert"])
+def test_other_kinds_have_all_that_embeds_replaced_and_nothing_else(kind: str, tmp_path: Path) -> None:
+    """Positions that lie elsewhere and what projects too; the teacher's are told from the student's by their seed."""
+    teacher = _saved(tmp_path / "teacher", kind=kind, seed=5)
+    theirs = dict(load_classifier(teacher, COLA).state_dict())
+    for whose in ("random", "teacher"):
+        student = tiny.classifier(kind, seed=6)
+        before = {name: value.clone() for name, value in student.named_parameters()}
+        wanted = named(student, ("embeddings",))
+        give(student, whose, teacher, COLA)
+        after = dict(student.named_parameters())
+        assert {name for name, value in after.items() if not torch.equal(value, before[name])} == wanted
+        if whose == "teacher":
+            assert all(torch.equal(after[name], theirs[name]) for name in wanted)
 
 
 def test_embeddings_of_another_size_are_refused(encoder: Path, tmp_path: Path) -> None:
