@@ -127,6 +127,11 @@ def test_families_are_whole_in_train_single_in_dev_and_in_one_of_them() -> None:
     assert all(row.second for row in made_up_families.rows("test", 0, (doubled,), 6, 4)[0])
 
 
+def test_more_rows_than_there_are_is_an_error() -> None:
+    with pytest.raises(ValueError, match="counted makes no rows but those that are there already"):
+        made_up_families.rows("test", 0, (counted,), 20, 0)
+
+
 def test_constructions_have_their_turn_in_their_shares() -> None:
     order = turns({counted: 3, doubled: 1})
     assert [construction.__name__ for construction in order] == ["counted", "doubled", "counted", "counted"]
