@@ -18,6 +18,8 @@ from distill.tasks.base import Answer, Examples
 from distill.tasks.made_up_words import Phrase, Words
 
 _HELD_OUT_IN_DEV = 0.2
+# So often in a row may a construction make what is there already.
+_PATIENCE = 1000
 
 
 class Row(NamedTuple):
@@ -51,7 +53,7 @@ def rows(
         dev_rows: Dev does not depend on `train_rows`.
 
     Raises:
-        ValueError: A number of rows is negative.
+        ValueError: A number of rows is negative, or more than a construction can make.
     """
     if train_rows < 0 or dev_rows < 0:
         raise ValueError(f"train_rows and dev_rows must not be negative, got {train_rows} and {dev_rows}")
@@ -93,14 +95,18 @@ def _split(
     """
     words = Words(rng, held_out)
     found: list[Row] = []
-    families = 0
+    families = refused = 0
     while len(found) < count:
         construction = order[families % len(order)]
         words.begin()
         family = [row._replace(construction=construction.__name__) for row in construction(words)]
         members = {key(row) for row in family}
         if len(members) < len(family) or members & taken:
+            refused += 1
+            if refused > _PATIENCE:
+                raise ValueError(f"{construction.__name__} makes no rows but those that are there already")
             continue
+        refused = 0
         families += 1
         taken |= members
         found += family if whole else [words.pick(family)]

@@ -109,4 +109,5 @@ STAND_INS = {
     "stsb": _SIMILARITY.name,
     "tweet-sentiment": _SENTIMENT.name,
     "squad2": _SPAN.name,
+    "squad": _SPAN.name,
 }

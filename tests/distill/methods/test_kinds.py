@@ -24,6 +24,7 @@ from distill.models.parameters import named
 from distill.tasks import registry
 from distill.tasks.base import Examples, TaskData
 from distill.training.batching import Tokens, tokenise
+from distill.training.windows import tokenise_windows
 from tests.distill import tiny
 from tests.distill.training import runs
 
@@ -33,8 +34,9 @@ KINDS = {
     "pair, two classes": "pair-made-up",
     "pair, three classes": "nli-made-up",
     "regression": "similarity-made-up",
+    "span": "span-made-up",
 }
-REFUSED = {("ptp", "regression"), ("pea", "regression")}
+REFUSED = {(name, kind) for name in ("ptp", "pea") for kind in ("regression", "span")}
 CASES = [(name, kind) for name in methods.names() for kind in KINDS]
 LENGTH = 48
 
@@ -68,12 +70,17 @@ def splits(kind: str) -> tuple[Tokens, Tokens]:
     from transformers import BertTokenizer
 
     words, made = BertTokenizer(vocab=dict(vocabulary())), data(kind)
+    if made.task.kind == "span":
+        pair = [tokenise_windows(split, words, LENGTH, made.task, made.windows) for split in (made.train, made.dev)]
+        return pair[0].tokens, pair[1].tokens
     return tokenise(made.train, words, LENGTH), tokenise(made.dev, words, LENGTH)
 
 
 def network(kind: str, **how: Any) -> Any:
     task = data(kind).task
     head: dict[str, Any] = {"labels": task.num_labels, "regression": task.kind == "regression"}
+    if task.kind == "span":
+        head["span"] = True
     return {"vocab_size": len(vocabulary()), **head, **how}
 
 
@@ -107,7 +114,7 @@ def test_a_student_learns_and_is_judged(name: str, kind: str) -> None:
         objective = run._parts["objective"]
         for parameter, p in (*run.student.named_parameters(), *objective.named_parameters()):
             # Softmax takes no notice of what is added to all that it compares alike.
-            if p.requires_grad and not parameter.endswith("attention.self.key.bias"):
+            if p.requires_grad and not parameter.endswith(("attention.self.key.bias", "qa_outputs.bias")):
                 assert p.grad is not None, parameter
                 assert p.grad.abs().max() > 0, parameter
     assert seen == list(stages)
@@ -119,7 +126,8 @@ def test_what_has_no_loss_for_it_says_so(name: str, kind: str, encoder: Path, tm
     with pytest.raises(UserError) as caught:
         distill.run(encoder, 2, name, data(kind), device="cpu", artifacts=tmp_path)
     said = str(caught.value)
-    assert re.match(rf"{name} is not defined for {kind}, .*\.$", said)
+    # Of spans it is the task that is named.
+    assert re.match(rf"{name} is not defined for ({kind}|{KINDS[kind]}), .*\.$", said)
     assert KINDS[kind] in said
     assert not list(tmp_path.iterdir())
 

@@ -30,7 +30,7 @@ CHECKSUMS = {
     "sentiment": ("1", "c5a6fb469262c8af"),
     "opinion": ("1", "a82df6e9d5444c8d"),
     "similarity": ("1", "487b6f8e1cbdcf84"),
-    "span": ("1", "1f94446e7124a1e1"),
+    "span": ("2", "93d71322e9691853"),
 }
 NAMES = tuple(CHECKSUMS)
 Made = tuple[list[Row], list[Row]]
@@ -125,6 +125,11 @@ def test_families_are_whole_in_train_single_in_dev_and_in_one_of_them() -> None:
     assert {row.construction for row in train} == {"counted"}
     # Rows that only capitals and dots tell apart are one row.
     assert all(row.second for row in made_up_families.rows("test", 0, (doubled,), 6, 4)[0])
+
+
+def test_more_rows_than_there_are_is_an_error() -> None:
+    with pytest.raises(ValueError, match="counted makes no rows but those that are there already"):
+        made_up_families.rows("test", 0, (counted,), 20, 0)
 
 
 def test_constructions_have_their_turn_in_their_shares() -> None:
