@@ -9,9 +9,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
 from typing import Any
 
 from ray import tune
+from ray.exceptions import OutOfMemoryError
 
 from distill.errors import UserError
 from trainables import cluster
@@ -28,6 +31,10 @@ from trainables.tensorboard import CurveCallback
 # A killed worker or a lost node is worth another try; errors of the program are not (see trial.py).
 RETRIES = 2
 _CALLBACKS = (PointCallback, StopCallback, StageCallback, CurveCallback)
+
+
+class MemoryLow(Exception):
+    """A node's memory ran low, and Ray ended a worker for it."""
 
 
 class _Stopper(tune.Stopper):
@@ -127,6 +134,9 @@ def run(recorders: Sequence[Recorder], function: Callable[[dict[str, Any]], None
         recorders: Open for writing; as many trials run at once as the largest of their plans says.
         function: Trains one point given its config and reports through `ray.tune.report`; a stand-in with tabulated
             curves serves in tests.
+
+    Raises:
+        MemoryLow: Ray ended a worker. What it holds for the trials is only free when Ray was shut down.
     """
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
@@ -166,7 +176,7 @@ def run(recorders: Sequence[Recorder], function: Callable[[dict[str, Any]], None
             trial_dirname_creator=trial_name,
         ),
         run_config=tune.RunConfig(
-            name=f"session-{first.record.sessions:03d}",
+            name=_unused(first.path / "ray", f"session-{first.record.sessions:03d}"),
             storage_path=str(first.path / "ray"),
             failure_config=tune.FailureConfig(max_failures=RETRIES),
             callbacks=[kind(recorder) for recorder in recorders for kind in _CALLBACKS],
@@ -176,7 +186,19 @@ def run(recorders: Sequence[Recorder], function: Callable[[dict[str, Any]], None
             log_to_file=False,
         ),
     )
-    tuner.fit()
+    try:
+        tuner.fit()
+    except RuntimeError as error:
+        # Whatever else a worker dies of is its trial's alone to Tune; at this it ends itself.
+        if isinstance(error.__cause__, OutOfMemoryError):
+            raise MemoryLow from None
+        raise
+
+
+def _unused(folder: Path, name: str) -> str:
+    """The name, with a number behind it where Ray has been started under it before: it would write over its files."""
+    numbered = (name if number == 1 else f"{name}-{number}" for number in count(1))
+    return next(name for name in numbered if not (folder / name).exists())
 
 
 def worker_name(plans: Sequence[dict[str, Any]]) -> str:

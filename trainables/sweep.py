@@ -190,7 +190,18 @@ def drive(
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     import ray
 
-    from trainables import confirmation, engine, interrupt, memory, places, preparing, progress, shares, stage_work
+    from trainables import (
+        confirmation,
+        engine,
+        interrupt,
+        memory,
+        places,
+        preparing,
+        progress,
+        shares,
+        stage_work,
+        survive,
+    )
     from trainables.finish import finish
     from trainables.prepare import Interrupted, check_room, prepare
 
@@ -205,6 +216,14 @@ def drive(
     engine.catch_signals(say)
     watch = Watch(recorders, limits)
     place = places.Places(recorders, parent, typed or {})
+
+    def begin_ray() -> str | None:
+        return engine.start_ray(plan, dashboard=place.dashboard, address=place.address)
+
+    def renew() -> None:
+        ray.shutdown()
+        begin_ray()
+
     try:
         place.begin()
         # A session may have ended between a search and what comes after it.
@@ -216,7 +235,7 @@ def drive(
                 waiting = [recorder for recorder in recorders if recorder.record.left]
                 for recorder in waiting:
                     check_room(recorder.record.header, data, note)
-                address = engine.start_ray(plan, dashboard=place.dashboard, address=place.address)
+                address = begin_ray()
                 place.check()
                 name = engine.worker_name([recorder.record.plan for recorder in recorders])
                 if address or place.dashboard:
@@ -233,7 +252,7 @@ def drive(
             with progress.make(records) as view:
                 for recorder in recorders:
                     recorder.listeners.append(view)
-                engine.run(recorders, function)
+                survive.run(recorders, function, renew, view.say)
                 shares.settle(recorders, view.say)
                 begun = False
                 # Also where a limit or Ctrl-C ended the session just now: what is yet to run is to be told.
@@ -245,7 +264,7 @@ def drive(
                         waiting = [recorder for recorder in recorders if recorder.record.left]
                         stage_work.share(waiting, view.say, engine.stop_requested)
                         place.renew()
-                        engine.run(recorders, function)
+                        survive.run(recorders, function, renew, view.say)
                 for recorder in recorders:
                     recorder.listeners.remove(view)
             ray.shutdown()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ray import PlacementGroupID, tune
+from ray.exceptions import OutOfMemoryError
 
 from analysis.verify import verify
 from distill.errors import UserError
@@ -123,6 +126,49 @@ def test_workers_that_die_before_a_trial_begins_cost_it_nothing(
     trials = read(sweep.path).trials
     assert {(trial.state, trial.attempts) for trial in trials.values()} == {(COMPLETE, 1)}
     proven(sweep)
+
+
+def test_tune_ends_itself_where_memory_runs_low_and_another_start_goes_on(
+    ray: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tune raises out of its loop, with the trials' workers still there, as where Ray's memory monitor ended one."""
+    sweep = create(tmp_path / "s", points=2, epochs=4, scheduler="none", concurrent=1)
+    told: list[str] = []
+
+    class Monitor(tune.Callback):
+        def __init__(self, recorder: Recorder) -> None:
+            pass
+
+        def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+            told.extend(trial.id for trial in sweep.record.everything() if len(trial.evaluations) == 2)
+            if told:
+                raise RuntimeError("Caught unexpected exception") from OutOfMemoryError("1 worker(s) were killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "_CALLBACKS", (*engine._CALLBACKS, Monitor))
+        with pytest.raises(engine.MemoryLow):
+            run(sweep)
+    (point,) = told
+    assert read(sweep.path).trials[point].state == RUNNING
+    gc.collect()
+    _free_what_tune_held()
+    engine.run([sweep], curve)
+    trials = read(sweep.path).trials
+    assert {trial.state for trial in trials.values()} == {COMPLETE}
+    assert starts(sweep, point)[0] == 1
+    assert values(sweep, point) == {n: value(point, n) for n in (1, 2, 3, 4)}
+    assert {folder.name for folder in (sweep.path / "ray").iterdir()} == {"session-001", "session-001-2"}
+    proven(sweep)
+
+
+def _free_what_tune_held() -> None:
+    """What shutting Ray down does, which other tests go on with."""
+    from ray.util import placement_group_table, remove_placement_group
+    from ray.util.placement_group import PlacementGroup
+
+    for group, facts in placement_group_table().items():
+        if facts["state"] != "REMOVED":
+            remove_placement_group(PlacementGroup(PlacementGroupID.from_hex(group)))
 
 
 def test_asha_stops_by_the_recorded_values_and_reuses_workers(ray: None, tmp_path: Path) -> None:
