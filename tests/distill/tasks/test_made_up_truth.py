@@ -75,16 +75,19 @@ def test_answers_stand_where_they_say_and_are_the_only_ones() -> None:
 
 def test_questions_without_an_answer_ask_with_words_of_the_paragraph() -> None:
     for row in both("span"):
+        if row.construction == "single":
+            continue
         words = set((row.second or "").lower().replace(".", "").replace(",", "").split())
         known = {truth.bases().get(word, word) for word in words}
         asked = [truth.bases().get(word, word) for word in row.first.lower().rstrip("?").split()]
         assert set(asked) - {"who", "what", "where", "when", "did"} <= known, row
 
 
-def test_facts_are_three_to_eight_and_answers_stand_anywhere() -> None:
+def test_facts_are_one_to_eight_and_answers_stand_anywhere() -> None:
     rows = both("span")
     sizes = {(row.second or "").count(". ") + 1 for row in rows}
-    assert sizes == {3, 4, 5, 6, 7, 8}
+    assert sizes == {1, 2, 3, 4, 5, 6, 7, 8}
+    rows = [row for row in rows if row.construction not in ("single", "double")]
     places = [(row.second or "")[: row.answers[0].start].count(". ") for row in rows if row.answers]
     shares = np.bincount(places) / len(places)
     assert shares[0] < 0.4
