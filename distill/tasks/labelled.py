@@ -11,7 +11,7 @@ import numpy as np
 
 from distill.errors import UserError
 from distill.tasks.base import Examples, Task
-from distill.tasks.tables import Table
+from distill.tasks.tables import HALF, Table, is_text
 
 
 def word_of(value: Any) -> str:
@@ -101,6 +101,8 @@ def examples(
             continue
         if not word_of(labels[row]) and not (task.kind == "regression" and isinstance(labels[row], float)):
             raise UserError(f"{table.place(row)}: column {columns[0][0]!r} is empty; every row needs a label or score")
+        if isinstance(labels[row], str) and not is_text(labels[row]):
+            raise UserError(f"{table.place(row)}: the label in column {columns[0][0]!r} {HALF}")
         found.append(label_of(task, table.place(row), labels[row]))
         kept.append(row)
     check_split(task, table.shown, found)
@@ -120,4 +122,6 @@ def _problem(sides: Sequence[Sequence[Any]], columns: Sequence[tuple[str, str]],
             return f"column {name!r} holds {value!r:.40} where a text is expected; name the texts with {option}"
         if not (value or "").strip():
             return f"the text in column {name!r} is empty; every row needs one"
+        if not is_text(value):
+            return f"the text in column {name!r} {HALF}"
     return None

@@ -73,7 +73,8 @@ def read(
             by name, a list of records, a pandas frame or a `datasets.Dataset`.
         dev: The same for the rows that choose; of a data set on the hub its own split, where it is None.
         revision: Commit of a data set on the hub, which goes before the one that `train` names.
-        name: What the task is called; None takes it from the file.
+        name: What the task is called, in small letters, digits and hyphens; None takes it from the file. One that a
+            known task has gets `-own` behind it.
 
     Raises:
         UserError: Something is missing or malformed; one sentence that names the file and, where there is one, the row.
@@ -104,7 +105,7 @@ def read(
             f"--task-file {_shown(train)} has no rows beside it that choose epoch and configuration; name a file of "
             "them with --dev-file."
         )
-    task, note = _defined(trained, options, name or _name(train, hub))
+    task, note = _defined(trained, options, _unlike_known(name or _stem(train, hub)))
     if hub is not None:
         rows = HubRows(hub.config or "", options.text, options.pair, task.labels, hub.dev, hub.repository)
         task = replace(task, hub=rows)
@@ -133,7 +134,8 @@ def own_data(
         label_column: Column of the labels or scores.
         label_kind: None takes scores where the labels are numbers, not all of them whole.
         dev_split: The split of a data set on the hub that chooses; None takes "validation", or "dev".
-        name: What the task is called; None takes it from the file.
+        name: What the task is called, in small letters, digits and hyphens; None takes it from the file. One that a
+            known task has gets `-own` behind it.
 
     Raises:
         UserError: Something is missing or malformed; one sentence that names the file and, where there is one, the row.
@@ -232,18 +234,21 @@ def _shown(source: Any) -> str:
     return os.fspath(source) if isinstance(source, (str, os.PathLike)) else f"rows of a {type(source).__name__}"
 
 
-def _name(source: Any, hub: HubData | None) -> str:
-    """A short name for records and folders, taken from file, folder or data set, that no known task has."""
+def _stem(source: Any, hub: HubData | None) -> str:
+    """What file, folder or data set is called."""
     if hub is not None:
         config = "" if hub.config in (None, "default") else f"-{hub.config}"
-        stem = hub.repository.rpartition("/")[2] + config
-    elif isinstance(source, (str, os.PathLike)):
+        return hub.repository.rpartition("/")[2] + config
+    if isinstance(source, (str, os.PathLike)):
         path = Path(source).expanduser().absolute()
         general = re.fullmatch(r"(data|rows|train(ing)?)([-_.].*)?", path.stem.lower())
-        stem = path.parent.name if general else path.stem
-    else:
-        stem = "rows"
-    plain = re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-") or "rows"
+        return path.parent.name if general else path.stem
+    return "rows"
+
+
+def _unlike_known(name: str) -> str:
+    """A short name for records and folders that no known task has."""
+    plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "rows"
     return f"{plain}-own" if registry.is_known(plain) else plain
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from distill.errors import UserError
+from distill.tasks import tables
 from distill.tasks.base import Answer, Examples, Task, TaskData
 
 # (id, question, context, accepted answers)
@@ -110,11 +111,9 @@ def _content(path: Path) -> Any:
         line = error.object[: error.start].count(b"\n") + 1
         raise UserError(f"{path}, line {line}: not UTF-8; save the file as UTF-8") from None
     try:
-        return json.loads(text)
+        return tables.parsed(text, str(path))
     except json.JSONDecodeError as error:
         raise UserError(f"{path}, line {error.lineno}, column {error.colno}: not JSON ({error.msg})") from None
-    except RecursionError:
-        raise UserError(f"{path} is nested too deeply for a file in SQuAD's form") from None
 
 
 def _rows(task: Task, content: Any, where: str) -> Iterator[Row]:
@@ -179,6 +178,8 @@ def _filled(holder: Any, name: str, at: str) -> str:
     text: str = _field(holder, name, str, at)
     if not text.strip():
         raise UserError(f"{at}: {name!r} is empty")
+    if not tables.is_text(text):
+        raise UserError(f"{at}: {name!r} {tables.HALF}")
     return text
 
 

@@ -9,6 +9,7 @@ import csv
 import io
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from typing import Any
 
 from distill.errors import UserError
 
-FORMS = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
+FORMS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 # The csv module refuses longer cells than 131072 characters unless told otherwise; long texts are cut by the tokenizer.
 _LONGEST_CELL = 2**31 - 1
 
@@ -79,6 +80,18 @@ def text_of(path: Path) -> str:
     if not text.strip():
         raise UserError(f"{path} is empty; rows of the task are expected")
     return text
+
+
+def is_text(value: str) -> bool:
+    r"""Whether a text can be written: JSON and Python may hold halves of characters, such as "\ud83d" alone."""
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+HALF = "has half of a character (a lone surrogate), which no text file can hold; write the whole one, or leave it out"
 
 
 def lines_of(path: Path) -> list[str]:
@@ -241,17 +254,64 @@ def _long_cells() -> Iterator[None]:
         csv.field_size_limit(before)
 
 
+class _Twice(dict[str, Any]):
+    """A JSON object with names that it has more than once; the values are the last ones."""
+
+    twice: tuple[str, ...]
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    plain = dict(pairs)
+    if len(plain) == len(pairs):
+        return plain
+    names = [name for name, _ in pairs]
+    found = _Twice(plain)
+    found.twice = tuple(name for name in plain if names.count(name) > 1)
+    return found
+
+
+def _refuse_said_twice(value: Any, place: str) -> None:
+    if isinstance(value, _Twice):
+        raise UserError(f"{place} names {', '.join(map(repr, value.twice))} more than once; once is expected.")
+
+
+def parsed(text: str, place: str) -> Any:
+    """What JSON says.
+
+    Args:
+        place: File, and line where there is one, for messages.
+
+    Raises:
+        json.JSONDecodeError: It is none.
+        UserError: It is nested too deeply, or has a number of too many digits.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_object)
+    except json.JSONDecodeError:
+        raise
+    except RecursionError:
+        raise UserError(f"{place}: this JSON is nested too deeply; texts, labels and scores are expected.") from None
+    except ValueError:
+        # Python's own limit.
+        most = sys.get_int_max_str_digits()
+        raise UserError(
+            f"{place}: a whole number has more than {most} digits; shorten it, or put it in quotes."
+        ) from None
+
+
 def _json_lines(path: Path, text: str) -> Table:
     records, lines = [], []
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
+        place = f"{path}, line {number}"
         try:
-            record = json.loads(line)
-        except ValueError as error:
-            raise UserError(f"{path}, line {number}: this is not JSON ({str(error).partition(':')[0]}).") from None
+            record = parsed(line, place)
+        except json.JSONDecodeError as error:
+            raise UserError(f"{place}: this is not JSON ({error.msg}).") from None
         if not isinstance(record, dict):
-            raise UserError(f"{path}, line {number}: this is no JSON object; one for each row is expected.")
+            raise UserError(f"{place}: this is no JSON object; one for each row is expected.")
+        _refuse_said_twice(record, place)
         records.append(record)
         lines.append(number)
     return _records(str(path), records, tuple(lines))
@@ -259,7 +319,7 @@ def _json_lines(path: Path, text: str) -> Table:
 
 def _json(path: Path, text: str) -> Table:
     try:
-        found = json.loads(text)
+        found = parsed(text, str(path))
     except json.JSONDecodeError as error:
         if error.msg == "Extra data":
             # Many programs write one record a line under this ending.
@@ -269,13 +329,16 @@ def _json(path: Path, text: str) -> Table:
         for index, record in enumerate(found):
             if not isinstance(record, dict):
                 raise UserError(f"{path}, row {index + 1}: this is no JSON object; one for each row is expected.")
+            _refuse_said_twice(record, f"{path}, row {index + 1}")
         return _records(str(path), found)
     if isinstance(found, dict) and isinstance(found.get("data"), list) and "version" in found:
         raise UserError(f"{path} is in SQuAD's form; name the task, as with --task squad2.")
     if not isinstance(found, dict) or not found:
         raise UserError(f"{path} holds neither a list of records nor an object of columns.")
+    _refuse_said_twice(found, str(path))
     columns = {}
     for name, column in found.items():
+        _refuse_said_twice(column, f"{path}, column {name!r}")
         # pandas writes each column as an object of its rows.
         values = list(column.values()) if isinstance(column, dict) else column
         if not isinstance(values, list):

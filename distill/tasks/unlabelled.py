@@ -76,7 +76,10 @@ def _read(task: Task, form: Form | None, path: Path) -> Examples:
     names = {name.lower(): name for name in table.names}
     column = next((names[name] for name in _IDS if name in names), None)
     ids = range(table.length) if column is None else table.content(column)
-    return _examples(task, sides, [str(value).strip() for value in ids])
+    named = [str(value).strip() for value in ids]
+    if (half := next((row for row, name in enumerate(named) if not tables.is_text(name)), None)) is not None:
+        raise UserError(f"{table.place(half)}: the name in column {column!r} {tables.HALF}.")
+    return _examples(task, sides, named)
 
 
 def _texts(table: tables.Table, name: str) -> list[str]:
@@ -84,6 +87,8 @@ def _texts(table: tables.Table, name: str) -> list[str]:
     for row, value in enumerate(values):
         if not isinstance(value, str):
             raise UserError(f"{table.place(row)}: column {name!r} holds {value!r:.40} where a text is expected.")
+        if not tables.is_text(value):
+            raise UserError(f"{table.place(row)}: the text in column {name!r} {tables.HALF}.")
     return [value.strip() for value in values]
 
 

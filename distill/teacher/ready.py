@@ -102,7 +102,12 @@ def notice(folder: Path, task: Task) -> str:
 
 def _order(words: tuple[str, ...], task: Task) -> tuple[int, ...] | None:
     """As `label_order`, but None where the words do not tell."""
+    if sorted(words) == sorted(task.labels) and len(set(words)) == len(words):
+        # Word for word, because a person's own labels may differ in a sign or in case alone.
+        return tuple(words.index(word) for word in task.labels)
     given = [_plain(word) for word in words]
+    if len(set(given)) < len(given):
+        return None
     for known in (task.labels, _WORDS.get(task.folder, ())):
         wanted = [_plain(word) for word in known]
         if wanted and sorted(given) == sorted(wanted):

@@ -47,10 +47,17 @@ class ClassMetric(Metric):
 
     def chance(self, labels: np.ndarray) -> float:
         counts = np.bincount(np.asarray(labels, dtype=np.int64), minlength=2)
-        constant = np.zeros((len(counts), len(counts), len(counts)))
-        for answer in range(len(counts)):
-            constant[answer, :, answer] = counts
-        return float(self.score(constant).max())
+        answers = np.arange(len(counts))
+        if self.classes is None:
+            # No class is special in such a formula: answers to equally many rows score the same.
+            answers = np.unique(counts, return_index=True)[1]
+        return max(self._constant(counts, int(answer)) for answer in answers)
+
+    def _constant(self, counts: np.ndarray, answer: int) -> float:
+        """The score of one answer to all rows, of which `counts` (C,) have each label."""
+        confusion = np.zeros((len(counts), len(counts)))
+        confusion[:, answer] = counts
+        return float(self.score(confusion))
 
     def resampled(
         self, answers: Sequence[np.ndarray], labels: np.ndarray, samples: int, rng: np.random.Generator

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from pathlib import Path
@@ -9,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from distill.errors import UserError
-from distill.tasks import own
+from distill.tasks import own, registry, squad, unlabelled
 from distill.tasks.own import Options
 
 GOOD = "text,label\none,a\ntwo,b\n"
+ROWS = [{"text": "one", "label": "a"}, {"text": "two", "label": "b"}]
 SCORES = "text,label\none,1.5\ntwo,2\n"
 
 BROKEN = {
@@ -110,7 +112,33 @@ def test_parquet_that_broke_off_and_other_things_of_that_name(tmp_path: Path) ->
         ("train.json", '{"version": "v2.0", "data": []}', "is in SQuAD's form; name the task, as with --task squad2"),
         ("train.json", "3", "holds neither a list of records nor an object of columns"),
         ("train.json", "[]", "is empty; rows of the task are expected"),
-        ("train.xlsx", "x", "ends in '.xlsx'; .csv, .tsv, .jsonl, .json and .parquet are read"),
+        ("train.xlsx", "x", "ends in '.xlsx'; .csv, .tsv, .jsonl, .ndjson, .json and .parquet are read"),
+        (
+            "train.jsonl",
+            '{"text": "a", "label": 1}\n{"text": "\\ud83d", "label": 2}\n',
+            "line 2: the text in column 'text' has half of a character",
+        ),
+        (
+            "train.json",
+            '[{"text": "a", "label": "x"}, {"text": "b", "label": "\\ud83d"}]',
+            "row 2: the label in column 'label' has half of a character",
+        ),
+        ("train.jsonl", '{"text": "a", "label": 1}\n' + '{"a":' * 100_000, "line 2: this JSON is nested too deeply"),
+        ("train.json", "[" * 100_000, ": this JSON is nested too deeply"),
+        ("train.jsonl", f'{{"text": "a", "label": {"9" * 5000}}}', "line 1: a whole number has more than 4300 digits"),
+        ("train.json", f'[{{"text": "a", "label": {"9" * 5000}}}]', ": a whole number has more than 4300 digits"),
+        (
+            "train.jsonl",
+            '{"text": "a", "label": 1}\n{"text": "b", "text": "c", "label": 2}\n',
+            "line 2 names 'text' more than once; once is expected",
+        ),
+        (
+            "train.json",
+            '[{"text": "a", "label": 1}, {"text": "b", "label": 1, "label": 2}]',
+            "row 2 names 'label' more than once",
+        ),
+        ("train.json", '{"text": ["a"], "label": [1],\n "text": ["b"]}', "train.json names 'text' more than once"),
+        ("train.json", '{"text": {"0": "a", "0": "b"}, "label": {"0": 1}}', "column 'text' names '0' more than once"),
     ],
 )
 def test_broken_json_and_other_endings(tmp_path: Path, name: str, content: str, said: str) -> None:
@@ -119,6 +147,37 @@ def test_broken_json_and_other_endings(tmp_path: Path, name: str, content: str, 
     message = refused(tmp_path / name, tmp_path / "dev.csv")
     assert said in message
     assert str(tmp_path / name) in message
+
+
+def test_half_a_character_in_what_python_holds_and_in_rows_without_labels(tmp_path: Path) -> None:
+    half = "\ud83d"
+    rows = [{"text": "one", "label": "a"}, {"text": f"two {half}", "label": "b"}]
+    with pytest.raises(UserError, match="--dev-file, row 2: the text in column 'text' has half of a character"):
+        own.read([rows[0], {"text": "two", "label": "b"}], rows)
+    with pytest.raises(UserError, match="--task-file, row 2: the label in column 'label' has half of a character"):
+        own.read([rows[0], {"text": "two", "label": half}], rows)
+    file, task = tmp_path / "new.json", own.read(ROWS, ROWS).task
+    for row, said in (
+        ({"text": half}, "the text in column 'text'"),
+        ({"text": "b", "id": half}, "the name in column 'id'"),
+    ):
+        file.write_text(json.dumps([{"id": "1", "text": "a"}, {"id": "2", **row}]))
+        with pytest.raises(UserError, match=rf"new\.json, row 2: {said} has half of a character"):
+            unlabelled.read(task, file)
+
+
+def test_half_a_character_in_questions(tmp_path: Path) -> None:
+    file, squad2 = tmp_path / "dev.json", registry.get("squad2")
+    answer = {"text": "a", "answer_start": 0}
+    asked = [{"id": name, "question": f"why {name}?", "answers": [answer]} for name in ("q1", "q2")]
+    content = {"version": "2", "data": [{"paragraphs": [{"context": "a b", "qas": asked}]}]}
+    asked[1]["question"] = "\ud83d"
+    file.write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r"dev\.json, question q2: 'question' has half of a character"):
+        squad.read(file, squad2)
+    asked[1]["question"] = "why?"
+    file.write_text(json.dumps(content))
+    assert len(squad.read(file, squad2)) == 2
 
 
 def test_a_text_of_a_million_characters_is_read(tmp_path: Path) -> None:

@@ -190,6 +190,13 @@ def test_chance_is_the_best_constant_answer() -> None:
     assert metrics.get("pearson_spearman").chance(labels.astype(np.float32)) == 0.0
 
 
+def test_chance_of_two_thousand_labels() -> None:
+    """The most frequent, with 5 of 4003 rows: F1 is 2 · 5 / (5 + 4003), and that of all others 0."""
+    labels = np.concatenate([np.arange(2000), np.arange(2000), [7, 7, 7]])
+    assert metrics.get("accuracy").chance(labels) == pytest.approx(5 / 4003)
+    assert metrics.get("macro_f1").chance(labels) == pytest.approx(10 / 4008 / 2000)
+
+
 # --- bootstrap ---
 
 

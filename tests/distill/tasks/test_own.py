@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import distill
 from distill.errors import UserError
 from distill.tasks import own, registry, tables
 from distill.tasks.own import Options
@@ -124,8 +125,10 @@ def test_labels_of_dev_are_those_of_training(tmp_path: Path) -> None:
     ],
 )
 def test_a_task_is_called_after_its_file_and_never_as_a_known_one(file: str, name: str, tmp_path: Path) -> None:
-    assert own._name(tmp_path / file, None) == name
+    assert own._unlike_known(own._stem(tmp_path / file, None)) == name
     assert own.read(ROWS, ROWS, name="mine").task.name == "mine"
+    assert distill.own_data(ROWS, ROWS, name=Path(file).stem).task.name == Path(file).stem.replace("cola", "cola-own")
+    assert distill.own_data(ROWS, ROWS, name="SST 2").task.name == "sst-2-own"
     assert own.read(ROWS, ROWS).task.name == "rows"
 
 

@@ -13,6 +13,7 @@ import torch
 
 from distill.errors import UserError
 from distill.tasks import registry
+from distill.tasks.own import own_data
 from distill.teacher.ready import is_ready, label_order, misfit, mode, notice
 from tests.distill import tiny
 
@@ -108,6 +109,27 @@ def test_what_is_asked_decides(tmp_path: Path) -> None:
     ],
 )
 def test_label_words(tmp_path: Path, task: Any, words: tuple[str, ...], order: tuple[int, ...], said: str) -> None:
+    folder = saved(tmp_path, words=words)
+    assert label_order(folder, task) == order
+    assert said in notice(folder, task)
+
+
+@pytest.mark.parametrize(
+    ("labels", "words", "order", "said"),
+    [
+        (("-1", "0", "1"), ("-1", "0", "1"), (0, 1, 2), "trains it here)."),
+        (("-1", "0", "1"), ("1", "-1", "0"), (1, 2, 0), "are brought into the order"),
+        (("B", "b"), ("B", "b"), (0, 1), "trains it here)."),
+        (("B", "b"), ("b", "B"), (1, 0), "are brought into the order"),
+        (("a b", "a-b"), ("a_b", "a b"), (0, 1), "do not tell their order"),
+    ],
+)
+def test_own_labels_that_differ_in_a_sign_or_in_case_alone(
+    tmp_path: Path, labels: tuple[str, ...], words: tuple[str, ...], order: tuple[int, ...], said: str
+) -> None:
+    rows = [{"text": word, "label": word} for word in labels]
+    task = own_data(rows, rows).task
+    assert task.labels == labels
     folder = saved(tmp_path, words=words)
     assert label_order(folder, task) == order
     assert said in notice(folder, task)
