@@ -16,6 +16,11 @@ from search_spaces import SearchSpace
 from search_spaces.every_size import of_task
 
 
+def name_in_rows(task: Task) -> str:
+    """What search spaces are asked by for a task; a person's own is nobody's, whatever it is called."""
+    return task.published_as or ("" if task.own else task.name)
+
+
 def for_task(published: Published, space: SearchSpace, task: str | None) -> Published:
     """The recipe with the numbers of training and of the teacher's that a task's first row has of its own.
 
@@ -54,21 +59,21 @@ def task_values(method: Method, recipe: str, task: Task | None) -> dict[str, Any
 def row_values(method: Method, recipe: str, task: Task, layers: int) -> dict[str, Any]:
     """Values of the published row of a task and size, by the rows that ship, with the axes' defaults beside them.
 
-    Empty in the modern recipe, where a method has no rows, and for tasks for which nothing can be published: made-up
-    ones, and a person's own.
+    Empty in the modern recipe, where a method has no rows, and for made-up tasks, for which nothing can be published.
 
     Raises:
         UserError: The method was not published for this task, or not with so many layers.
     """
-    if recipe != "published" or task.published_as is None or method.name not in search_spaces.methods():
+    if recipe != "published" or task.made_up or method.name not in search_spaces.methods():
         return {}
     space = search_spaces.load(method.name)
     if not space.rows:
         return {}
-    if (point := space.published(task.published_as, layers, recipe)) is None:
+    if (point := space.published(name_in_rows(task), layers, recipe)) is None:
+        missing = space.missing_row(task.published_as or task.name, layers).partition(";")[0]
         raise UserError(
-            f"recipe published: {space.missing_row(task.published_as, layers).partition(';')[0]}; choose a published "
-            "task and size (python -m search_spaces lists them), or the modern recipe."
+            f"recipe published: {missing}; choose a published task and size (python -m search_spaces lists them), or "
+            "the modern recipe."
         )
     return dict(point.params)
 

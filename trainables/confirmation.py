@@ -231,7 +231,7 @@ def _baseline(record: Record) -> Point:
     config = replace(recorded_config(record.header["config"]), baseline=True, trials=1, search="grid")
     method = methods.get(plan["method"])
     space = find_space(config, method)
-    values, _ = split_settings(config, method, plan["epochs"], [axis.name for axis in space.axes])
+    values, _ = split_settings(config, method, task_of(plan), plan["epochs"], [axis.name for axis in space.axes])
     training, width = Training(**plan["training"]), plan["student"]["hidden_size"]
     points, *_ = make_points(config, method, space, task_of(plan), plan["layers"], values, training, 1, width)
     return next(point for point in points if point["origin"] == "baseline")

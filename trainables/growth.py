@@ -122,14 +122,15 @@ class _Growing:
         if self.fingerprint.get("space") not in (None, artifacts.key_of(space.to_dict())):
             where = config.space or f"the grid of {self.method.name}"
             raise UserError(f"{where} has changed since {self.path} began; bring it back, or start a new sweep.")
-        values, _ = split_settings(config, self.method, self.plan["epochs"], [axis.name for axis in space.axes])
+        task = task_of(self.plan)
+        values, _ = split_settings(config, self.method, task, self.plan["epochs"], [axis.name for axis in space.axes])
         # As the plan had it: what is given is not trained, so its numbers are those of the sweep's own points.
         values |= {name: [value] for name, value in given.idle(self.method, self._given).items()}
         points, *_ = make_points(
             config,
             self.method,
             space,
-            task_of(self.plan),
+            task,
             self.plan["layers"],
             values,
             self.training,

@@ -234,7 +234,7 @@ def teacher_recipe(config: SweepConfig, models: Models, training: Training, meth
     # Late, because that module reads search spaces, which commands without points do not.
     from trainables.points import published_of
 
-    published = published_of(config, method)
+    published = published_of(config, method, models.task)
     numbers = defaults(models.teacher.path, models.teacher_origin, models.task, training.max_length, published)
     lr, keep = numbers.pop("lr"), numbers.pop("keep")
     given: dict[str, Any] = {}

@@ -15,6 +15,7 @@ from distill.errors import UserError
 from distill.kinds import undefined
 from distill.methods.base import Method, Shape
 from distill.models.folder import check_head
+from distill.published import name_in_rows
 from distill.tasks.base import Examples, Task, TaskData
 from distill.tasks.planned import task_of
 from distill.training.settings import Training, split
@@ -64,7 +65,7 @@ def make_with_rows(
     small = models.data_origin == "embedded"
     usual = EMBEDDED_EPOCHS if small else _usual_epochs(config, space, task)
     wanted = config.trials or (EMBEDDED_TRIALS if small else None)
-    values, training = split_settings(config, method, usual, [axis.name for axis in space.axes])
+    values, training = split_settings(config, method, task, usual, [axis.name for axis in space.axes])
     wanted_given = {given.TEACHER: config.teacher_filters, given.STUDENT: config.student_filters}
     given.refuse_idle(method, wanted_given, values, "--set ")
     values |= {name: [value] for name, value in given.idle(method, wanted_given).items()}
@@ -123,7 +124,7 @@ def make_with_rows(
                 "scale": axis.scale,
                 "values": [{"value": v.value, "grade": v.grade, "source": v.source} for v in axis.values],
             }
-            for axis in space.active(config.recipe, task.published_as or task.name, layers)
+            for axis in space.active(config.recipe, name_in_rows(task), layers)
         ],
         "unset": {h.name: list(h.unset) for h in method.hyperparameters if h.unset is not None},
         "distributions": {m.name: distributions(m) for m in (method, methods.get("ft"))},

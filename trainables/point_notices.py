@@ -6,8 +6,10 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from distill.methods.base import Method
+from distill.published import name_in_rows
 from distill.tasks.base import Task
 from search_spaces import SearchSpace, every_size, format_params, point_id
+from search_spaces.axes import GRADES
 from trainables.config import SweepConfig
 from trainables.draws import ADAPTIVE
 
@@ -42,15 +44,13 @@ def about_grid(
         published: Whether there is such a row.
         values: Names that have values over those of the grid.
     """
-    called = task.published_as or task.name
+    called = name_in_rows(task)
     if task.made_up:
         whence = "rows of other tasks" if config.search == "published" else "axes"
         note = f"{task.name} is made-up data: nothing is published for it. "
         note += f"The points come from the {whence} of {space.title}."
     elif task.own and space.rows:
-        whence = "rows of all tasks" if config.search == "published" else "union of the values of all tasks"
-        note = f"{task.name} is a task of your own, for which no row is published: the points come from the {whence} "
-        note += f"that {space.title} was published with."
+        note = f"{task.name} is a task of your own, for which no row is published: the points {_whence(config, space)}."
     elif not published:
         note = space.missing_row(called, layers) + "."
         if config.search == "published":
@@ -60,6 +60,18 @@ def about_grid(
     if config.search != "published":
         note += every_size.told(space, called, layers, config.recipe, values)
     return note
+
+
+def _whence(config: SweepConfig, space: SearchSpace) -> str:
+    """Where the points of a task come from that nobody has published, after "the points"."""
+    how = "come from ranges around the values of" if config.search in ADAPTIVE else "come from"
+    if config.space is not None:
+        return f"{how} the {'rows' if config.search == 'published' else 'axes'} of {config.space}"
+    if config.search == "published":
+        return f"come from the rows of all tasks that {space.title} was published with"
+    ours = any(value.grade != GRADES[0] for axis in space.active(config.recipe) for value in axis.values)
+    beside = ", with values of ours beside these" if ours else ""
+    return f"{how} the axes of {space.title}, which hold what it was published with for any task{beside}"
 
 
 class Words:

@@ -12,8 +12,7 @@ from distill import methods
 from distill.errors import UserError
 from distill.methods.base import Method, Published, nearest
 from distill.models import repeats
-from distill.published import for_task
-from distill.tasks import registry
+from distill.published import for_task, name_in_rows
 from distill.tasks.base import Task
 from distill.training.settings import (
     SWEPT_FIELDS,
@@ -59,16 +58,18 @@ def find_space(config: SweepConfig, method: Method) -> SearchSpace:
     return space
 
 
-def published_of(config: SweepConfig, method: Method) -> Published | None:
-    """The rest of the published recipe for the task; None in the modern one.
+def published_of(config: SweepConfig, method: Method, task: Task) -> Published | None:
+    """The rest of the published recipe for a task; None in the modern one.
+
+    Args:
+        task: The one that is run, which is another than was asked for where made-up data stands in.
 
     Raises:
         UserError, SpaceError: As `find_space`, or a row has a number that training does not know.
     """
     if config.recipe != "published" or method.published is None:
         return None
-    name = registry.get(config.task).published_as if config.task else None
-    return for_task(method.published, find_space(config, method), name)
+    return for_task(method.published, find_space(config, method), task.published_as)
 
 
 def parse_value(method: Method, name: str, value: Any, where: str) -> Any:
@@ -88,11 +89,12 @@ def parse_value(method: Method, name: str, value: Any, where: str) -> Any:
 
 
 def split_settings(
-    config: SweepConfig, method: Method, epochs: int | None = None, axes: Collection[str] = ()
+    config: SweepConfig, method: Method, task: Task, epochs: int | None = None, axes: Collection[str] = ()
 ) -> tuple[dict[str, list[Any]], Training]:
     """Part `--set` into what the points differ in and the numbers that hold for all of them.
 
     Args:
+        task: As in `published_of`.
         epochs: Where neither `--epochs` nor `--set epochs` says anything.
         axes: Names of the grid's axes, whose values one value replaces too.
 
@@ -121,10 +123,9 @@ def split_settings(
         raise UserError(f"--set epochs={asked} and --epochs {config.epochs} disagree; give one of them.")
     if asked or epochs:
         fixed["epochs"] = asked or epochs
-    recipe = published.training if (published := published_of(config, method)) else {}
-    known_task = registry.get(config.task) if config.task else None
+    recipe = published.training if (published := published_of(config, method, task)) else {}
     try:
-        return values, Training(**{**usual(known_task), **recipe, **evaluated(fixed)})
+        return values, Training(**{**usual(task), **recipe, **evaluated(fixed)})
     except UserError as error:
         raise UserError(f"--set {error}") from None
 
@@ -215,7 +216,7 @@ def make_points(
     """
     name, recipe = task.published_as, config.recipe
     row = space.row(name, layers) if name else None
-    called = name or task.name
+    called = name_in_rows(task)
     note = about_grid(config, task, space, layers, row is not None, values)
     maker = Maker(method, recipe, training, task.kind == "regression", layers)
     settled = {hyper.name: hyper.settled for hyper in method.hyperparameters}

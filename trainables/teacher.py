@@ -133,7 +133,7 @@ def _resolve(config: SweepConfig) -> Job:
         raise UserError(f"--recipe published: {method.title} has only the modern recipe here.")
     config, rates, epochs = _settle(config)
     models = judged(resolve_models(config), config, method)
-    _, training = split_settings(config, method)
+    _, training = split_settings(config, method, models.task)
     check_length(training, models.teacher.positions, "teacher")
     head = method.head(config.recipe)
     check_head(head, models.teacher.model_type, "--teacher")

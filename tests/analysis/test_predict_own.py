@@ -91,14 +91,15 @@ def test_labels_that_are_no_longer_those_of_the_sweep_are_refused(swept: Path, t
     assert "has no column 'said' (it has 'words')" in refused(capsys, swept, "--file", file)
 
 
-def test_a_student_without_a_sweep_names_its_labels_itself(tmp_path: Path) -> None:
-    folder = student(tmp_path / "student", "mnli", words=("no", "yes", "perhaps"))
+@pytest.mark.parametrize("words", [("no", "yes", "perhaps"), ("1", "-1", "0"), ("b", "B", "c")])
+def test_a_student_without_a_sweep_names_its_labels_itself(tmp_path: Path, words: tuple[str, ...]) -> None:
+    folder = student(tmp_path / "student", "mnli", words=words)
     rows = [f'"{first}","{second}"' for first, second in zip(PAIRS.first, PAIRS.second or (), strict=True)]
     file = write(tmp_path / "pairs.csv", "question,answer", rows)
     columns = ("--text-column", "question", "--pair-column", "answer")
     assert run(folder, "--file", file, *columns, "--out", tmp_path) == 0
     found = [row["label"] for row in table(tmp_path / "rows-pairs.csv")]
-    assert found == [("no", "yes", "perhaps")[label] for label in said_by(folder, PAIRS).argmax(1)]
+    assert found == [words[label] for label in said_by(folder, PAIRS).argmax(1)]
     assert len(set(found)) > 1
 
 

@@ -32,8 +32,9 @@ def swept(method: str, task: str, layers: int) -> Any:
     found, space = methods.get(method), search_spaces.load(method)
     row = space.rows[0]
     usual = next((r.training["epochs"] for r in space.rows if r.task == row.task and "epochs" in r.training), None)
-    values, training = points.split_settings(config, found, usual)
-    made = points.make_points(config, found, space, registry.get(task), layers, values, training, 1, 768)
+    known = registry.get(task)
+    values, training = points.split_settings(config, found, known, usual)
+    made = points.make_points(config, found, space, known, layers, values, training, 1, 768)
     return points.split(made.points[0]["params"], training)
 
 

@@ -124,6 +124,18 @@ def test_made_up_data_stays_so_when_the_hub_answers_again(
     assert len(made.comment) == 2
 
 
+def test_made_up_data_has_no_row_of_the_task_that_it_stands_in_for(
+    tiny_encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ("--method", "lad", "--recipe", "published", "--task", "sst2", "--teacher", str(tiny_encoder))
+    made = Planned(tmp_path / "sweep", *asked, "--layers", "2", "--trials", "2", "--epochs", "2")
+    assert made.content["task"] == "opinion-made-up"
+    training = made.header["plan"]["training"]
+    # 0.3 and 2000 are the numbers of the row of SST-2.
+    assert (training["warmup"], training["evaluation_steps"]) != (0.3, 2000)
+    assert hashes(made.again(capsys))[0] == made.best["hash"]
+
+
 @needs_embedded
 def test_an_embedded_teacher_of_real_rows_cannot_be_named(
     tiny_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

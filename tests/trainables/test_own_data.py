@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,16 @@ import yaml
 
 import distill
 from analysis.best import best_yaml
+from distill import methods
 from distill.errors import UserError
 from distill.tasks import own, registry
 from distill.tasks.planned import task_of
+from search_spaces import SearchSpace, load
 from tests.distill import tiny
-from trainables import changes, door, plan, sweep
+from trainables import changes, door, plan, points, sweep
 from trainables.config import SweepConfig, from_namespace
 from trainables.options import parser
+from trainables.point_notices import about_grid
 from trainables.prepare import load_data, teacher_order
 from trainables.record import read
 from trainables.resources import Machine
@@ -69,9 +73,40 @@ def test_the_plan_carries_the_task_to_all_who_ask_it(typed: Typed, files: tuple[
     assert data.task == task
     assert teacher_order(planned, data).task == task
     changes.refuse_changed(header, data, False)
-    told = "hotel-reviews is a task of your own, for which no row is published: the points come from the union of the "
-    assert planned["published_note"] == f"{told}values of all tasks that BERT-EMD was published with."
     assert task_of(made(typed(*files, "--metric", "macro_f1"))["plan"]).metric == "macro_f1"
+
+
+def test_whence_the_points_come() -> None:
+    task, space = distill.own_data(rows(6), rows(6), text_column="review", label_column="stars").task, load("emd")
+
+    def told(space: SearchSpace, **how: Any) -> str:
+        note = about_grid(replace(SweepConfig(task=""), **how), task, space, 2, False, ())
+        return note.removeprefix("rows is a task of your own, for which no row is published: the points come from ")
+
+    emd = "the axes of BERT-EMD, which hold what it was published with for any task, with values of ours beside these."
+    assert told(space) == emd
+    assert told(space, search="random") == told(space, search="tpe") == f"ranges around the values of {emd}"
+    assert told(space, search="published") == "the rows of all tasks that BERT-EMD was published with."
+    assert told(space, space="mine.yaml") == "the axes of mine.yaml."
+    assert told(space, space="mine.yaml", search="published") == "the rows of mine.yaml."
+    bare = replace(space, rows=())
+    assert told(bare) == "The search space of BERT-EMD has no published rows; the points come from its axes alone."
+
+
+@pytest.mark.parametrize("name", ["emd", "lad", "tinybert"])
+def test_every_value_that_was_published_is_among_the_points(name: str) -> None:
+    task, space = distill.own_data(rows(6), rows(6), text_column="review", label_column="stars").task, load(name)
+    assert not space.row(task.name, 6)
+    method, config = methods.get(name), SweepConfig(method=name, task="", layers=6)
+    values, training = points.split_settings(config, method, task, 3)
+    found = points.make_points(config, method, space, task, 6, values, training, None, 768)
+    acting = {axis.name for axis in space.active("modern")}
+    for row in space.rows:
+        for axis, value in row.values.items():
+            params = [point["params"] for point in found.points if point["origin"] != "baseline"]
+            had = {one[axis] for one in params if axis in one}
+            # What equals the training of all points is no value of each.
+            assert axis not in acting or value in had or not had, (row.task, axis, value)
 
 
 def test_rows_decide_and_not_their_file(typed: Typed, files: tuple[str, ...], tmp_path: Path) -> None:
@@ -110,9 +145,20 @@ def test_scores_and_every_method_that_is_defined_for_them(typed: Typed, files: t
     assert task_of(classes).labels == ("0.5", "2", "4.5")
 
 
-def test_the_published_recipe_has_no_row_for_it(typed: Typed, files: tuple[str, ...]) -> None:
-    with pytest.raises(UserError, match=r"--recipe published: .* has no published row for task hotel-reviews"):
+def test_the_published_recipe_has_no_row_for_it_behind_any_door(
+    typed: Typed, files: tuple[str, ...], tiny_encoder: Path, tmp_path: Path
+) -> None:
+    told = r"recipe published: Patient knowledge distillation has no published row for task hotel-reviews with 2 layers .*; choose a published"
+    published: dict[str, Any] = {"method": "pkd", "recipe": "published"}
+    with pytest.raises(UserError, match=f"--{told}"):
         made(typed(*files, "--method", "pkd", "--recipe", "published"))
+    columns = {"text_column": "review", "label_column": "stars"}
+    common: dict[str, Any] = {"layers": 2, "teacher": tiny_encoder, "artifacts": tmp_path}
+    with pytest.raises(UserError, match=f"--{told}"):
+        door.trainable(**published, task_file=files[1], dev_file=files[3], **columns, **common)
+    data = distill.own_data(files[1], files[3], name="hotel-reviews", **columns)
+    with pytest.raises(UserError, match=told):
+        distill.run(str(tiny_encoder), 2, data=data, artifacts=tmp_path, **published)
 
 
 def test_best_yaml_makes_the_task_again(typed: Typed, files: tuple[str, ...], tmp_path: Path) -> None:
