@@ -9,7 +9,7 @@ from trainables.record import Record, Trial
 def further(record: Record) -> list[str]:
     """One sentence for each split that decided nothing; none while no student has been there."""
     found = (record.prepared or {}).get("further") or {}
-    networks = {"the best student": record.chosen_trial(), "the undistilled student": record.best_trial(baseline=True)}
+    networks = {"the best student": record.student_trial(), "the undistilled student": record.best_trial(baseline=True)}
     told = []
     for name, split in found.items():
         scores = {who: _score(record, trial, name) for who, trial in networks.items()}

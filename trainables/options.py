@@ -264,7 +264,8 @@ def add_own_options(group: Group) -> None:
         "--task-file",
         "--train-file",
         metavar="FILE|ID",
-        help="training rows: csv, tsv, jsonl, json or parquet, or a data set on the hub, ORG/NAME[:CONFIG][@REVISION]",
+        help="training rows: csv, tsv, jsonl, ndjson, json or parquet, or a data set on the hub, "
+        "ORG/NAME[:CONFIG][@REVISION]",
     )
     group.add_argument("--dev-file", metavar="FILE", help="rows that choose epoch and configuration")
     group.add_argument(

@@ -40,7 +40,8 @@ def names(task: Task, split: Split) -> list[str]:
     if task.kind == "span":
         ends = (".json", "-null-odds.json") if task.unanswerable else (".json",)
         return [f"{task.name}-{split.name}{end}" for end in ends]
-    return [SERVER.get((task.name, split.name), f"{task.name}-{split.name}.csv")]
+    plain = f"{task.name}-{split.name}.csv"
+    return [SERVER.get((task.name, split.name), plain) if split.public else plain]
 
 
 def content(task: Task, split: Split, made: Answers | Texts) -> dict[str, str]:

@@ -125,10 +125,14 @@ def task_of(found: Found, named: str | None, text: str | None = None, pair: str 
     """
     from distill.teacher.ready import misfit
 
-    if named is not None:
-        task = registry.get(named)
-    elif found.record is not None:
+    planned = found.plan.get("task")
+    if named is not None and named != planned:
+        named = registry.get(named).name
+    if planned is not None and named in (None, planned):
+        # With the metric that the sweep was judged by, and an own one's columns.
         task = planned_task(found.plan)
+    elif named is not None:
+        task = registry.get(named)
     elif text is not None:
         task = _of_labels(found.model, text, pair)
     else:

@@ -12,12 +12,14 @@ import numpy as np
 
 from analysis.predict.place import Found
 from distill.errors import UserError
-from distill.tasks import given_files, own, rows, squad, unlabelled
+from distill.tasks import given_files, own, registry, rows, squad, tables, unlabelled
 from distill.tasks.base import Examples, HubRows, Task, TaskData
 
 SPLITS = ("test", "dev", "train", "diagnostic")
 # Tasks whose test rows stand in several files.
 _PARTS = {("mnli", "test"): ("test_matched", "test_mismatched")}
+# What GLUE's test files call it.
+_NUMBER = ("index", "id")
 # GLUE's diagnostic rows are a configuration of its data set on the hub.
 _DIAGNOSTIC = "ax"
 
@@ -30,12 +32,14 @@ class Split:
         name: What they are called: "test", "test_matched", "dev", …
         source: Where they come from, for people.
         labelled: Whether their labels are known, so that answers can be judged.
+        public: Whether they are those of the public set, not rows of a person's own that are merely called so.
     """
 
     name: str
     examples: Examples
     source: str
     labelled: bool
+    public: bool = True
 
 
 def read(found: Found, task: Task, asked: argparse.Namespace) -> list[Split]:
@@ -48,8 +52,7 @@ def read(found: Found, task: Task, asked: argparse.Namespace) -> list[Split]:
         file = Path(asked.file).expanduser()
         if not file.is_file():
             raise UserError(f"--file {file} is not there; name a file with the columns of {task.name}.")
-        examples = squad.questions(file, task) if task.kind == "span" else unlabelled.read(task, file)
-        return [_checked(Split(file.stem, examples, str(file), False))]
+        return [_checked(_of_file(file, found, task, asked))]
     if asked.split not in SPLITS:
         raise UserError(f"--split {asked.split} is none of {', '.join(SPLITS)}; choose one, or name a --file.")
     if asked.split == "diagnostic" and task.name != "mnli":
@@ -70,6 +73,29 @@ def read(found: Found, task: Task, asked: argparse.Namespace) -> list[Split]:
         f"--split {asked.split}: rows of {task.name} without labels are read from files; name one with --file"
         f"{'' if task.own or task.made_up else ', or their folder with --data-dir'}."
     )
+
+
+def _of_file(file: Path, found: Found, task: Task, asked: argparse.Namespace) -> Split:
+    """All rows of a file; those of a known task that was swept with columns of other names have these."""
+    if task.kind == "span":
+        return Split(file.stem, squad.questions(file, task), str(file), False)
+    public = _of_glue(file, task)
+    if not public:
+        config = _asked_for(found, task)
+        first = asked.text_column or config.get("text_column") or task.first_column
+        second = asked.pair_column or config.get("pair_column") or task.second_column
+        task = replace(task, first_column=first, second_column=second)
+    return Split(file.stem, unlabelled.read(task, file), str(file), False, public)
+
+
+def _of_glue(file: Path, task: Task) -> bool:
+    """Whether a file of rows without labels has the header of GLUE's: the number of the row, then the texts."""
+    if file.suffix.lower() != ".tsv" or task.own:
+        return False
+    header = [cell.strip().lower() for cell in tables.lines_of(file)[0].split("\t")]
+    known = registry.get(task.name)
+    texts = [name.lower() for name in (known.first_column, known.second_column) if name]
+    return header[0] in _NUMBER and set(texts) <= set(header) and known.label_column.lower() not in header
 
 
 def _checked(split: Split) -> Split:

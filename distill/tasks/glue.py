@@ -110,6 +110,11 @@ def find_folder(task: Task, data_dir: Path, alone: bool = True) -> Path:
     return data_dir
 
 
+def is_folder_of(task: Task, folder: Path) -> bool:
+    """Whether a folder has the name of a task's, in any spelling."""
+    return _folder_key(folder.resolve().name) == _folder_key(task.folder)
+
+
 def _below(folder: Path, parts: Sequence[str]) -> Path | None:
     """The folder `parts` lead to, each in any spelling; None where there is none.
 

@@ -69,8 +69,8 @@ def read(
     The label words are those of the training rows, numbers in their order and words by the alphabet.
 
     Args:
-        train: File (csv, tsv, jsonl, json, parquet), data set on the hub (``org/name[:config][@revision]``), or columns
-            by name, a list of records, a pandas frame or a `datasets.Dataset`.
+        train: File (csv, tsv, jsonl, ndjson, json, parquet), data set on the hub (``org/name[:config][@revision]``), or
+            columns by name, a list of records, a pandas frame or a `datasets.Dataset`.
         dev: The same for the rows that choose; of a data set on the hub its own split, where it is None.
         revision: Commit of a data set on the hub, which goes before the one that `train` names.
         name: What the task is called, in small letters, digits and hyphens; None takes it from the file. One that a
@@ -127,8 +127,8 @@ def own_data(
     """Rows of a person's own, for `distill.run(data=…)` and `trainables.trainable(task=…)`.
 
     Args:
-        train: File (csv, tsv, jsonl, json, parquet), data set on the hub (``org/name[:config][@revision]``), or columns
-            by name, a list of records, a pandas frame or a `datasets.Dataset`.
+        train: File (csv, tsv, jsonl, ndjson, json, parquet), data set on the hub (``org/name[:config][@revision]``), or
+            columns by name, a list of records, a pandas frame or a `datasets.Dataset`.
         dev: The same for the rows that choose; of a data set on the hub its own split, where it is None.
         text_column, pair_column: Columns of the texts; `pair_column` is None where there is one a row.
         label_column: Column of the labels or scores.
@@ -201,10 +201,13 @@ _HUB_DATA = re.compile(
 
 def hub_data(text: str) -> HubData | None:
     """The data set on the hub that ``org/name[:config][@revision]`` names; None where `text` is a file, or reads so."""
-    if Path(text).expanduser().exists() or text.lower().endswith(tables.FORMS):
+    if Path(text).expanduser().exists() or text.lower().endswith((*tables.FORMS, ".txt")):
         return None
     found = _HUB_DATA.fullmatch(text)
-    return None if found is None else HubData(**found.groupdict())
+    # Where the folder is there, the file in it is missing.
+    if found is None or Path(found["repository"]).parent.is_dir():
+        return None
+    return HubData(**found.groupdict())
 
 
 def _of_hub(asked: HubData, revision: str | None, options: Options) -> tuple[HubData, str, Any]:
@@ -213,7 +216,9 @@ def _of_hub(asked: HubData, revision: str | None, options: Options) -> tuple[Hub
     from distill.tasks import hub
 
     rows = HubRows(asked.config or "", options.text, options.pair, (), repository=asked.repository)
-    splits, commit = hub.splits(rows, revision or asked.revision, "--task-file")
+    # A plan knows that it was no file.
+    flag = "--task-file" if revision else "No such file, and --task-file"
+    splits, commit = hub.splits(rows, revision or asked.revision, flag)
     wanted = (options.dev_split,) if options.dev_split else DEV_SPLITS
     dev = next((name for name in wanted if name in splits), None)
     found = HubData(asked.repository, hub.config_of(splits), revision, dev or "", commit)

@@ -12,6 +12,9 @@ from distill.errors import UserError
 from distill.tasks import forms, glue, tables
 from distill.tasks.base import Examples, Form, Task
 
+DIAGNOSTIC = "diagnostic"
+# As GLUE's own script stores it, and as it is called where it is downloaded from.
+_DIAGNOSTIC = ("diagnostic.tsv", "diagnostic/diagnostic.tsv", "AX.tsv", "diagnostic/AX.tsv")
 # Columns that name a row, in the order in which they are looked for.
 _IDS = ("index", "id", "idx")
 
@@ -19,10 +22,10 @@ _IDS = ("index", "id", "idx")
 def read(task: Task, source: str | os.PathLike[str], split: str = "test") -> Examples:
     """The texts of a split, every row of it in the order of the file, with no look at labels.
 
-    Read are GLUE's files (``test.tsv``, ``test_matched.tsv``, ``test_mismatched.tsv`` and, of MNLI, ``diagnostic.tsv``,
-    whose columns are index, sentence1, sentence2), those of the other forms in which the task is published, and own
-    files of any form of `tables.read` with the task's text columns. A file with labels is read as well; empty texts are
-    kept, because a server wants an answer to every row.
+    Read are GLUE's files (``test.tsv``, ``test_matched.tsv``, ``test_mismatched.tsv`` and, of MNLI, ``diagnostic.tsv``
+    in its folder or in one of that name beside it, or ``AX.tsv``; columns are index, sentence1, sentence2), those of
+    the other forms in which the task is published, and own files of any form of `tables.read` with the task's text
+    columns. A file with labels is read as well; empty texts are kept, because a server wants an answer to every row.
 
     Args:
         source: A folder that holds the task's files, or one file.
@@ -45,6 +48,8 @@ def read(task: Task, source: str | os.PathLike[str], split: str = "test") -> Exa
         (form, name) for form in task.forms if (name := _name(form, split))
     ]
     found = next(((form, folder / name) for form, name in names if (folder / name).is_file()), None)
+    if found is None and split == DIAGNOSTIC:
+        found = next(((None, path) for path in _diagnostic(task, folder, place) if path.is_file()), None)
     if found is None:
         there = sorted(path.name for path in folder.iterdir() if path.is_file())
         raise UserError(
@@ -52,6 +57,12 @@ def read(task: Task, source: str | os.PathLike[str], split: str = "test") -> Exa
             f"(it has {', '.join(there[:12])}); name another split, or the file itself."
         )
     return _read(task, *found)
+
+
+def _diagnostic(task: Task, folder: Path, place: Path) -> list[Path]:
+    """Where GLUE's diagnostic rows lie, which have a folder of their own beside the task's."""
+    beside = [folder.resolve().parent] if glue.is_folder_of(task, folder) else []
+    return [start / name for start in dict.fromkeys([folder, place, *beside]) for name in _DIAGNOSTIC]
 
 
 def _names(task: Task, split: str) -> list[str]:

@@ -10,7 +10,9 @@ import numpy as np
 
 from analysis import report
 from analysis.also import also
+from analysis.further import further
 from tests.analysis.conftest import Build
+from tests.analysis.test_confirmed import Again
 from trainables.record import read
 
 
@@ -59,3 +61,22 @@ def test_it_is_of_dev_where_held_out_rows_chose(sweep: Build) -> None:
 
 def test_nothing_is_told_before_there_is_a_score(sweep: Build) -> None:
     assert also(read(sweep(fail_all=True))) == []
+
+
+def test_sentences_on_metrics_and_on_splits_are_of_the_same_student(tmp_path: Path) -> None:
+    """After confirming runs it is the run whose student stands for the sweep."""
+    again = Again(tmp_path)
+    again.runs("p00", (590, 604, 578))
+    again.runs("p01", (560, 570, 550))
+    record = again.record
+    name = record.plan["metric"]
+    for trial in (*record.trials.values(), *record.confirming.values()):
+        assert trial.best is not None
+        trial.best["further"] = {f"mismatched/{name}": 0.25}
+        trial.best["metrics"] = {name: 0.5, "macro_f1": 0.5}
+    record.prepared = {**(record.prepared or {}), "further": {"mismatched": {"rows": 9, "teacher": 0.5}}}
+    best = record.student_trial()
+    assert best is not None
+    assert best.id == "p00-c2"
+    for told in (also(record)[0], further(record)[0]):
+        assert "the best student (p00-c2) " in told

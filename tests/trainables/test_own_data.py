@@ -79,8 +79,8 @@ def test_the_plan_carries_the_task_to_all_who_ask_it(typed: Typed, files: tuple[
 def test_whence_the_points_come() -> None:
     task, space = distill.own_data(rows(6), rows(6), text_column="review", label_column="stars").task, load("emd")
 
-    def told(space: SearchSpace, **how: Any) -> str:
-        note = about_grid(replace(SweepConfig(task=""), **how), task, space, 2, False, ())
+    def told(found: SearchSpace, **how: Any) -> str:
+        note = about_grid(replace(SweepConfig(task=""), **how), task, found, 2, False, ())
         return note.removeprefix("rows is a task of your own, for which no row is published: the points come from ")
 
     emd = "the axes of BERT-EMD, which hold what it was published with for any task, with values of ours beside these."
@@ -148,7 +148,7 @@ def test_scores_and_every_method_that_is_defined_for_them(typed: Typed, files: t
 def test_the_published_recipe_has_no_row_for_it_behind_any_door(
     typed: Typed, files: tuple[str, ...], tiny_encoder: Path, tmp_path: Path
 ) -> None:
-    told = r"recipe published: Patient knowledge distillation has no published row for task hotel-reviews with 2 layers .*; choose a published"
+    told = "recipe published: Patient knowledge distillation has no published row for task hotel-reviews with 2 layers "
     published: dict[str, Any] = {"method": "pkd", "recipe": "published"}
     with pytest.raises(UserError, match=f"--{told}"):
         made(typed(*files, "--method", "pkd", "--recipe", "published"))

@@ -20,7 +20,7 @@ ROWS = [
     {"text": "é ok", "label": "neutral"},
     {"text": "good again", "label": "pos"},
 ]
-FORMS = ("csv", "jsonl", "json", "columns.json", "pandas.json", "lines.json", "parquet")
+FORMS = ("csv", "jsonl", "ndjson", "json", "columns.json", "pandas.json", "lines.json", "parquet")
 
 
 def write(place: Path, form: str, rows: list[dict[str, Any]]) -> Path:
@@ -30,7 +30,7 @@ def write(place: Path, form: str, rows: list[dict[str, Any]]) -> Path:
     frame, file = pd.DataFrame(rows), place / f"reviews.{form.rpartition('.')[2]}"
     if form == "csv":
         frame.to_csv(file, index=False)
-    elif form in ("jsonl", "lines.json"):
+    elif form in ("jsonl", "ndjson", "lines.json"):
         file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     elif form == "json":
         file.write_text(json.dumps(rows), encoding="utf-8")
@@ -176,3 +176,13 @@ def test_columns_that_are_named_twice() -> None:
 def test_names_of_data_sets_on_the_hub(text: str, found: tuple[Any, ...] | None) -> None:
     hub = own.hub_data(text)
     assert (None if hub is None else (hub.repository, hub.config, hub.revision)) == found
+
+
+def test_files_that_are_missing_are_no_data_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for name in ("data/train.txt", "data/rows.ndjson", "mine/train", "mine/a:b"):
+        assert own.hub_data(name) is None
+        with pytest.raises(UserError, match=f"--task-file {name}: there is no such file"):
+            own.read(name, name)
+    assert own.hub_data("other/train") is not None

@@ -42,7 +42,7 @@ def test_a_data_set_of_any_name(hub: Hub, offline: Callable[[], None]) -> None:
     assert (again.fingerprint(), len(hub.log)) == (data.fingerprint(), asked)
     offline()
     assert own.read("org/mood").fingerprint() == data.fingerprint()
-    with pytest.raises(HubUnreachable, match="--task-file needs org/none, which is not in the cache"):
+    with pytest.raises(HubUnreachable, match="No such file, and --task-file needs org/none, which is not in"):
         own.read("org/none")
 
 

@@ -47,6 +47,16 @@ def test_files_of_glue_without_labels(tmp_path: Path, name: str, file: str, spli
     assert unlabelled.read(task, tmp_path / file).ids == found.ids
 
 
+@pytest.mark.parametrize("name", ["diagnostic/diagnostic.tsv", "diagnostic.tsv", "AX.tsv", "MNLI/AX.tsv"])
+@pytest.mark.parametrize("named", ["", "MNLI"])
+def test_diagnostic_rows_beside_the_task(tmp_path: Path, name: str, named: str) -> None:
+    (tmp_path / "glue" / "MNLI").mkdir(parents=True)
+    _write(tmp_path / "glue" / name, "index\tsentence1\tsentence2", "4\ta\tb")
+    # What lies beside the folder of all tasks is another's.
+    _write(tmp_path / "diagnostic.tsv", "index\tsentence1\tsentence2", "5\tc\td")
+    assert unlabelled.read(get("mnli"), tmp_path / "glue" / named, "diagnostic").ids == ("4",)
+
+
 def test_other_forms_and_labelled_files_are_read_for_their_texts(tmp_path: Path) -> None:
     _write(tmp_path / "tweet_eval" / "sentiment" / "test_text.txt", "one", "two, three")
     tweets = unlabelled.read(get("tweet-sentiment"), tmp_path)
