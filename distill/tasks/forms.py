@@ -10,6 +10,9 @@ from distill.tasks import labelled, tables
 from distill.tasks.base import Examples, Form, Positions, Task
 from distill.tasks.tables import Table
 
+# What names the columns of label, first and second text.
+OPTIONS = ("--label-column", "--text-column", "--pair-column")
+
 
 def columns(task: Task, form: Form | None) -> tuple[str, ...]:
     """Names of label, first and, of a pair, second text in the files of a form; None is GLUE's."""
@@ -28,7 +31,8 @@ def read(task: Task, form: Form, path: Path) -> tuple[Examples, tuple[str, ...]]
         return _lines(task, path)
     wanted = columns(task, form)
     found = table(form, path, wanted, form.positions)
-    return labelled.examples(task, found, [(name, "another file") for name in wanted], form.unlabelled)
+    options = [f"{option} beside --task-file" for option in OPTIONS[: len(wanted)]]
+    return labelled.examples(task, found, list(zip(wanted, options, strict=True)), form.unlabelled)
 
 
 def table(form: Form | None, path: Path, wanted: Sequence[str], positions: Positions | None) -> Table:
@@ -58,7 +62,7 @@ def _lines(task: Task, path: Path) -> tuple[Examples, tuple[str, ...]]:
     """Texts, and the numbers of their labels in the file beside them."""
     beside = path.with_name(path.name.replace("_text", "_labels"))
     if not beside.is_file():
-        raise UserError(f"--data-dir: {task.name} needs the file {beside}, which is missing")
+        raise UserError(f"{path} has texts alone: {task.name} needs the file {beside}, which is missing")
     texts, numbers = ([line.strip() for line in tables.lines_of(file)] for file in (path, beside))
     if len(texts) != len(numbers):
         raise UserError(f"{path} has {len(texts)} lines and {beside} has {len(numbers)}; one label a text is expected")

@@ -31,24 +31,25 @@ def load(
     Raises:
         UserError: As `glue.load`.
     """
+    named = any((text_column, pair_column, label_column))
     task = replace(
         task,
         first_column=text_column or task.first_column,
         second_column=pair_column or task.second_column,
         label_column=label_column or task.label_column,
     )
-    (first, told), (second, also) = (
-        _read(task, Path(file).expanduser(), flag) for file, flag in ((train, "--task-file"), (dev, "--dev-file"))
-    )
+    both = ((train, "--task-file"), (dev, "--dev-file"))
+    (first, told), (second, also) = (_read(task, Path(file).expanduser(), flag, named) for file, flag in both)
     return TaskData(task, first, second, f"{train}, {dev}", told + also)
 
 
-def _read(task: Task, path: Path, flag: str) -> tuple[Examples, tuple[str, ...]]:
+def _read(task: Task, path: Path, flag: str, named: bool) -> tuple[Examples, tuple[str, ...]]:
     if not path.is_file():
         raise UserError(f"{flag} {path}: there is no such file.")
     if task.kind == "span":
         return squad.read(path, task), ()
-    for form in task.forms:
+    # A published form has columns of its own, in whose place a person may name others.
+    for form in () if named else task.forms:
         if path.name in (form.train, form.dev, form.test, *dict(form.beside).values()):
             return glue.read_file(task, form, path)
     if path.suffix.lower() in (".tsv", ".txt"):

@@ -192,8 +192,10 @@ def _layout(task: Task, path: Path, cells: Sequence[str]) -> tuple[Positions, bo
         return task.positions, False
     if missing:
         found = ", ".join(cell.strip()[:30] for cell in cells)
+        options = " and ".join(option for name, option in zip(wanted, forms.OPTIONS, strict=False) if name in missing)
         raise UserError(
-            f"{path}, line 1: the header lacks {_quoted(missing)} (expected {_quoted(wanted)}; found: {found})"
+            f"{path}, line 1: the header lacks {_quoted(missing)} (expected {_quoted(wanted)}; found: {found}); name "
+            f"another with {options} beside --task-file"
         )
     doubled = [name for name in wanted if columns.count(name.lower()) > 1]
     if doubled:

@@ -136,3 +136,20 @@ def test_glues_own_files_go_first_and_missing_ones_are_named(tmp_path: Path) -> 
     (tmp_path / "none").mkdir()
     with pytest.raises(UserError, match=r"no folder CoLA with train\.tsv and dev\.tsv, nor in_domain_train\.tsv with"):
         load(get("cola"), tmp_path / "none")
+
+
+def test_columns_of_other_names(tmp_path: Path) -> None:
+    """They are asked for with the options that name them, also in a file that has the name of a published one."""
+    task = get("snli")
+    form = task.forms[0]
+    rows = [{"premise": f"p{i}", "hypothesis": f"h{i}", "verdict": word} for i, word in enumerate(task.labels)]
+    file = tmp_path / form.train
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(UserError, match=r"has no column .*; name one with --label-column beside --task-file"):
+        given_files.load(task, file, file)
+    data = given_files.load(task, file, file, "premise", "hypothesis", "verdict")
+    assert (data.train.first, data.train.second) == (("p0", "p1", "p2"), ("h0", "h1", "h2"))
+    plain = tmp_path / "mine.tsv"
+    plain.write_text("grade\tsentence2\tsentence1\n0\ta\tb\n")
+    with pytest.raises(UserError, match=r"sentence1\); name another with --label-column beside --task-file"):
+        given_files.load(get("stsb"), plain, plain)
