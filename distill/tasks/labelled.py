@@ -120,8 +120,9 @@ def _problem(sides: Sequence[Sequence[Any]], columns: Sequence[tuple[str, str]],
         value = side[row]
         if value is not None and not isinstance(value, str):
             return f"column {name!r} holds {value!r:.40} where a text is expected; name the texts with {option}"
-        if not (value or "").strip():
+        text = value or ""
+        if not text.strip():
             return f"the text in column {name!r} is empty; every row needs one"
-        if not is_text(value):
+        if not is_text(text):
             return f"the text in column {name!r} {HALF}"
     return None

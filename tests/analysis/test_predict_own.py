@@ -45,11 +45,11 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     header["plan"] |= {"task": data.task.name, "metric": "accuracy", own.PLANNED: own.definition(data.task)}
     (folder / "sweep.json").write_text(json.dumps(header))
-    rows = [json.loads(line) for line in (folder / "rows.jsonl").read_text().splitlines()]
-    for row in rows:
-        if row["kind"] == "evaluation":
-            row["value"] = row["metrics"]["accuracy"] = score
-    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    events = [json.loads(line) for line in (folder / "rows.jsonl").read_text().splitlines()]
+    for event in events:
+        if event["kind"] == "evaluation":
+            event["value"] = event["metrics"]["accuracy"] = score
+    (folder / "rows.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
     return folder
 
 

@@ -31,7 +31,7 @@ def swept(method: str, task: str, layers: int) -> Any:
     config = SweepConfig(method=method, task=task, layers=layers, recipe="published")
     found, space = methods.get(method), search_spaces.load(method)
     row = space.rows[0]
-    usual = next((r.training["epochs"] for r in space.rows if r.task == row.task and "epochs" in r.training), None)
+    usual = next((int(r.training["epochs"]) for r in space.rows if r.task == row.task and "epochs" in r.training), None)
     known = registry.get(task)
     values, training = points.split_settings(config, found, known, usual)
     made = points.make_points(config, found, space, known, layers, values, training, 1, 768)

@@ -152,7 +152,7 @@ def test_the_published_recipe_has_no_row_for_it_behind_any_door(
     published: dict[str, Any] = {"method": "pkd", "recipe": "published"}
     with pytest.raises(UserError, match=f"--{told}"):
         made(typed(*files, "--method", "pkd", "--recipe", "published"))
-    columns = {"text_column": "review", "label_column": "stars"}
+    columns: dict[str, Any] = {"text_column": "review", "label_column": "stars"}
     common: dict[str, Any] = {"layers": 2, "teacher": tiny_encoder, "artifacts": tmp_path}
     with pytest.raises(UserError, match=f"--{told}"):
         door.trainable(**published, task_file=files[1], dev_file=files[3], **columns, **common)
