@@ -232,7 +232,7 @@ def test_both_splits_come_from_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     text, answers = Value("string"), {"text": [Value("string")], "answer_start": [Value("int32")]}
     features = Features({"id": text, "title": text, "context": text, "question": text, "answers": answers})
     split = Dataset.from_dict(columns, features=features)
-    monkeypatch.setattr(hub, "_splits", lambda *_: (DatasetDict(train=split, validation=split), "0123456789"))
+    monkeypatch.setattr(hub, "splits", lambda *_: (DatasetDict(train=split, validation=split), "0123456789"))
 
     data = hub.load(SQUAD2)
 
