@@ -5,8 +5,10 @@ Imports without torch.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -33,7 +35,7 @@ def asked(
         flags: How a person says the two, for messages.
 
     Raises:
-        UserError: The task has no windows, or no threshold.
+        UserError: The task has no windows, or no threshold, or a number is none that windows can have.
     """
     given = [
         (flag, value) for flag, value in zip(flags, (doc_stride, null_threshold), strict=True) if value is not None
@@ -49,6 +51,10 @@ def asked(
         raise UserError(
             f"{flags[1]} {null_threshold:g} plays no part: every row of {data.task.name} has an answer; leave it out."
         )
+    if doc_stride is not None and (not isinstance(doc_stride, Integral) or doc_stride < 0):
+        raise UserError(f"{flags[0]} {doc_stride} must be a whole number of tokens, at least 0.")
+    if null_threshold is not None and not math.isfinite(null_threshold):
+        raise UserError(f"{flags[1]} {null_threshold:g} must be a finite number.")
     found = data.windows
     return replace(
         data,
