@@ -67,8 +67,8 @@ def published_of(config: SweepConfig, method: Method) -> Published | None:
     """
     if config.recipe != "published" or method.published is None:
         return None
-    name = registry.get(config.task).published_as if config.task else None
-    return for_task(method.published, find_space(config, method), name)
+    task = registry.get(config.task) if config.task else None
+    return for_task(method.published, find_space(config, method), task.published_as if task else None, usual(task))
 
 
 def parse_value(method: Method, name: str, value: Any, where: str) -> Any:

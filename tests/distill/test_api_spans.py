@@ -118,7 +118,7 @@ NO_TEACHER: dict[str, Any] = {"teacher_settings": None, "allow_weak_teacher": Fa
     ("how", "words"),
     [
         ({"method": "ptp"}, "ptp is not defined for squad2, because its own labels"),
-        ({"method": "emd", "recipe": "published"}, "emd was published for no task like squad2"),
+        ({"method": "emd", "recipe": "published"}, "emd was not published for squad2; choose --recipe modern"),
         ({"doc_stride": 30}, "doc-stride 30 does not fit max_length=24"),
         ({"doc_stride": -3}, "doc_stride -3 must be a whole number of tokens, at least 0"),
         ({"doc_stride": 2.5}, "doc_stride 2.5 must be a whole number"),

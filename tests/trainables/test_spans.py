@@ -119,7 +119,7 @@ def test_how_contexts_are_read_is_part_of_every_hash(folders: tuple[Path, Path],
     [
         ((), {"--method": "ptp"}, "--method ptp is not defined for squad2, because"),
         ((), {"--method": "pea"}, "--method pea is not defined for squad2, because"),
-        (("--recipe", "published"), {"--method": "kd"}, "--method kd was published for no task like squad2"),
+        (("--recipe", "published"), {"--method": "kd"}, "--method kd was not published for squad2; choose"),
         (("--augmented", "rows.tsv"), {}, "--augmented .*rows.tsv does not go with squad2"),
         (("--doc-stride", "22"), {}, "--doc-stride 22 does not fit max_length=24"),
         (("--doc-stride", "-1"), {}, "--doc-stride -1 is too small"),
