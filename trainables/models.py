@@ -21,6 +21,7 @@ from distill.teacher.recipe import defaults
 from distill.training.settings import TRAINING_FIELDS, Numerics, Training, evaluated, parse
 from trainables import own_data, select
 from trainables.config import TEACHER, SweepConfig
+from trainables.windows import count
 
 # Seconds that the hub may take to answer where nobody asked for it.
 _PATIENCE = 5.0
@@ -262,7 +263,7 @@ def teacher_recipe(config: SweepConfig, models: Models, training: Training, meth
     except UserError as error:
         raise UserError(f"--teacher-set {error}") from None
     check_length(own, models.teacher.positions, "teacher", "--teacher-set")
-    own.steps_per_epoch(len(models.data.train))
+    own.steps_per_epoch(count(models.data, own, models.teacher.path))
     return {
         "lr": config.teacher_lr or lr,
         "seed": config.teacher_seed,

@@ -154,6 +154,15 @@ def test_a_head_with_a_relu_points_nowhere(encoder: Path) -> None:
         load_classifier(encoder, registry.get("squad2"), head="relu")
 
 
+def test_steps_are_counted_in_windows(encoder: Path, place: Path) -> None:
+    """A batch may be larger than there are rows where these are read in more windows than it holds."""
+    assert len(tiny.data("squad2").train) < 64 < len(tiny.tokens("squad2")[0])
+    how = {"method": "ft", "teacher": None, "student": encoder, "epochs": 1, "batch_size": 64, "drop_last": True}
+    assert run(encoder, place, **how, **NO_TEACHER).evaluations
+    with pytest.raises(UserError, match="batch_size=640 exceeds"):
+        run(encoder, place, **{**how, "batch_size": 640}, **NO_TEACHER)
+
+
 def test_held_out_rows_choose(encoder: Path, place: Path) -> None:
     found = run(encoder, place, select_on="train-holdout:0.25", epochs=1)
     assert found.best.logits.shape == (12, 3)

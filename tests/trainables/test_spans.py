@@ -135,6 +135,14 @@ def test_what_does_not_go_is_one_sentence(
     assert "\n" not in str(caught.value)
 
 
+def test_a_teachers_steps_are_counted_in_windows(folders: tuple[Path, Path]) -> None:
+    data = made(folders)["plan"]["data"]
+    assert data["train_rows"] < data["train_windows"]
+    words = [f"batch_size={data['train_rows'] + 1}", "drop_last=true"]
+    found = made(folders, *(part for word in words for part in ("--teacher-set", word)))
+    assert found["plan"]["teacher"]["training"]["drop_last"]
+
+
 def test_published_losses_that_read_padding_ask_the_teacher_itself(folders: tuple[Path, Path]) -> None:
     found = made(folders)["plan"]
     method = methods.get("lwd")
