@@ -20,7 +20,7 @@ from distill.errors import UserError
 from distill.inputs import Encoder, Model, find_data, find_model, find_student
 from distill.kinds import undefined
 from distill.methods.base import Method, Shape
-from distill.models.folder import check_embeddings, check_head
+from distill.models.folder import check_embeddings, check_head, check_span_dropout
 from distill.models.parameters import left_alone, told
 from distill.models.repeats import check as check_sharing
 from distill.models.student import parameter_count
@@ -202,6 +202,7 @@ def run(
         values, training = asked.with_row(recipe, rows.task, len(kept or range(origin.folder.layers)))
         head = known.head(recipe)
         _check_fit(known, values, training, recipe, origin, kept, taught)
+        check_span_dropout(training.classifier_dropout, rows.task.kind == "span", origin.folder.model_type, "student")
         shape = _shape(origin, kept).shared(known.sharing(values))
         span = rows.task.kind == "span"
         if left := left_alone(known.stages, values, recipe, shape, origin.folder.model_type, span):

@@ -84,7 +84,7 @@ def stride(windows: Windows, max_length: int, special: int) -> int:
         UserError: Beside the longest question a window would not move.
     """
     limit = max_length - special - question_limit(max_length, special) - 1
-    found = min(_STRIDE, max_length // 3) if windows.doc_stride is None else windows.doc_stride
+    found = _usual(max_length) if windows.doc_stride is None else windows.doc_stride
     if windows.doc_stride is None:
         found = max(0, min(found, limit))
     if limit < 0 or found > limit:
@@ -95,6 +95,17 @@ def stride(windows: Windows, max_length: int, special: int) -> int:
             + (f"at most {limit}, or a larger max_length." if limit >= 0 else "take a larger max_length.")
         )
     return found
+
+
+def as_hashed(data: TaskData, max_length: int) -> TaskData:
+    """The same rows with None for a stride that is the usual one, however it was asked for."""
+    if data.windows.doc_stride != _usual(max_length):
+        return data
+    return replace(data, windows=replace(data.windows, doc_stride=None))
+
+
+def _usual(max_length: int) -> int:
+    return min(_STRIDE, max_length // 3)
 
 
 def lengths(questions: np.ndarray, contexts: np.ndarray, max_length: int, shared: int, special: int) -> np.ndarray:

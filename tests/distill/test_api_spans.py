@@ -120,6 +120,11 @@ NO_TEACHER: dict[str, Any] = {"teacher_settings": None, "allow_weak_teacher": Fa
         ({"method": "ptp"}, "ptp is not defined for squad2, because its own labels"),
         ({"method": "emd", "recipe": "published"}, "emd was not published for squad2; choose --recipe modern"),
         ({"doc_stride": 30}, "doc-stride 30 does not fit max_length=24"),
+        ({"classifier_dropout": 0.3}, "classifier_dropout=0.3 plays no part: a student of type bert has no dropout"),
+        (
+            {"teacher_settings": {"classifier_dropout": 0.3}},
+            "teacher_settings: classifier_dropout=0.3 plays no part: a teacher of type bert",
+        ),
         ({"doc_stride": -3}, "doc_stride -3 must be a whole number of tokens, at least 0"),
         ({"doc_stride": 2.5}, "doc_stride 2.5 must be a whole number"),
         ({"null_threshold": float("inf")}, "null_threshold inf must be a finite number"),

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from distill.models.architectures import SHARED
+from distill.errors import UserError
+from distill.models.architectures import SHARED, architecture
 from distill.models.capture import Capture, encoder_layers
-from distill.models.parameters import HEAD, named, output_layer
+from distill.models.folder import check_span_dropout
+from distill.models.parameters import HEAD, left_alone, named, output_layer
 from distill.models.positions import PADDED
 from distill.models.repeats import Sharing
 from distill.models.student import load_classifier
@@ -102,3 +104,39 @@ def test_all_behind_the_layers_is_the_head(name: str) -> None:
     last = {f"{output_layer(reader(name))[0]}.{what}" for what in ("weight", "bias")}
     assert last <= head
     assert bool(head - last) == (CASES[name]["kind"] == "modernbert")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_dropout_before_the_ends_is_known(name: str, tmp_path: Path) -> None:
+    """Where an encoder has one, a rate of its own acts on the logits alone; elsewhere it is refused."""
+    kind = CASES[name]["kind"]
+    reader(name).save_pretrained(tmp_path)
+    student = load_classifier(tmp_path, SQUAD, dropout=0.0, classifier_dropout=0.5).train()
+    one, two = (Capture(student, _NEEDS).run(**INPUTS) for _ in range(2))
+    assert one.hidden is not None
+    assert two.hidden is not None
+    assert torch.equal(one.hidden, two.hidden)
+    acts = not torch.equal(one.logits, two.logits)
+    assert acts == bool(architecture(kind).span_dropout)
+    if acts:
+        check_span_dropout(0.5, True, kind, "student")
+    else:
+        with pytest.raises(UserError, match=f"--set classifier_dropout=0.5 plays no part: a student of type {kind} "):
+            check_span_dropout(0.5, True, kind, "student", "--set ")
+    check_span_dropout(0.5, False, kind, "student")
+    check_span_dropout(None, True, kind, "student")
+
+
+class _Stage:
+    """What `left_alone` asks of a stage."""
+
+    def trained(self, params: dict[str, Any], recipe: str, student: Any) -> tuple[str, ...]:
+        return ("embeddings", "encoder.", "classifier.")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_head_that_stays_behind_is_told(name: str) -> None:
+    stages: Any = [_Stage()]
+    kind = CASES[name]["kind"]
+    found = left_alone(stages, {}, "modern", Capture(reader(name), frozenset()).shape, kind, span=True)
+    assert found == ("pooler" if kind == "modernbert" else "")
