@@ -156,7 +156,7 @@ def make_with_rows(
     plan["teacher_source"] = plan_source(method, plan, rows, round(config.cache_gb * 1e9))
     plan["estimate"] = _estimate(plan, models, student)
     fingerprint = {
-        "data": models.data.fingerprint(),
+        "data": windows.fingerprint(models.data, plan["training"]),
         "encoder": artifacts.hash_encoder(models.teacher.path),
         "student": artifacts.hash_encoder(Path(student["path"])) if student["path"] else None,
         "space": artifacts.key_of(space.to_dict()),

@@ -114,6 +114,17 @@ def test_how_contexts_are_read_is_part_of_every_hash(folders: tuple[Path, Path],
     assert again.fingerprint() == other["fingerprint"]["data"]
 
 
+def test_the_usual_stride_said_aloud_changes_no_hash(folders: tuple[Path, Path]) -> None:
+    from trainables.changes import differences
+
+    # Of rows of 24 tokens.
+    usual, other = made(folders), made(folders, "--doc-stride", "8")
+    assert usual["plan"]["data"]["train_windows"] == other["plan"]["data"]["train_windows"]
+    assert usual["fingerprint"] == other["fingerprint"]
+    assert [p["hash"] for p in usual["plan"]["points"]] == [p["hash"] for p in other["plan"]["points"]]
+    assert differences(other, prepare.load_data(other["config"], other["plan"]))[0] == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "values", "words"),
     [
