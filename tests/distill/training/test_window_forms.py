@@ -42,8 +42,11 @@ def tokenizer(kind: str, place: Path) -> Any:
 
     import sentencepiece
 
-    own = {} if kind == "xlm-roberta" else {"control_symbols": "[CLS],[SEP],[MASK]", "bos_id": -1, "eos_id": -1}
-    special = {"deberta-v2": {"pad_id": 0, "unk_id": 3, "pad_piece": "[PAD]", "unk_piece": "[UNK]"}}
+    own: dict[str, Any] = {} if kind == "xlm-roberta" else {"control_symbols": "[CLS],[SEP],[MASK]", "bos_id": -1, "eos_id": -1}
+    ids: dict[str, dict[str, Any]] = {
+        "deberta-v2": {"pad_id": 0, "unk_id": 3, "pad_piece": "[PAD]", "unk_piece": "[UNK]"},
+        "albert": {"pad_id": 0, "unk_id": 1},
+    }
     written = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter([QUESTION, CONTEXT] * 4),
@@ -51,7 +54,7 @@ def tokenizer(kind: str, place: Path) -> Any:
         vocab_size=60,
         hard_vocab_limit=False,
         minloglevel=3,
-        **{**own, **special.get(kind, {"pad_id": 0, "unk_id": 1} if kind == "albert" else {})},
+        **{**own, **ids.get(kind, {})},
     )
     (folder / _FILES[kind]).write_bytes(written.getvalue())
     return load_tokenizer(folder)
