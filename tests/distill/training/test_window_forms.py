@@ -42,7 +42,7 @@ def tokenizer(kind: str, place: Path) -> Any:
 
     import sentencepiece
 
-    own: dict[str, Any] = {} if kind == "xlm-roberta" else {"control_symbols": "[CLS],[SEP],[MASK]", "bos_id": -1, "eos_id": -1}
+    usual = {"control_symbols": "[CLS],[SEP],[MASK]", "bos_id": -1, "eos_id": -1}
     ids: dict[str, dict[str, Any]] = {
         "deberta-v2": {"pad_id": 0, "unk_id": 3, "pad_piece": "[PAD]", "unk_piece": "[UNK]"},
         "albert": {"pad_id": 0, "unk_id": 1},
@@ -54,7 +54,7 @@ def tokenizer(kind: str, place: Path) -> Any:
         vocab_size=60,
         hard_vocab_limit=False,
         minloglevel=3,
-        **{**own, **ids.get(kind, {})},
+        **{**({} if kind == "xlm-roberta" else usual), **ids.get(kind, {})},
     )
     (folder / _FILES[kind]).write_bytes(written.getvalue())
     return load_tokenizer(folder)
