@@ -20,7 +20,7 @@ from distill.errors import UserError
 from distill.inputs import Encoder, Model, find_data, find_model, find_student
 from distill.kinds import undefined
 from distill.methods.base import Method, Shape
-from distill.models.folder import check_embeddings, check_head
+from distill.models.folder import check_embeddings, check_head, check_span_dropout
 from distill.models.parameters import left_alone, told
 from distill.models.repeats import check as check_sharing
 from distill.models.student import parameter_count
@@ -143,7 +143,8 @@ def run(
             `seed`, also for the teacher; dev is then looked at once, at the end.
         metric: What chooses the epoch, also the teacher's, in the place of the task's own metric, which then stands
             beside it: one that judges such tasks, by name.
-        doc_stride: Of a span task, tokens that two windows over one context share; None is 128.
+        doc_stride: Of a span task, tokens that two windows over one context share; None is 128, or a third of a shorter
+            row.
         null_threshold: Of SQuAD 2.0, by how much "no answer" must be ahead of the best one; None is 0.
         tokenizer: Folder, hub id or tokenizer of loaded models that do not say where they came from.
         finetune_teacher: "auto" takes a teacher with a classifier of as many labels as it is, "always" trains it all
@@ -201,14 +202,12 @@ def run(
         values, training = asked.with_row(recipe, rows.task, len(kept or range(origin.folder.layers)))
         head = known.head(recipe)
         _check_fit(known, values, training, recipe, origin, kept, taught)
+        check_span_dropout(training.classifier_dropout, rows.task.kind == "span", origin.folder.model_type, "student")
         shape = _shape(origin, kept).shared(known.sharing(values))
         span = rows.task.kind == "span"
         if left := left_alone(known.stages, values, recipe, shape, origin.folder.model_type, span):
             say(told(left))
         own, taught_rows = rows.of_student(), rows.of_teacher()
-        for stage in known.stages:
-            # Before hours go into a teacher of a student that would not be trained.
-            of_stage(stage, values, recipe, training)[0].steps_per_epoch(len(own.train))
         its = None if taught is None else (taught.folder, _shape(taught))
         brought.check(known, values, rows.task, (origin.folder, _shape(origin, kept)), its)
         store = Store(folder_of("artifacts", artifacts))
@@ -216,6 +215,9 @@ def run(
         for line in tokens.about_windows(store.facts(folder)):
             say(line)
         splits = Tokens.load(folder / "train.npz"), Tokens.load(folder / "dev.npz")
+        for stage in known.stages:
+            # Before hours go into a teacher of a student that would not be trained.
+            of_stage(stage, values, recipe, training)[0].steps_per_epoch(len(splits[0]))
         chosen: Chosen | None = None
         if known.needs_teacher and taught is not None:
             published = published_of(known, recipe, rows.task)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import search_spaces
+from distill import methods
 from distill.methods.base import Method
 from distill.tasks import registry
 from distill.tasks.base import Task
@@ -15,21 +18,25 @@ def undefined(method: Method, task: Task, recipe: str = "modern") -> str | None:
     spans only where a row for such a task was published.
     """
     if task.kind == "regression" and not method.regression:
-        return f"is not defined for regression, and {task.name} has real labels"
+        return f"is not defined for regression, and {task.name} has real labels; {_others(lambda one: one.regression)}"
     if task.kind == "span" and not method.spans:
         return (
             f"is not defined for {task.name}, because its own labels are made of right and wrong classes and an answer "
-            "is a place in a text"
+            f"is a place in a text; {_others(lambda one: one.spans)}"
         )
-    if task.kind == "span" and recipe == "published" and not _published(method):
-        return f"was published for no task like {task.name}; choose --recipe modern"
+    if task.kind == "span" and recipe == "published" and not _published(method, task):
+        return f"was not published for {task.name}; choose --recipe modern"
     return None
 
 
-def _published(method: Method) -> bool:
-    """Whether there is a row for a task of answers in texts."""
-    known = (registry.get(name) for name in registry.names())
-    spans = {task.published_as for task in known if task.kind == "span"}
+def _others(fit: Callable[[Method], bool]) -> str:
+    """The remedy: methods that fit."""
+    return f"choose {', '.join(name for name in methods.names() if fit(methods.get(name)))}"
+
+
+def _published(method: Method, task: Task) -> bool:
+    """Whether there is a row for a task of answers in texts; made-up ones and a person's own are as SQuAD 2.0 is."""
+    called = task.published_as or registry.get("squad2").published_as
     if method.name not in search_spaces.methods():
         return False
-    return any(row.task in spans for row in search_spaces.load(method.name).rows)
+    return any(row.task == called for row in search_spaces.load(method.name).rows)

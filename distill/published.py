@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import search_spaces
@@ -11,7 +13,7 @@ from distill.methods.base import Method, Published, nearest
 from distill.tasks import registry
 from distill.tasks.base import Task, TaskData
 from distill.tasks.judged import judged_by
-from distill.training.settings import TRAINING_FIELDS, parse
+from distill.training.settings import TRAINING_FIELDS, parse, usual
 from search_spaces import SearchSpace
 from search_spaces.every_size import of_task
 
@@ -21,17 +23,24 @@ def name_in_rows(task: Task) -> str:
     return task.published_as or ("" if task.own else task.name)
 
 
-def for_task(published: Published, space: SearchSpace, task: str | None) -> Published:
+def for_task(
+    published: Published, space: SearchSpace, task: str | None, usual: Mapping[str, Any] = MappingProxyType({})
+) -> Published:
     """The recipe with the numbers of training and of the teacher's that a task's first row has of its own.
 
     Args:
         space: With the rows.
         task: As published settings are found; None where none are.
+        usual: Numbers of tasks of its kind, which go before those that a recipe has for all tasks, but not before a
+            row's.
 
     Raises:
         UserError: A row has a number that training does not know, or an illegal one.
     """
     row = next((row for row in space.rows if row.task == task), None)
+    # A teacher of which the recipe does not say it has the students' own.
+    taught = {name: value for name, value in usual.items() if name in published.teacher}
+    published = replace(published, training={**published.training, **usual}, teacher={**published.teacher, **taught})
     if row is None:
         return published
     training = {**published.training, **_numbers(row.training, space)}
@@ -46,7 +55,8 @@ def published_of(method: Method, recipe: str, task: Task | None) -> Published | 
         return None
     if method.name not in search_spaces.methods():
         return method.published
-    return for_task(method.published, search_spaces.load(method.name), task.published_as if task else None)
+    name = task.published_as if task else None
+    return for_task(method.published, search_spaces.load(method.name), name, usual(task))
 
 
 def task_values(method: Method, recipe: str, task: Task | None) -> dict[str, Any]:

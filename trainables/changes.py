@@ -8,6 +8,7 @@ from typing import Any
 from distill import artifacts
 from distill.errors import UserError
 from distill.tasks.base import TaskData
+from trainables import windows
 from trainables.cluster import LOCAL
 from trainables.models import ensure
 from trainables.plan import code_hash, versions
@@ -22,7 +23,7 @@ def differences(header: dict[str, Any], data: TaskData, address: str | None = No
     """
     plan, old = header["plan"], header["fingerprint"]
     fatal = []
-    if data.fingerprint() != old["data"]:
+    if windows.fingerprint(data, plan["training"]) != old["data"]:
         augmented = plan["data"].get("augmented")
         fatal.append(f"the rows of {plan['task']}" + (f" or of {augmented['file']}" if augmented else ""))
     for part, name in (("teacher", "encoder"), ("student", "student")):

@@ -11,7 +11,7 @@ from distill.errors import UserError
 from distill.hub import HubUnreachable, words
 from distill.methods.base import Method, nearest
 from distill.models import embedded, hub
-from distill.models.folder import EncoderFolder, hub_id, inspect
+from distill.models.folder import EncoderFolder, check_span_dropout, hub_id, inspect
 from distill.tasks import own, registry, rows, windows
 from distill.tasks.augmented import counted, with_augmented
 from distill.tasks.base import Task, TaskData
@@ -21,6 +21,7 @@ from distill.teacher.recipe import defaults
 from distill.training.settings import TRAINING_FIELDS, Numerics, Training, evaluated, parse
 from trainables import own_data, select
 from trainables.config import TEACHER, SweepConfig
+from trainables.windows import count
 
 # Seconds that the hub may take to answer where nobody asked for it.
 _PATIENCE = 5.0
@@ -262,7 +263,9 @@ def teacher_recipe(config: SweepConfig, models: Models, training: Training, meth
     except UserError as error:
         raise UserError(f"--teacher-set {error}") from None
     check_length(own, models.teacher.positions, "teacher", "--teacher-set")
-    own.steps_per_epoch(len(models.data.train))
+    span, kind = models.task.kind == "span", models.teacher.model_type
+    check_span_dropout(own.classifier_dropout, span, kind, "teacher", "--teacher-set ")
+    own.steps_per_epoch(count(models.data, own, models.teacher.path))
     return {
         "lr": config.teacher_lr or lr,
         "seed": config.teacher_seed,

@@ -247,7 +247,8 @@ def add_model_options(group: Group) -> None:
         "--doc-stride",
         type=int,
         metavar="N",
-        help="tokens that two windows over one context share, where answers are sought in texts (default: 128)",
+        help="tokens that two windows over one context share, where answers are sought in texts (default: 128, "
+        "or a third of a shorter row)",
     )
     group.add_argument(
         "--null-threshold",

@@ -14,7 +14,7 @@ from distill import artifacts, given, methods
 from distill.errors import UserError
 from distill.kinds import undefined
 from distill.methods.base import Method, Shape
-from distill.models.folder import check_head
+from distill.models.folder import check_head, check_span_dropout
 from distill.published import name_in_rows
 from distill.tasks.base import Examples, Task, TaskData
 from distill.tasks.planned import task_of
@@ -71,6 +71,7 @@ def make_with_rows(
     values |= {name: [value] for name, value in given.idle(method, wanted_given).items()}
     check_length(training, models.teacher.positions, "teacher")
     check_length(training, student.pop("positions"), "student")
+    check_span_dropout(training.classifier_dropout, task.kind == "span", student["model_type"], "student", "--set ")
     limit = option_values.planned(config)
     # Of several methods each runs as many at least, and further ones while its share of the devices lasts.
     more = limit is not None and limit["rule"] == option_values.DEAREST
@@ -156,7 +157,7 @@ def make_with_rows(
     plan["teacher_source"] = plan_source(method, plan, rows, round(config.cache_gb * 1e9))
     plan["estimate"] = _estimate(plan, models, student)
     fingerprint = {
-        "data": models.data.fingerprint(),
+        "data": windows.fingerprint(models.data, plan["training"]),
         "encoder": artifacts.hash_encoder(models.teacher.path),
         "student": artifacts.hash_encoder(Path(student["path"])) if student["path"] else None,
         "space": artifacts.key_of(space.to_dict()),

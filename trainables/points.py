@@ -69,7 +69,7 @@ def published_of(config: SweepConfig, method: Method, task: Task) -> Published |
     """
     if config.recipe != "published" or method.published is None:
         return None
-    return for_task(method.published, find_space(config, method), task.published_as)
+    return for_task(method.published, find_space(config, method), task.published_as, usual(task))
 
 
 def parse_value(method: Method, name: str, value: Any, where: str) -> Any:

@@ -33,6 +33,15 @@ def count(data: TaskData, training: Training, encoder: Path) -> int:
     return _COUNTED[key]
 
 
+def fingerprint(data: TaskData, training: dict[str, Any]) -> str:
+    """Hash of the rows as they are read, for which the usual stride is one however it was asked for.
+
+    Args:
+        training: Numbers of a plan.
+    """
+    return windows.as_hashed(data, training["max_length"]).fingerprint()
+
+
 # The sweeps of one command have their rows in common.
 _COUNTED: dict[tuple[str, str, int], int] = {}
 

@@ -19,7 +19,6 @@ def soft_cross_entropy(
     reduction: Literal["batchmean", "mean"],
     *,
     scaled: bool = True,
-    real: Tensor | None = None,
 ) -> Tensor:
     """Cross-entropy of the student's softened distribution under the teacher's, times T².
 
@@ -30,8 +29,6 @@ def soft_cross_entropy(
         reduction: "batchmean" divides the sum by B; "mean" by B·C, which is what the BERT-EMD and TinyBERT
             code does and makes the value 1/C of the usual one.
         scaled: whether the factor T² is there, with which gradients keep their size at any temperature.
-        real: bool [B, C], which classes of each row count in its mean; all when None. The others' logits are so low
-            that they add nothing (`distill.models.positions`).
 
     Returns:
         Scalar in float32 (float64 for float64 inputs).
@@ -40,12 +37,9 @@ def soft_cross_entropy(
     with no_autocast(student):
         log_student = F.log_softmax(at_least_float32(student) / temperature, dim=-1)
         soft_targets = F.softmax(at_least_float32(teacher.detach()) / temperature, dim=-1)
-        each = soft_targets.to(log_student.dtype) * log_student
-        factor = temperature**2 if scaled else 1.0
-        if reduction == "mean" and real is not None:
-            return -mean_of_rows(each, real) * factor
         divisor = student.numel() if reduction == "mean" else student.shape[0]
-        return -each.sum() * (factor / divisor)
+        factor = temperature**2 if scaled else 1.0
+        return -(soft_targets.to(log_student.dtype) * log_student).sum() * (factor / divisor)
 
 
 def distillation_kl(
@@ -63,7 +57,8 @@ def distillation_kl(
         teacher: logits [B, C]; no gradient reaches them.
         temperature: T > 0, divides both sets of logits.
         reduction: "batchmean" divides the sum by B; "mean" by B·C, which is what the PKD code does.
-        real: as in `soft_cross_entropy`.
+        real: bool [B, C], which classes of each row count in its mean; all when None. The others' logits are so low
+            that they add nothing (`distill.models.positions`).
 
     Returns:
         Scalar in float32 (float64 for float64 inputs), 0 where both agree.
@@ -109,7 +104,7 @@ def prediction_loss(
             the soft cross-entropy with the mean over batch and classes (Li et al., 2020, as in its code);
             "elementwise" takes T²·KL with that mean (Sun et al., 2019, as in its code).
         regression: both terms are mean squared errors, in every form.
-        real: as in `soft_cross_entropy`.
+        real: as in `distillation_kl`; for spans nothing was published.
 
     Returns:
         {"soft": scalar, "hard": scalar}, in float32 or better.
@@ -134,7 +129,7 @@ def prediction_loss(
                 if regression:
                     terms["soft"] = squared_error(student, teacher)
                 elif form == "published":
-                    terms["soft"] = soft_cross_entropy(student, teacher, temperature, "mean", real=real)
+                    terms["soft"] = soft_cross_entropy(student, teacher, temperature, "mean")
                 else:
                     reduction: Literal["batchmean", "mean"] = "batchmean" if form == "modern" else "mean"
                     terms["soft"] = distillation_kl(student, teacher, temperature, reduction, real=real)
@@ -155,7 +150,6 @@ def tinybert_prediction(
     temperature: float,
     form: Literal["modern", "published"],
     regression: bool,
-    real: Tensor | None = None,
 ) -> Tensor:
     """Loss of TinyBERT's second stage (Jiao et al., 2020, eq. 10, and its code): the teacher's predictions alone.
 
@@ -168,7 +162,6 @@ def tinybert_prediction(
         temperature: T > 0; regression has none and does not use it.
         form: "modern" takes T²·KL with the mean over the batch, "published" the soft cross-entropy with the mean over
             batch and classes and without T².
-        real: as in `soft_cross_entropy`.
 
     Returns:
         Scalar in float32 or better.
@@ -183,7 +176,7 @@ def tinybert_prediction(
     if teacher is None:
         raise ValueError("the predictions are the teacher's, but there is no teacher")
     if form == "published":
-        return soft_cross_entropy(student, teacher, temperature, "mean", scaled=False, real=real)
+        return soft_cross_entropy(student, teacher, temperature, "mean", scaled=False)
     return distillation_kl(student, teacher, temperature)
 
 

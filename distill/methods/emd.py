@@ -80,7 +80,6 @@ def objective(setting: Setting) -> Objective:
                     temperature=params.get("T", 1.0),
                     form=setting.recipe,
                     regression=setting.regression,
-                    real=setting.places(batch),
                 )
                 terms["soft"] = Term(losses["soft"], alpha)
                 terms["hard"] = Term(losses["hard"], 1.0 - alpha)

@@ -98,7 +98,6 @@ def prediction(setting: Setting) -> Objective:
                 temperature=setting.params.get("T", 1.0),
                 form=setting.recipe,
                 regression=setting.regression,
-                real=setting.places(batch),
             )
             return {"hard" if setting.regression else "soft": Term(loss, 1.0)}
 

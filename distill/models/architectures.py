@@ -47,6 +47,8 @@ class Architecture:
             it is `hidden_dropout`.
         hidden_dropout: Field of the dropout of hidden states.
         head_module: Module whose dropout the library takes from elsewhere, so that it is set after loading.
+        span_head: Whether `head` stands before what points to tokens, too.
+        span_dropout: Field of the dropout before what points to tokens; "" where there is none.
         types: Whether it takes token types.
         skipped: Positions that no token has; None where it is the padding token's id + 1.
         own_sharing: Whether its layers may run twice (`distill.models.sharing`).
@@ -80,6 +82,8 @@ class Architecture:
     head_dropouts: Names = ("classifier_dropout",)
     hidden_dropout: str = "hidden_dropout_prob"
     head_module: str = ""
+    span_head: bool = False
+    span_dropout: str = ""
     types: bool = True
     skipped: int | None = 0
     own_sharing: bool = True
@@ -149,6 +153,7 @@ _KINDS = (
         heads="n_heads",
         dropouts=("dropout", "attention_dropout", "seq_classif_dropout", "qa_dropout"),
         head_dropouts=("seq_classif_dropout", "qa_dropout"),
+        span_dropout="qa_dropout",
         hidden_dropout="dropout",
         types=False,
     ),
@@ -232,6 +237,8 @@ _KINDS = (
         activation="gelu",
         dropouts=("embedding_dropout", "mlp_dropout", "attention_dropout", "classifier_dropout"),
         hidden_dropout="mlp_dropout",
+        span_head=True,
+        span_dropout="classifier_dropout",
         types=False,
         own_sharing=False,
     ),

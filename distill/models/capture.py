@@ -18,7 +18,7 @@ from distill.methods.objective import Outputs, Shape
 from distill.models import scores
 from distill.models.architectures import SUPPORTED, architecture, shared
 from distill.models.folder import unsupported
-from distill.models.masks import for_attention
+from distill.models.masks import for_attention, inputs_for
 from distill.models.parameters import output_layer
 from distill.models.positions import logits_of
 
@@ -135,8 +135,6 @@ class Capture:
             self._watch_attention(stack[index], [number in taken for number in numbers])
         if POOLED in needs:
             self._handles.append(output_layer(model)[1].register_forward_pre_hook(self._pooled))
-        # Batches need not bring what an encoder has no use for, and one table of types is as good as none.
-        self._typed = self.known.types and cast(Any, model).config.type_vocab_size > 1
         inner = sum(number > 0 for number in taken)
         self._expected = {"cls": len(order) + 1, "hidden": len(taken), **dict.fromkeys((*PROJECTIONS, "scores"), inner)}
 
@@ -252,8 +250,8 @@ class Capture:
         self._watching = True
         try:
             mask = for_attention(self._model, attention_mask)
-            types = {"token_type_ids": token_type_ids} if self._typed else {}
-            output = self._model(input_ids=input_ids, attention_mask=mask, **types)
+            given = inputs_for(self._model, {"input_ids": input_ids, "token_type_ids": token_type_ids})
+            output = self._model(**given, attention_mask=mask)
         finally:
             self._watching, self._distances = False, None
         logits, unmasked = logits_of(output, attention_mask)

@@ -67,6 +67,22 @@ def check_head(head: Head, model_type: str, flag: str) -> None:
         )
 
 
+def check_span_dropout(rate: float | None, span: bool, model_type: str, whose: str, flag: str = "") -> None:
+    """Raise UserError where a dropout before the last layer was asked for, and what points to tokens has none.
+
+    Args:
+        rate: `classifier_dropout`; None where nothing was asked.
+        span: Whether the task is one of answers in texts.
+        whose: "student" or "teacher".
+        flag: What a person says before the name of the number, with a blank.
+    """
+    if rate is not None and span and not architecture(model_type).span_dropout:
+        raise UserError(
+            f"{flag}classifier_dropout={rate:g} plays no part: a {whose} of type {model_type} has no dropout before "
+            "what points to tokens; leave it out."
+        )
+
+
 @dataclass(frozen=True)
 class EncoderFolder:
     """A checked folder in Hugging Face form.

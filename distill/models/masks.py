@@ -1,7 +1,7 @@
-"""What is known of an attention mask where the batch was made, so that no model has to ask the device.
+"""What a model is given of a batch: the inputs that it takes, and what is known of its mask where the batch was made.
 
-Without it the library looks through every mask for padding, to leave attention unmasked where there is none. That is a
-copy to the host, for which the host waits until the device has done all it was given before.
+Without the latter the library looks through every mask for padding, to leave attention unmasked where there is none.
+That is a copy to the host, for which the host waits until the device has done all it was given before.
 """
 
 from __future__ import annotations
@@ -13,6 +13,16 @@ from torch import Tensor
 from distill.models.architectures import architecture
 
 _NOTE = "full"
+
+
+def inputs_for(model: Any, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A batch without the token types that `model` has no embeddings for; one table of types is as good as none.
+
+    Args:
+        batch: `input_ids`, `attention_mask`, `token_type_ids` [B, S].
+    """
+    typed = architecture(model.config.model_type).types and model.config.type_vocab_size > 1
+    return {name: given for name, given in batch.items() if typed or name != "token_type_ids"}
 
 
 def note(mask: Tensor, full: bool) -> Tensor:

@@ -140,17 +140,22 @@ def left_alone(
         params: A point's resolved values.
         student: Its shape.
         kind: Its `model_type`.
-        span: Whether it points to tokens, for which it needs no pooler.
+        span: Whether it points to tokens, for which it needs no pooler; a ModernBERT keeps its head.
     """
     trained = [stage.trained(params, recipe, student) for stage in stages]
     one_set = bool(architecture(kind).groups)
-    words = in_words(untrained(trained, student.physical, pooled(kind) and not span, one_set))
+    words = in_words(untrained(trained, student.physical, pooled(kind, span), one_set))
     return words.replace("layer 1", "all layers") if one_set else words
 
 
-def pooled(kind: str) -> bool:
-    """Whether a classifier of this `model_type` has a pooler; the others' heads read the last layer themselves."""
-    return bool(architecture(kind).head)
+def pooled(kind: str, span: bool = False) -> bool:
+    """Whether a classifier of this `model_type` has a pooler; the others' heads read the last layer themselves.
+
+    Args:
+        span: It is what points to tokens that is meant.
+    """
+    known = architecture(kind)
+    return bool(known.head) and (not span or known.span_head)
 
 
 def told(words: str, where: str = "") -> str:

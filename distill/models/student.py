@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from distill.models.architectures import RELU_HEAD, SHARED, architecture, plain,
 from distill.models.capture import encoder_layers
 from distill.models.cutting import check_cut, cut
 from distill.models.folder import Head, check_configuration
-from distill.models.parameters import SPANS
+from distill.models.parameters import OUTPUT, SPANS, output_layer, redraw
 from distill.models.repeats import Sharing, check, uncut
 from distill.tasks.base import Task
 
@@ -33,7 +34,8 @@ def load_classifier(
     """A sequence classifier with `task`'s labels from an encoder folder, or for spans what points to tokens; float32.
 
     Missing weights (classifier, and pooler where the folder has none) are drawn from torch's generator, so seed
-    it before; so is a classifier that was trained for another number of labels. Code in the folder is never run.
+    it before; so is a classifier that was trained for another number of labels, or for a task of the other form. Code
+    in the folder is never run.
 
     Args:
         layers: 1-based layers to keep, in this order; all when None.
@@ -75,6 +77,7 @@ def load_classifier(
     except (OSError, ValueError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"The encoder in {path} cannot be loaded: {reason}") from error
+    _redraw_other_head(model, path, span, {*report["missing_keys"], *(name for name, *_ in report["mismatched_keys"])})
     if not span and known.head_module and (own := getattr(config, known.head_dropouts[0], None)) is not None:
         model.get_submodule(known.head_module).p = own
     if layers is not None:
@@ -88,6 +91,22 @@ def load_classifier(
 
 # What is drawn anew where it is missing or was trained for another task.
 _HEADS = ("classifier.", f"{SPANS}.")
+
+
+def _redraw_other_head(model: Any, path: str | Path, span: bool, missing: Collection[str]) -> None:
+    """Draw the last layer anew where it was loaded from a head of the other form.
+
+    A ModernBERT calls what points to tokens as it calls a classifier, and of two classes both have one shape.
+
+    Args:
+        missing: Names of the weights that were not loaded.
+    """
+    from transformers import PretrainedConfig
+
+    named = str((PretrainedConfig.get_config_dict(path)[0].get("architectures") or [""])[0])
+    other = "ForSequenceClassification" if span else "ForQuestionAnswering"
+    if named.endswith(other) and f"{output_layer(model)[0]}.weight" not in missing:
+        redraw(model, (OUTPUT,))
 
 
 def _architecture(

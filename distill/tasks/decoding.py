@@ -60,7 +60,11 @@ class Spans:
         """
         logits = np.asarray(logits, dtype=np.float64)
         best, first, last = best_spans(logits, offsets, self.begins >= 0)
-        none = logits[offsets[:-1]].sum(1)
+        # The best of a window need not be what is not finite in it.
+        bad = np.flatnonzero(~np.isfinite(logits).all(1))
+        best[np.searchsorted(offsets, bad, "right") - 1] = np.nan
+        with np.errstate(invalid="ignore"):
+            none = logits[offsets[:-1]].sum(1)
         count = len(self.ids)
         lowest, highest = np.full(count, np.inf), np.full(count, -np.inf)
         with np.errstate(invalid="ignore"):
@@ -164,7 +168,8 @@ def best_spans(
             tops.append((top, np.take_along_axis(scores, top, axis=1)))
         (starts, of_start), (ends, of_end) = tops
         spread = ends[:, None, :] - starts[:, :, None]
-        both = of_start[:, :, None] + of_end[:, None, :]
+        with np.errstate(invalid="ignore"):
+            both = of_start[:, :, None] + of_end[:, None, :]
         both = np.where((spread >= 0) & (spread < longest), both, -np.inf).reshape(len(at), -1)
         best = both.argmax(1)
         value = both[np.arange(len(at)), best]

@@ -9,6 +9,7 @@ from distill.artifacts import Store, hash_file
 from distill.errors import UserError
 from distill.models.folder import TOKENIZER_FILES, check_configuration
 from distill.tasks.base import TaskData
+from distill.tasks.windows import as_hashed
 from distill.training.batching import Tokens, tokenise
 from distill.training.windows import tokenise_windows
 
@@ -46,7 +47,7 @@ def same_vocabulary(first: Path, second: Path) -> bool:
 def identity(data: TaskData, tokenizer: Path, max_length: int) -> dict[str, Any]:
     """What determines the tokenised rows: texts, labels, vocabulary, length."""
     return {
-        "data": data.fingerprint(),
+        "data": as_hashed(data, max_length).fingerprint(),
         "tokenizer": {name: hash_file(tokenizer / name) for name in TOKENIZER_FILES if (tokenizer / name).exists()},
         "max_length": max_length,
         # To be raised with any change of how rows are tokenised or of what counts here.

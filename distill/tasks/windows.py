@@ -5,8 +5,10 @@ Imports without torch.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -33,7 +35,7 @@ def asked(
         flags: How a person says the two, for messages.
 
     Raises:
-        UserError: The task has no windows, or no threshold.
+        UserError: The task has no windows, or no threshold, or a number is none that windows can have.
     """
     given = [
         (flag, value) for flag, value in zip(flags, (doc_stride, null_threshold), strict=True) if value is not None
@@ -49,6 +51,10 @@ def asked(
         raise UserError(
             f"{flags[1]} {null_threshold:g} plays no part: every row of {data.task.name} has an answer; leave it out."
         )
+    if doc_stride is not None and (not isinstance(doc_stride, Integral) or doc_stride < 0):
+        raise UserError(f"{flags[0]} {doc_stride} must be a whole number of tokens, at least 0.")
+    if null_threshold is not None and not math.isfinite(null_threshold):
+        raise UserError(f"{flags[1]} {null_threshold:g} must be a finite number.")
     found = data.windows
     return replace(
         data,
@@ -78,7 +84,7 @@ def stride(windows: Windows, max_length: int, special: int) -> int:
         UserError: Beside the longest question a window would not move.
     """
     limit = max_length - special - question_limit(max_length, special) - 1
-    found = min(_STRIDE, max_length // 3) if windows.doc_stride is None else windows.doc_stride
+    found = _usual(max_length) if windows.doc_stride is None else windows.doc_stride
     if windows.doc_stride is None:
         found = max(0, min(found, limit))
     if limit < 0 or found > limit:
@@ -89,6 +95,17 @@ def stride(windows: Windows, max_length: int, special: int) -> int:
             + (f"at most {limit}, or a larger max_length." if limit >= 0 else "take a larger max_length.")
         )
     return found
+
+
+def as_hashed(data: TaskData, max_length: int) -> TaskData:
+    """The same rows with None for a stride that is the usual one, however it was asked for."""
+    if data.windows.doc_stride != _usual(max_length):
+        return data
+    return replace(data, windows=replace(data.windows, doc_stride=None))
+
+
+def _usual(max_length: int) -> int:
+    return min(_STRIDE, max_length // 3)
 
 
 def lengths(questions: np.ndarray, contexts: np.ndarray, max_length: int, shared: int, special: int) -> np.ndarray:

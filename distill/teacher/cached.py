@@ -41,7 +41,7 @@ class CachedTeacher:
         self._dev = None if dev is None else CachedTeacher(dev)
         try:
             facts = Store(self.folder.parent).facts(self.folder)
-            self.shape = Shape(facts["layers"], facts["hidden_size"], facts["heads"])
+            self.shape = Shape(facts["layers"], facts["hidden_size"], facts["heads"], kind=facts["kind"])
             self._labels: forms.Labels = None if facts["labels"] is None else int(facts["labels"])
             self._layers = None if facts.get("kept_layers") is None else tuple(facts["kept_layers"])
             sealed = json.loads((self.folder / SEAL).read_text())["files"]

@@ -12,7 +12,7 @@ import torch
 from distill.artifacts import Store
 from distill.errors import UserError
 from distill.methods.base import Published, Shape, nearest
-from distill.models.folder import EncoderFolder, Head
+from distill.models.folder import EncoderFolder, Head, check_span_dropout
 from distill.models.student import load_classifier
 from distill.tasks import own, tokens
 from distill.tasks.base import Task, TaskData
@@ -177,6 +177,8 @@ def choose(
         artifact, trained = adopt(store, encoder.path, rows, task, everything, training.evaluation_batch, name), False
     else:
         recipe, trained = teacher_recipe(encoder, task, training, published, wish.settings), True
+        rate, span = recipe.training.classifier_dropout, task.kind == "span"
+        check_span_dropout(rate, span, encoder.model_type, "teacher", "teacher_settings: ")
         read = tokens.prepare(store, data, encoder.path, recipe.training.max_length)
         artifact = _finetuned(store, name, encoder, read, task, recipe, everything, say)
     facts = store.facts(artifact)

@@ -58,7 +58,7 @@ def identity(content: str, tokens: Path, task: Task, head: Head, kept: Kept, num
     """
     return {
         # To be raised with any change of how a teacher is read or of how its outputs are laid down.
-        "form": 1,
+        "form": 2,
         "teacher": content,
         "tokens": tokens.name,
         "task": task.name,
@@ -163,6 +163,7 @@ def _read(
         "kept_layers": None if kept.layers is None else list(kept.layers),
         "hidden_size": source.shape.hidden_size,
         "heads": source.shape.heads,
+        "kind": source.shape.kind,
         "bytes": forms.size(kept.parts, source.shape, labels, lengths, kept.layers),
         "seconds": time.monotonic() - started,
         "threads": numerics.threads,

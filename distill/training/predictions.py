@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from distill.models.masks import inputs_for
 from distill.models.positions import logits_of
 from distill.tasks.base import Task
 from distill.tasks.decoding import null_odds
@@ -19,7 +20,8 @@ def look(model: Any, tokens: Tokens, rows: np.ndarray, device: str = "cpu") -> n
     """Logits float32 [B, C], or [2B, S] where classes are positions, in full precision; the model is in eval mode."""
     batch = tokens.batch(rows, device)
     batch.pop("labels")
-    logits: np.ndarray = logits_of(model(**batch), batch["attention_mask"])[0].float().cpu().numpy()
+    found, _ = logits_of(model(**inputs_for(model, batch)), batch["attention_mask"])
+    logits: np.ndarray = found.float().cpu().numpy()
     return logits
 
 

@@ -118,8 +118,17 @@ NO_TEACHER: dict[str, Any] = {"teacher_settings": None, "allow_weak_teacher": Fa
     ("how", "words"),
     [
         ({"method": "ptp"}, "ptp is not defined for squad2, because its own labels"),
-        ({"method": "emd", "recipe": "published"}, "emd was published for no task like squad2"),
+        ({"method": "emd", "recipe": "published"}, "emd was not published for squad2; choose --recipe modern"),
         ({"doc_stride": 30}, "doc-stride 30 does not fit max_length=24"),
+        ({"classifier_dropout": 0.3}, "classifier_dropout=0.3 plays no part: a student of type bert has no dropout"),
+        (
+            {"teacher_settings": {"classifier_dropout": 0.3}},
+            "teacher_settings: classifier_dropout=0.3 plays no part: a teacher of type bert",
+        ),
+        ({"doc_stride": -3}, "doc_stride -3 must be a whole number of tokens, at least 0"),
+        ({"doc_stride": 2.5}, "doc_stride 2.5 must be a whole number"),
+        ({"null_threshold": float("inf")}, "null_threshold inf must be a finite number"),
+        ({"null_threshold": float("nan")}, "null_threshold nan must be a finite number"),
         ({"data": tiny.data("cola"), "null_threshold": 1.0}, "null_threshold 1 plays no part"),
         ({"augmented": "some.tsv"}, "augmented some.tsv does not go with squad2, whose answers"),
     ],
@@ -148,6 +157,15 @@ def test_layers_that_run_twice_point_too(encoder: Path, tmp_path: Path) -> None:
 def test_a_head_with_a_relu_points_nowhere(encoder: Path) -> None:
     with pytest.raises(UserError, match="points to no tokens"):
         load_classifier(encoder, registry.get("squad2"), head="relu")
+
+
+def test_steps_are_counted_in_windows(encoder: Path, place: Path) -> None:
+    """A batch may be larger than there are rows where these are read in more windows than it holds."""
+    assert len(tiny.data("squad2").train) < 64 < len(tiny.tokens("squad2")[0])
+    how = {"method": "ft", "teacher": None, "student": encoder, "epochs": 1, "batch_size": 64, "drop_last": True}
+    assert run(encoder, place, **how, **NO_TEACHER).evaluations
+    with pytest.raises(UserError, match="batch_size=640 exceeds"):
+        run(encoder, place, **{**how, "batch_size": 640}, **NO_TEACHER)
 
 
 def test_held_out_rows_choose(encoder: Path, place: Path) -> None:

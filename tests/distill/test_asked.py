@@ -65,6 +65,21 @@ def test_what_a_person_gives_goes_before_the_row() -> None:
     assert asked("tinybert", "cola", 4, training=Training(batch_size=9))[1].batch_size == 9
 
 
+@pytest.mark.parametrize("method", ["ted", "lwd"])
+@pytest.mark.parametrize("task", ["squad2", "span-made-up"])
+def test_texts_are_read_at_the_length_of_their_kind(method: str, task: str) -> None:
+    """Not at the recipe's for pairs and single sentences, where no row says either."""
+    layers = next(row.layers for row in search_spaces.load(method).rows if row.task == "squad2")
+    values = points.split_settings(SweepConfig(method=method, task=task, recipe="published"), methods.get(method))
+    assert values[1].max_length == asked(method, task, layers)[1].max_length == 384
+    published = points.published_of(SweepConfig(method=method, task=task, recipe="published"), methods.get(method))
+    assert published is not None
+    assert published.teacher["max_length"] == 384
+    assert asked(method, "cola-made-up", layers)[1].max_length == 256
+    own = settle(methods.get(method), "published", registry.get(task), {"max_length": 64}, None, {}, [])
+    assert own.with_row("published", registry.get(task), layers)[1].max_length == 64
+
+
 @pytest.mark.parametrize(("task", "layers"), [("stsb", 6), ("cola", 6), ("rte", 4)])
 def test_without_a_row_it_is_refused_as_in_a_sweep(task: str, layers: int) -> None:
     words = rf"^recipe published: LAD has no published row for task {task} with {layers} layers .*; choose a published"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from distill.artifacts import Store, hash_encoder, key_of
 from distill.errors import UserError
 from distill.models.folder import TOKENIZER_FILES
 from distill.tasks import tokens
+from distill.tasks.base import Windows
 from distill.training.batching import Tokens
 from tests.distill import tiny
 
@@ -89,3 +91,15 @@ def test_a_folder_without_a_tokenizer_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be loaded") as refused:
         tokens.load_tokenizer(tmp_path)
     assert "\n" not in str(refused.value)
+
+
+def test_a_stride_that_is_the_usual_one_makes_the_same_windows(encoder: Path) -> None:
+    data = tiny.data("squad2")
+
+    def key(stride: int | None, length: int) -> dict[str, Any]:
+        return tokens.identity(dataclasses.replace(data, windows=Windows(doc_stride=stride)), encoder, length)
+
+    assert key(None, 24) == key(8, 24)
+    assert key(None, 384) == key(128, 384)
+    assert key(None, 24) != key(7, 24)
+    assert key(None, 384) != key(8, 384)

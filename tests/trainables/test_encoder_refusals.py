@@ -9,6 +9,7 @@ import pytest
 
 from distill.errors import UserError
 from tests.distill import tiny
+from tests.distill.methods.test_deberta_pair import BASE, V3, XSMALL
 from trainables import plan
 from trainables.config import from_namespace
 from trainables.recorder import Recorder
@@ -101,3 +102,26 @@ def test_sizes_that_do_not_fit(make: Any, method: str, student: str, setting: st
 def test_the_rest_is_planned(make: Any, method: str) -> None:
     for teacher, student in (("bert", "distilbert"), ("modernbert", "modernbert"), ("deberta-v2", None)):
         assert make(method, teacher, student)["plan"]["points"]
+
+
+@pytest.mark.parametrize("recipe", ["modern", "published"])
+def test_teds_own_pair_is_planned(recipe: str, tiny_data: Path, tmp_path: Path) -> None:
+    """DeBERTaV3-base and xsmall by their real configurations, of which a plan reads no weights."""
+    import torch
+    from safetensors.torch import save_file
+    from transformers import AutoConfig
+
+    for name, sizes in (("base", BASE), ("xsmall", XSMALL)):
+        AutoConfig.for_model("deberta-v2", **V3, **sizes).save_pretrained(tmp_path / name)
+        tiny.tokenizer().save_pretrained(tmp_path / name)
+        save_file({"none": torch.zeros(1)}, tmp_path / name / "model.safetensors")
+    asked = {
+        **{"method": "ted", "teacher": str(tmp_path / "base"), "student": str(tmp_path / "xsmall"), "recipe": recipe},
+        **{"data_dir": str(tiny_data), "trials": 2, "artifacts": str(tmp_path / "store")},
+    }
+
+    made = plan.make(from_namespace(asked, []), Machine(2, 0, False))["plan"]
+
+    assert [(made[who]["layers"], made[who]["hidden_size"]) for who in ("teacher", "student")] == [(12, 768), (12, 384)]
+    assert made["student"]["model_type"] == made["teacher"]["model_type"] == "deberta-v2"
+    assert made["training"]["max_length"] == (128 if recipe == "modern" else 256)

@@ -114,14 +114,27 @@ def test_how_contexts_are_read_is_part_of_every_hash(folders: tuple[Path, Path],
     assert again.fingerprint() == other["fingerprint"]["data"]
 
 
+def test_the_usual_stride_said_aloud_changes_no_hash(folders: tuple[Path, Path]) -> None:
+    from trainables.changes import differences
+
+    # Of rows of 24 tokens.
+    usual, other = made(folders), made(folders, "--doc-stride", "8")
+    assert usual["plan"]["data"]["train_windows"] == other["plan"]["data"]["train_windows"]
+    assert usual["fingerprint"] == other["fingerprint"]
+    assert [p["hash"] for p in usual["plan"]["points"]] == [p["hash"] for p in other["plan"]["points"]]
+    assert differences(other, prepare.load_data(other["config"], other["plan"]))[0] == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "values", "words"),
     [
         ((), {"--method": "ptp"}, "--method ptp is not defined for squad2, because"),
         ((), {"--method": "pea"}, "--method pea is not defined for squad2, because"),
-        (("--recipe", "published"), {"--method": "kd"}, "--method kd was published for no task like squad2"),
+        (("--recipe", "published"), {"--method": "kd"}, "--method kd was not published for squad2; choose"),
         (("--augmented", "rows.tsv"), {}, "--augmented .*rows.tsv does not go with squad2"),
         (("--doc-stride", "22"), {}, "--doc-stride 22 does not fit max_length=24"),
+        (("--set", "classifier_dropout=0.3"), {}, "--set classifier_dropout=0.3 plays no part: a student of type bert"),
+        (("--teacher-set", "classifier_dropout=0"), {}, "--teacher-set classifier_dropout=0 plays no part: a teacher"),
         (("--doc-stride", "-1"), {}, "--doc-stride -1 is too small"),
         (("--null-threshold", "nan"), {}, "--null-threshold nan must be a finite number"),
         (("--null-threshold", "1"), {"--task": "squad"}, "take --task squad2"),
@@ -133,6 +146,14 @@ def test_what_does_not_go_is_one_sentence(
     with pytest.raises(UserError, match=words) as caught:
         made(folders, *arguments, **values)
     assert "\n" not in str(caught.value)
+
+
+def test_a_teachers_steps_are_counted_in_windows(folders: tuple[Path, Path]) -> None:
+    data = made(folders)["plan"]["data"]
+    assert data["train_rows"] < data["train_windows"]
+    words = [f"batch_size={data['train_rows'] + 1}", "drop_last=true"]
+    found = made(folders, *(part for word in words for part in ("--teacher-set", word)))
+    assert found["plan"]["teacher"]["training"]["drop_last"]
 
 
 def test_published_losses_that_read_padding_ask_the_teacher_itself(folders: tuple[Path, Path]) -> None:

@@ -14,7 +14,7 @@ from distill.models.capture import Capture, shape_of
 from distill.models.filters import head_dropout
 from distill.models.parameters import named
 
-_V3: dict[str, Any] = {
+V3: dict[str, Any] = {
     "vocab_size": 128100,
     "num_hidden_layers": 12,
     "relative_attention": True,
@@ -27,8 +27,8 @@ _V3: dict[str, Any] = {
     "pooler_hidden_act": "gelu",
     "num_labels": 2,
 }
-_BASE = {"hidden_size": 768, "num_attention_heads": 12, "intermediate_size": 3072}
-_XSMALL = {"hidden_size": 384, "num_attention_heads": 6, "intermediate_size": 1536}
+BASE = {"hidden_size": 768, "num_attention_heads": 12, "intermediate_size": 3072}
+XSMALL = {"hidden_size": 384, "num_attention_heads": 6, "intermediate_size": 1536}
 
 
 def _network(sizes: dict[str, int]) -> Any:
@@ -36,7 +36,7 @@ def _network(sizes: dict[str, int]) -> Any:
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
     with torch.device("meta"):
-        model = AutoModelForSequenceClassification.from_config(AutoConfig.for_model("deberta-v2", **_V3, **sizes))
+        model = AutoModelForSequenceClassification.from_config(AutoConfig.for_model("deberta-v2", **V3, **sizes))
     model.to_empty(device="cpu")
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -65,7 +65,7 @@ def _batch() -> dict[str, torch.Tensor]:
 def test_ted_runs_through_all_its_stages() -> None:
     recipe: Any = "published"
     torch.manual_seed(0)
-    teacher, student = _network(_BASE).eval().requires_grad_(False), _network(_XSMALL)
+    teacher, student = _network(BASE).eval().requires_grad_(False), _network(XSMALL)
     assert sum(p.numel() for p in teacher.parameters()) == pytest.approx(184e6, rel=0.01)
     assert sum(p.numel() for p in student.parameters()) == pytest.approx(71e6, rel=0.01)
     method = methods.get("ted")

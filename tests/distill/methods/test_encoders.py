@@ -20,6 +20,10 @@ from tests.distill.methods.bench import ALL, STAGES, Bench, Pool, bench
 KINDS = ("bert", "roberta", "electra", "distilbert", "mpnet", "albert", "deberta-v2", "modernbert")
 # Methods that have no projection; students of the others are narrower than their teachers.
 _ONE_WIDTH = {"pkd", "lad", "pea", "sps", "ptp"}
+# Of float64.
+_ROUNDING = 1e-12
+# They shift all scores of a query alike, of which a softmax takes no notice. A DeBERTa's keys meet positions, too.
+_KEY_BIASES = ("attention.self.key.bias", "attention.k_lin.bias", "attention.attn.k.bias", "attention.key.bias")
 _POOL: dict[str, Pool] = {kind: {} for kind in KINDS}
 
 
@@ -43,11 +47,10 @@ def test_a_step_of_every_stage(name: str, stage: int, kind: str) -> None:
     for parameter in made.student.parameters():
         parameter.grad = None
     total(terms).backward()
-    reached = {n for n, p in made.student.named_parameters() if p.grad is not None and bool(p.grad.abs().max() > 0)}
+    moved = {n: float(p.grad.abs().max()) for n, p in made.student.named_parameters() if p.grad is not None}
+    reached = {n for n, most in moved.items() if most > _ROUNDING}
     trained = named(made.student, made.stage.trained(made.setting.params, "modern", made.setting.student))
-    if made.stage.trained(made.setting.params, "modern", made.setting.student) != ("all",):
-        # A row of nothing moves nothing: biases of keys do not change a softmax.
-        assert len(trained - reached) < 0.4 * max(len(trained), 1), sorted(trained - reached)
+    assert {n for n in trained - reached if not n.endswith(_KEY_BIASES)} == set()
     if name in ("minilm", "tinybert", "mixstep", "twostep") and not made.stage.reporting:
         assert reached <= trained, sorted(reached - trained)
 

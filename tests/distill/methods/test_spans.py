@@ -50,6 +50,15 @@ def test_the_published_recipe_is_there_for_those_with_a_published_row() -> None:
     published = {name for name in DISTILLING if undefined(methods.get(name), task, "published") is None}
     assert published == {"ted", "lwd"}
     assert "choose --recipe modern" in (undefined(methods.get("emd"), task, "published") or "")
+    # Generated rows are as those of the second version; of the first nothing was published.
+    assert undefined(methods.get("ted"), registry.get("span-made-up"), "published") is None
+    assert "not published for squad;" in (undefined(methods.get("ted"), registry.get("squad"), "published") or "")
+
+
+def test_a_refusal_says_what_to_choose() -> None:
+    for task in ("squad2", "stsb"):
+        said = undefined(methods.get("ptp"), registry.get(task)) or ""
+        assert said.endswith(f"; choose {', '.join(name for name in ALL if name not in ('ptp', 'pea'))}")
 
 
 @pytest.mark.parametrize(("name", "stage"), POINTING_STAGES)

@@ -136,11 +136,27 @@ def test_what_is_recorded_are_both_scores_and_the_distance() -> None:
     np.testing.assert_array_equal(found, [[1, 1, -4], [1, 1, 4]])
 
 
-def test_what_is_not_finite_stays_so() -> None:
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("side", [0, 1])
+@pytest.mark.parametrize("place", [12, 14, 19])
+def test_what_is_not_finite_stays_so(number: float, side: int, place: int) -> None:
     broken = logits((2, 3, 4, 0), (1, 2, 3, 0), (1, 1, 1, 5))
-    broken[14] = np.nan
+    broken[place, side] = number
 
-    assert np.isnan(spans().judged(broken, OFFSETS)[1, 2])
+    np.testing.assert_array_equal(np.isnan(spans().judged(broken, OFFSETS)[:, 2]), [False, True])
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_is_found_behind_all_that_is_looked_at(number: float) -> None:
+    """Of a window of 60 tokens 20 starts and 20 ends are looked at."""
+    words = " ".join(["word"] * 58)
+    begins = np.array([-1, *range(0, 5 * 58, 5), -1])
+    one = Spans(np.array([0]), begins, np.where(begins < 0, -1, begins + 4), ("a",), (words,), ((),), 0.0)
+    broken = np.full((60, 2), -1.0)
+    broken[:30] = np.arange(30)[:, None]
+    broken[55] = number
+
+    assert np.isnan(one.judged(broken, np.array([0, 60]))[0, 2])
 
 
 def test_a_context_without_tokens_has_no_answer() -> None:

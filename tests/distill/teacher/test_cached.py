@@ -297,3 +297,8 @@ def test_dev_rows_are_another_artifact(store: Store) -> None:
     torch.testing.assert_close(found.hidden, theirs, **allowed("hidden", theirs))
     with pytest.raises(ValueError, match="training rows alone"):
         CachedTeacher(train).answer(chosen, inputs, wish, split="dev")
+
+
+def test_its_kind_is_known(tmp_path: Path) -> None:
+    found = CachedTeacher(kept.written(Store(tmp_path), ("logits",), kind="roberta"))
+    assert found.shape.kind == "roberta"
