@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from analysis.called import called
 from analysis.choice import teacher_on_dev
 from analysis.style import number
 from trainables.record import Record, Trial
@@ -12,7 +13,10 @@ def also(record: Record) -> list[str]:
 
     They are those of the evaluation that the plan's metric chose, so another one may have been better by them.
     """
-    networks = {"the best student": record.student_trial(), "the undistilled student": record.best_trial(baseline=True)}
+    networks = {
+        "the best student": record.student_trial(),
+        f"the {called(record).baseline}": record.best_trial(baseline=True),
+    }
     values = {who: _values(trial) for who, trial in networks.items()}
     teacher = teacher_on_dev(record).get("metrics") or {}
     names = [name for name in values["the best student"] if name != record.plan["metric"]]

@@ -71,7 +71,14 @@ def test_of_a_point_that_is_added(header: Any, tmp_path: Path) -> None:
 def test_of_a_trial_of_a_persons_own_tuner(header: Any, tiny_encoder: Path, student: Path) -> None:
     plan_ = header()["plan"]
     spec = {
-        **{"method": "lad", "task": "cola", "recipe": "modern", "seed": 0, "training": plan_["training"]},
+        **{
+            "method": "lad",
+            "task": "cola",
+            "metric": "mcc",
+            "recipe": "modern",
+            "seed": 0,
+            "training": plan_["training"],
+        },
         **{"params": {}, "student": str(student), "teacher": str(tiny_encoder), "kept": None},
         "student_shape": list(astuple(shape_of(plan_["student"]))),
         "teacher_shape": list(astuple(shape_of(plan_["teacher"]))),

@@ -182,7 +182,14 @@ def test_a_point_that_is_added_must_fit_them_too(
 def test_so_must_a_trial_of_a_persons_own_tuner(header: Any, ready: Any, config: dict[str, Any], words: str) -> None:
     plan_ = header()["plan"]
     spec = {
-        **{"method": "ted", "task": "cola", "recipe": "modern", "seed": 0, "training": plan_["training"]},
+        **{
+            "method": "ted",
+            "task": "cola",
+            "metric": "mcc",
+            "recipe": "modern",
+            "seed": 0,
+            "training": plan_["training"],
+        },
         "params": {"teacher_filter_epochs": 0},
         "student_shape": list(astuple(shape_of(plan_["student"]))),
         "teacher_shape": list(astuple(shape_of(plan_["teacher"]))),

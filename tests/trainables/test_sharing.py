@@ -162,7 +162,7 @@ def test_a_shared_stage_is_that_of_one_student(make: Any) -> None:
 
 def test_a_persons_own_tuner_may_vary_it() -> None:
     spec = {
-        **{"method": "twice", "task": "cola", "recipe": "modern", "seed": 0, "params": {"lr": 1e-3}},
+        **{"method": "twice", "task": "cola", "metric": "mcc", "recipe": "modern", "seed": 0, "params": {"lr": 1e-3}},
         **{"student_shape": [1, 32, 4, 0], "teacher_shape": [4, 32, 4, 0], "training": Training().as_dict()},
     }
     assert settle(spec, {"sps": "swap"}).params["sps"] == "swap"

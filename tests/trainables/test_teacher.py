@@ -270,7 +270,7 @@ def test_rows_from_where_the_plan_took_them(
         return data
 
     monkeypatch.setattr(hub, "load", load)
-    from_hub = {"task": "cola", "data": {"origin": "hub", "hub": {"revision": "abc"}}}
+    from_hub = {"task": "cola", "metric": "mcc", "data": {"origin": "hub", "hub": {"revision": "abc"}}}
     assert prepare.load_data(local["config"], from_hub) is data
     assert asked == [("cola", "abc")]
     made_up = rows.read(registry.get("cola-made-up"), "embedded")

@@ -114,6 +114,8 @@ def test_cut_within_an_epoch_and_continued_bit_for_bit(with_point: Callable[...,
 
 def test_the_teacher_is_read_through_the_points_head(with_point: Callable[..., Path]) -> None:
     """Without dropout and with the same recipe the first losses differ in what the head changes and nothing else."""
+    from distill.tasks import registry
+
     found = {}
     for head in ("own", "relu"):
         training = {**PUBLISHED["training"], "evaluation_steps": 1, "epochs": 1, "dropout": 0.0}  # type: ignore[dict-item]
@@ -121,7 +123,7 @@ def test_the_teacher_is_read_through_the_points_head(with_point: Callable[..., P
         found[head] = train(folder, "p00", until=1)[0]["terms"]
         facts = json.loads((folder / PREPARED).read_text())
         numerics = trial.Numerics(**json.loads((folder / SWEEP).read_text())["plan"]["numerics"])
-        source = trial.teacher(facts["teacher"]["path"], "cola", numerics, head)  # type: ignore[arg-type]
+        source = trial.teacher(facts["teacher"]["path"], registry.get("cola"), numerics, head)  # type: ignore[arg-type]
         assert (source.model.config.model_type == "bert-relu-head") == (head == "relu")
     for term in ("hidden", "attention", "embedding"):
         assert found["own"][term] == found["relu"][term]
