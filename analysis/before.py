@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -11,6 +10,7 @@ import plotly.graph_objects as go
 
 from analysis.drawing import epochs as epoch_axis
 from analysis.drawing import layout
+from analysis.seen import lines
 from analysis.style import BLUE, NOTHING, ORANGE, duration, number, plural
 from trainables.families import few, listed
 from trainables.record import Record, Trial
@@ -108,9 +108,8 @@ def before(record: Record) -> Before | None:
     return Before([*made, *alone], _notes(record, [*made, *alone], list(shared.values())))
 
 
-def pictures(record: Record) -> dict[str, go.Figure]:
+def pictures(found: Before | None) -> dict[str, go.Figure]:
     """The loss over the epochs of all that was trained for longer than one evaluation, by what it is and for whom."""
-    found = before(record)
     drawn = [one for one in (found.made if found else []) if len(one.curve) > 1]
     several = len({one.what for one in drawn}) < len(drawn)
     return {(f"{one.what} · {one.whose}" if several else one.what): _picture(one) for one in drawn[:_PICTURES]}
@@ -185,15 +184,8 @@ def _planned(trial: Trial, name: str) -> dict[str, Any]:
 
 def _own(trial: Trial) -> list[list[dict[str, Any]]]:
     """Evaluations of the stages that a trial trained itself, stage by stage; torn lines are passed over."""
-    file, rows = trial.folder / STAGES, []
-    if not file.exists():
-        return []
-    for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            row = json.loads(line)
-            rows.append({name: row[name] for name in ("stage", "epoch", "epochs", "value", "seconds")})
-        except (ValueError, KeyError, TypeError):
-            continue
+    names = ("stage", "epoch", "epochs", "value", "seconds")
+    rows = lines(trial.folder / STAGES, lambda row: {name: row[name] for name in names})
     return [list(own) for _, own in groupby(rows, key=lambda row: row["stage"])]
 
 

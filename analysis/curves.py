@@ -29,7 +29,7 @@ def learning_curves(record: Record) -> go.Figure | None:
     drawn = [trial for trial in record.trials.values() if trial.best is not None]
     if not drawn:
         return None
-    plan, seeds = record.plan, seeds_differ(record)
+    plan, seeds, names = record.plan, seeds_differ(record), roles(record)
     figure = go.Figure(layout=layout("epoch", plan["metric_title"], _HEIGHT))
     teacher_line(figure, record)
     first = min(row["epoch"] for trial in drawn for row in trial.evaluations.values())
@@ -38,7 +38,7 @@ def learning_curves(record: Record) -> go.Figure | None:
     # The roles that matter are drawn last and so lie on top.
     for trial in sorted(drawn, key=lambda trial: list(ROLES).index(role(record, trial)), reverse=True):
         name = role(record, trial)
-        color, words = roles(record)[name]
+        color, words = names[name]
         steps = [row for _, row in sorted(trial.evaluations.items()) if row["value"] is not None]
         strong = name != "other" and (not trial.is_baseline or trial is record.best_trial(baseline=True))
         dim = 0.55 if name == "other" and len(drawn) > _NAMED else 1

@@ -89,8 +89,8 @@ def teacher_line(figure: go.Figure, record: Record, place: str = "top left", whi
     )
 
 
-def baseline_line(figure: go.Figure, record: Record, named: bool = True) -> None:
-    """The undistilled student's score across the plot."""
+def baseline_line(figure: go.Figure, record: Record, named: bool = True, row: int = 0) -> None:
+    """The undistilled student's score across the plot, or across the subplot `row`, from 1."""
     base = record.best_trial(baseline=True)
     if base is None:
         return
@@ -104,7 +104,13 @@ def baseline_line(figure: go.Figure, record: Record, named: bool = True) -> None
             "font": {"color": color, "size": 11},
         },
         annotation_position="bottom right",
+        **_in_row(row),
     )
+
+
+def _in_row(row: int) -> dict[str, int]:
+    """Where plotly draws: in a subplot, from 1; or, of 0, in a figure without any."""
+    return {"row": row, "col": 1} if row else {}
 
 
 @dataclass(frozen=True)
@@ -148,7 +154,7 @@ def line_of_many(
         # So many dots side by side would be a thick line.
         marker={"color": color, "size": 5 if len(places) <= 14 else 1},
         hovertemplate=f"{what}, epoch %{{x:.4g}}: %{{y:{form}}}<extra></extra>",
-        **({"row": row, "col": 1} if row else {}),
+        **_in_row(row),
     )
     return [] if values[-1] is None else [End(places[-1], values[-1], name, color, strong=False)]
 

@@ -6,16 +6,16 @@ trials that recorded them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from analysis.called import roles
-from analysis.drawing import axis, layout
+from analysis.drawing import axis, baseline_line, layout
 from analysis.marks import marks
 from analysis.seen import Seen, observations
-from analysis.style import BLUE, INK, ORANGE, SKY, number
+from analysis.style import BLUE, INK, ORANGE, SKY
 from trainables.record import Record, Trial
 
 KEY = "ptp_labels"
@@ -27,7 +27,7 @@ _HEIGHT, _GAP = 560, 0.09
 _NUMBERED = 10
 
 
-class _Counted(NamedTuple):
+class Counted(NamedTuple):
     """A trial and the rows of the four classes it was pre-trained with."""
 
     trial: Trial
@@ -37,24 +37,23 @@ class _Counted(NamedTuple):
 
 def label_counts(found: Seen) -> dict[str, go.Figure]:
     """Score above, rows of the four classes below, for each threshold that a trial of the sweep had."""
-    every = [counted for trial in found.record.trials.values() if (counted := _counted(trial)) is not None]
+    every = counted(found.record)
     if not every:
         return {}
-    # The teacher is the same for all, so a pair of thresholds has one set of counts.
-    groups = {_thresholds(counted.trial): counted for counted in reversed(every)}
-    order = sorted(groups)
+    by_pair = groups(every)
+    order = list(by_pair)
     apart = any(t != t2 for t, t2 in order)
     words = {pair: f"{pair[0]:g}" + (f"<br>t2 {pair[1]:g}" if apart else "") for pair in order}
     figure = make_subplots(rows=3, cols=1, shared_xaxes=True, vertical_spacing=_GAP, row_heights=[0.44, 0.28, 0.28])
     figure.update_layout(layout("", "", _HEIGHT), barmode="group", bargap=0.25, bargroupgap=0.05)
     figure.update_layout(xaxis2=axis(showgrid=False), xaxis3=axis(showgrid=False), yaxis2=axis(), yaxis3=axis())
-    shown = [counted.trial for counted in every if counted.trial.score is not None]
+    shown = [one.trial for one in every if one.trial.score is not None]
     scores = [float(trial.score) for trial in shown if trial.score is not None]
     marks(figure, found.record, shown, [words[_thresholds(trial)] for trial in shown], scores)
     _baseline(figure, found, scores)
     for row, (side, places) in enumerate(_PANELS.items(), start=2):
         for place, color in zip(places, _COLORS[side], strict=True):
-            _bars(figure, row, [words[pair] for pair in order], [groups[pair] for pair in order], place, color)
+            _bars(figure, row, [words[pair] for pair in order], [by_pair[pair] for pair in order], place, color)
         # Named where the bars stand, in place of a legend; in one line, which a narrow screen holds too.
         sure, unsure = (f"<span style='color:{color}'>■</span>" for color in _COLORS[side])
         figure.add_annotation(
@@ -68,7 +67,7 @@ def label_counts(found: Seen) -> dict[str, go.Figure]:
             yanchor="bottom",
             showarrow=False,
         )
-        top = max(counted.train[place] for counted in groups.values() for place in places)
+        top = max(one.train[place] for one in by_pair.values() for place in places)
         figure.update_yaxes(title={"text": "training rows"}, range=[0, 1.22 * max(top, 1)], nticks=4, row=row, col=1)
     figure.update_yaxes(title={"text": str(found.record.plan["metric_title"])}, nticks=6, row=1, col=1)
     figure.update_xaxes(type="category", categoryarray=[words[pair] for pair in order], ticks="", showticklabels=True)
@@ -76,19 +75,23 @@ def label_counts(found: Seen) -> dict[str, go.Figure]:
     return {"labels of the pre-training, and the scores of all trials, by t": figure}
 
 
-def groups(record: Record) -> dict[tuple[float, float], tuple[list[int], list[int]]]:
-    """Training and dev rows of the four classes for each pair of thresholds of a sweep's trials, in order."""
-    every = [counted for trial in record.trials.values() if (counted := _counted(trial)) is not None]
-    found = {_thresholds(counted.trial): (counted.train, counted.dev) for counted in reversed(every)}
-    return dict(sorted(found.items()))
+def counted(record: Record) -> list[Counted]:
+    """The trials of a sweep that say with how many rows of the four classes they were pre-trained."""
+    return [found for trial in record.trials.values() if (found := _counted(trial)) is not None]
 
 
-def _counted(trial: Trial) -> _Counted | None:
+def groups(every: Sequence[Counted]) -> dict[tuple[float, float], Counted]:
+    """A trial for each pair of thresholds, in their order."""
+    # The teacher is the same for all, so a pair of thresholds has one set of counts.
+    return dict(sorted({_thresholds(one.trial): one for one in reversed(every)}.items()))
+
+
+def _counted(trial: Trial) -> Counted | None:
     """What the newest row of a trial says; None where it says nothing, or not in this form."""
     for row in reversed(observations(trial)):
         found = row.get(KEY)
         if isinstance(found, dict) and all(_is_counts(found.get(split)) for split in ("train", "dev")):
-            return _Counted(trial, found["train"], found["dev"]) if "t" in trial.params else None
+            return Counted(trial, found["train"], found["dev"]) if "t" in trial.params else None
     return None
 
 
@@ -98,7 +101,7 @@ def _thresholds(trial: Trial) -> tuple[float, float]:
     return t, float(trial.params.get("t2") or t)
 
 
-def _bars(figure: go.Figure, row: int, words: list[str], counted: list[_Counted], place: int, color: str) -> None:
+def _bars(figure: go.Figure, row: int, words: list[str], counted: list[Counted], place: int, color: str) -> None:
     """The rows of one class for each pair of thresholds, with their number above."""
     rows = [one.train[place] for one in counted]
     shares = [
@@ -126,19 +129,7 @@ def _baseline(figure: go.Figure, found: Seen, scores: list[float]) -> None:
     """The undistilled student across the scores, with room for it."""
     base = found.record.best_trial(baseline=True)
     if base is not None and base.score is not None:
-        color, label = roles(found.record)["baseline"]
-        figure.add_hline(
-            y=base.score,
-            line={"color": color, "width": 1.5, "dash": "dash"},
-            layer="below",
-            annotation={
-                "text": f"{label} {number(base.score)}",
-                "font": {"color": color, "size": 11},
-            },
-            annotation_position="bottom right",
-            row=1,
-            col=1,
-        )
+        baseline_line(figure, found.record, row=1)
         scores = [*scores, base.score]
     if scores:
         room = 0.12 * ((max(scores) - min(scores)) or abs(max(scores)) or 1.0)

@@ -19,7 +19,8 @@ import jinja2
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from analysis import before, tables
+from analysis import tables
+from analysis.before import pictures
 from analysis.best import NAME as BEST
 from analysis.best import best_yaml
 from analysis.confirmed import confirmed, table
@@ -68,7 +69,7 @@ def write(path: Path | str, running: bool | None = None) -> Path:
 
 def html(record: Record, summary: Summary) -> str:
     """The report as one page that loads nothing."""
-    own, losses = observed(record), before.pictures(record)
+    own, losses = observed(record), pictures(summary.before)
     drawn = {
         "curves": div("curves", learning_curves(record)),
         "confirmed": div("confirmed", None if summary.confirmed is None else summary.confirmed.figure),

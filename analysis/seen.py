@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import plotly.graph_objects as go
 
 from analysis.logical import logical
 from trainables.record import Record, Trial
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -69,14 +72,18 @@ def seen(record: Record, trial: Trial) -> Seen | None:
 
 def observations(trial: Trial) -> list[dict[str, Any]]:
     """Lines of the trial's `seen.jsonl`, the last of each evaluation; torn lines are passed over."""
-    file = trial.folder / "seen.jsonl"
-    found: dict[int, dict[str, Any]] = {}
+    found = dict(lines(trial.folder / "seen.jsonl", lambda row: (int(row["evaluation"]), row)))
+    return [found[key] for key in sorted(found)]
+
+
+def lines(file: Path, take: Callable[[Any], T]) -> list[T]:
+    """What `take` makes of each line of a file of JSON; torn lines are passed over, and there need not be a file."""
+    found: list[T] = []
     if not file.exists():
-        return []
-    for line in file.read_text().splitlines():
+        return found
+    for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            row = json.loads(line)
-            found[int(row["evaluation"])] = row
+            found.append(take(json.loads(line)))
         except (ValueError, KeyError, TypeError):
             continue
-    return [found[key] for key in sorted(found)]
+    return found

@@ -47,12 +47,12 @@ def seen_tables(record: Record) -> list[Table]:
 
 def _labels(found: Seen) -> Table | None:
     """Rows of the four classes for each pair of thresholds."""
-    groups = label_counts.groups(found.record)
+    groups = label_counts.groups(label_counts.counted(found.record))
     if not groups:
         return None
     apart = any(t != t2 for t, t2 in groups)
     rows = []
-    for (t, t2), (train, dev) in groups.items():
+    for (t, t2), (_, train, dev) in groups.items():
         cells = (f"{count:,} ({of:,})" for count, of in zip(train, dev, strict=True))
         rows.append((f"{t:g}", *([f"{t2:g}"] if apart else []), *cells))
     sides = (f"{side}, {sure}" for side in ("right", "wrong") for sure in ("confident", "unconfident"))

@@ -261,13 +261,13 @@ def _legend(record: Record) -> str:
 
 
 def _seeds(record: Record, varying: list[str]) -> list[tuple[str, str, str, str, str]]:
-    found = []
+    found, plain = [], called(record).label
     for group in repeated(record):
         params = group.trials[0].params
         values = " · ".join(f"{name} {parameter(params[name])}" for name in varying if name in params)
         ran = f"{len(group.scores)} of {len(group.trials)}"
         spread = f"{number(group.mean)} ± {number(group.deviation)}"
-        name = f"{group.id} ({called(record).label})" if group.trials[0].is_baseline else group.id
+        name = f"{group.id} ({plain})" if group.trials[0].is_baseline else group.id
         found.append((name, values or NOTHING, ran, spread, ", ".join(number(score) for score in group.scores)))
     return found
 

@@ -37,12 +37,12 @@ def _steps(trial: Trial) -> list[dict[str, Any]]:
 
 def _panel(record: Record, name: str, steps: dict[str, list[dict[str, Any]]]) -> go.Figure | None:
     figure = go.Figure(layout=layout("epoch", "", 220))
-    shown, ends = [], []
+    shown, ends, names = [], [], roles(record)
     for role, rows in steps.items():
         mine = [(row["epoch"], row["terms"][name]) for row in rows if row["terms"].get(name) is not None]
         if not mine:
             continue
-        color, words = roles(record)[role]
+        color, words = names[role]
         shown += [value for _, value in mine]
         ends += [epoch for epoch, _ in mine]
         figure.add_scatter(

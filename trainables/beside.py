@@ -268,6 +268,7 @@ def _take(recorder: Recorder, wanted: dict[str, dict[str, Any]], made: set[str],
     """Note what the store now has for a sweep."""
     record = recorder.record
     store, noted = Store(record.plan["artifacts"]), dict((record.prepared or {}).get("beside") or {})
+    takers = _takers(record)
     for key, inputs in wanted.items():
         if (folder := store.get(beside.KIND, key)) is None:
             continue
@@ -275,7 +276,7 @@ def _take(recorder: Recorder, wanted: dict[str, dict[str, Any]], made: set[str],
         told = {name: facts[name] for name in ("stage", "seconds", "failure")}
         curve = [{name: row[name] for name in ("epoch", "value")} for row in facts["curve"]]
         noted[key] = {
-            **{"path": str(folder), "trials": _trials(record, key), **told},
+            **{"path": str(folder), "trials": takers[key], **told},
             **{"epochs": inputs["training"]["epochs"], "keep": _keep(inputs)},
             # What an earlier session made was made for this sweep too.
             "made": key in made or noted.get(key, {}).get("made", False),
@@ -288,10 +289,13 @@ def _take(recorder: Recorder, wanted: dict[str, dict[str, Any]], made: set[str],
         recorder.prepared({**(record.prepared or {}), "beside": noted})
 
 
-def _trials(record: Record, key: str) -> list[str]:
-    """Ids of all that take an artifact, those that have ended among them."""
-    found = {trial.id: identity(record.plan, record.prepared or {}, trial.point) for trial in record.everything()}
-    return [id for id, inputs in found.items() if inputs is not None and key_of(inputs) == key]
+def _takers(record: Record) -> dict[str, list[str]]:
+    """By the key of an artifact, ids of all trials that take it, those that have ended among them."""
+    found: dict[str, list[str]] = {}
+    for trial in record.everything():
+        if (inputs := identity(record.plan, record.prepared or {}, trial.point)) is not None:
+            found.setdefault(key_of(inputs), []).append(trial.id)
+    return found
 
 
 def _keep(inputs: dict[str, Any]) -> str:

@@ -22,13 +22,12 @@ from search_spaces import format_params
 from trainables.config import LARGEST_SEED
 from trainables.growth import recorded_config
 from trainables.option_values import parse_confirm
-from trainables.plan import point_hash
+from trainables.plan import derived
 from trainables.points import distributions, find_space, make_points, split_settings
 from trainables.progress import plural
 from trainables.record import FINISHED, Record, Trial
 from trainables.recorder import Recorder
 from trainables.shapes import shape_of, student_of
-from trainables.steps import recorded
 
 Point = dict[str, Any]
 BASELINE, KD = "ft", "kd"
@@ -206,8 +205,7 @@ def _points(record: Record, bases: dict[str, Point], seeds: Sequence[int]) -> It
                 "phase": "confirm",
                 "of": of,
             }
-            point["hash"] = point_hash(point, record.plan, record.header["fingerprint"])
-            point["stages"] = recorded(record.plan, point)
+            point |= derived(point, record.plan, record.header["fingerprint"])
             number += 1
             yield point
 

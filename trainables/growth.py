@@ -19,11 +19,10 @@ from search_spaces.axes import GIVEN
 from trainables import windows
 from trainables.config import SweepConfig
 from trainables.draws import ADAPTIVE, next_number
-from trainables.plan import point_hash
+from trainables.plan import derived
 from trainables.points import Maker, find_space, make_points, parse_value, split_settings
 from trainables.record import Record, suggests
 from trainables.shapes import refuse_embeddings, refuse_sharing, shape_of, student_of
-from trainables.steps import recorded
 
 Point = dict[str, Any]
 _LARGEST_SEED = 2**32 - 1
@@ -101,8 +100,7 @@ class _Growing:
         if self._identity(point) in self._known:
             return
         point = {**point, "id": id, "number": len(self.points), "label": label}
-        point["hash"] = point_hash(point, self.plan, self.fingerprint)
-        point["stages"] = recorded(self.plan, point)
+        point |= derived(point, self.plan, self.fingerprint)
         self._known.add(self._identity(point))
         self.points.append(point)
         self.added.append(point)

@@ -164,8 +164,7 @@ def make_with_rows(
         "code": code_hash(),
     }
     for point in points:
-        point["hash"] = point_hash(point, plan, fingerprint)
-        point["stages"] = steps.recorded(plan, point)
+        point |= derived(point, plan, fingerprint)
     asked = {name: value for name, value in config.as_dict().items() if name != "command"}
     header = {
         "schema": SCHEMA,
@@ -184,6 +183,11 @@ def _usual_epochs(config: SweepConfig, space: SearchSpace, task: Task) -> int:
     """The grid's; in the published recipe those of the task's row, where that has its own."""
     rows = [row for row in space.rows if row.task == task.published_as and config.recipe == "published"]
     return int(rows[0].training.get("epochs", space.epochs.value) if rows else space.epochs.value)
+
+
+def derived(point: dict[str, Any], plan: dict[str, Any], fingerprint: dict[str, Any]) -> dict[str, Any]:
+    """What follows of a point from all that was asked: its hash, and its stages for the record."""
+    return {"hash": point_hash(point, plan, fingerprint), "stages": steps.recorded(plan, point)}
 
 
 def point_hash(point: dict[str, Any], plan: dict[str, Any], fingerprint: dict[str, Any]) -> str:

@@ -244,7 +244,7 @@ class _Sharing:
             before = self._made.get(key, {})
             self._made[key] = {
                 **{"path": str(folder), "points": points, "trials": self._trials(number, key), **told},
-                **{name: self._numbers(number, key)[name] for name in ("epochs", "keep")},
+                **self._numbers(number, key),
                 # What an earlier session made was made for this sweep too.
                 "made": key in self._wanted or before.get("made", False),
                 "curve": curve,

@@ -13,10 +13,9 @@ from distill.training.settings import Training
 from search_spaces import format_params
 from search_spaces.ranges import Range
 from trainables.draws import PATIENCE, graded, next_number, suggestion_seed
-from trainables.plan import point_hash
+from trainables.plan import derived
 from trainables.points import Maker, id_of
 from trainables.record import COMPLETE, DIVERGED, FAIL, PRUNED, Record, Trial
-from trainables.steps import recorded
 
 
 def suggest(record: Record) -> tuple[list[dict[str, Any]], int]:
@@ -114,7 +113,7 @@ def _of_the_method(record: Record) -> list[Trial]:
 
 
 def _named(record: Record, point: dict[str, Any], ranges: Sequence[Range]) -> dict[str, Any]:
-    """A suggested point with id, number, label and hash."""
+    """A suggested point with id, number, label, hash and stages."""
     plan = record.plan
     number = max(next_number(plan["points"]), sum(p["seed"] == plan["seed"] for p in plan["points"]))
     free = [found.name for found in ranges if not found.fixed]
@@ -125,5 +124,4 @@ def _named(record: Record, point: dict[str, Any], ranges: Sequence[Range]) -> di
         "seed": plan["seed"],
         "label": format_params(point["params"], free),
     }
-    hashed = point_hash(point, plan, record.header["fingerprint"])
-    return {**point, "hash": hashed, "stages": recorded(plan, point)}
+    return point | derived(point, plan, record.header["fingerprint"])

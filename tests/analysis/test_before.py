@@ -82,7 +82,7 @@ def test_an_older_record_is_read(sweep: Build) -> None:
 
 
 def test_pictures_mark_what_was_kept(sweep: Build) -> None:
-    drawn = before.pictures(staged(sweep()))
+    drawn = before.pictures(before.before(staged(sweep())))
     assert list(drawn) == ["teacher-filters", "finetune"]
     line, mark = drawn["teacher-filters"].data
     assert list(line.y) == FILTERS
