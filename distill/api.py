@@ -210,14 +210,15 @@ def run(
         own, taught_rows = rows.of_student(), rows.of_teacher()
         its = None if taught is None else (taught.folder, _shape(taught))
         brought.check(known, values, rows.task, (origin.folder, _shape(origin, kept)), its)
+        if not span:
+            _check_steps(known, values, training, recipe, len(own.train))
         store = Store(folder_of("artifacts", artifacts))
         folder = tokens.prepare(store, own, (taught or origin).path, training.max_length)
         for line in tokens.about_windows(store.facts(folder)):
             say(line)
         splits = Tokens.load(folder / "train.npz"), Tokens.load(folder / "dev.npz")
-        for stage in known.stages:
-            # Before hours go into a teacher of a student that would not be trained.
-            of_stage(stage, values, recipe, training)[0].steps_per_epoch(len(splits[0]))
+        # Rows of a span task are windows, which are counted only now.
+        _check_steps(known, values, training, recipe, len(splits[0]))
         chosen: Chosen | None = None
         if known.needs_teacher and taught is not None:
             published = published_of(known, recipe, rows.task)
@@ -322,6 +323,12 @@ def _check_fit(
             check_embeddings(origin.path, teacher.path, origin.name, "")
         # A recipe may ask more of the layers than the method does.
         method.layers_read(values, recipe, *shapes)
+
+
+def _check_steps(method: Method, values: Mapping[str, Any], training: Training, recipe: str, rows: int) -> None:
+    """Raise UserError where a stage would have no step, before hours go into the teacher of such a student."""
+    for stage in method.stages:
+        of_stage(stage, values, recipe, training)[0].steps_per_epoch(rows)
 
 
 def _shape(encoder: Encoder, kept: tuple[int, ...] | None = None) -> Shape:

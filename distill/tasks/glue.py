@@ -14,6 +14,7 @@ from distill.tasks import forms, registry
 from distill.tasks.base import Examples, Form, Positions, Task, TaskData
 from distill.tasks.labelled import array_of, check_split, label_of
 from distill.tasks.tables import lines_of
+from distill.tasks.texts import fault
 
 
 def load(task: Task, data_dir: str | os.PathLike[str]) -> TaskData:
@@ -208,9 +209,14 @@ def _torn(task: Task, layout: Positions, cells: Sequence[str]) -> str | None:
     if len(cells) < layout.width or (len(cells) > layout.width and not layout.more):
         found = f"{len(cells)} column" + ("" if len(cells) == 1 else "s")
         return f"{found} found where {layout.width} separated by tabs are expected"
-    texts = [(layout.first, task.first_column), (layout.second, task.second_column)]
-    empty = [name for position, name in texts if position is not None and not cells[position].strip()]
-    return f"the text in column {empty[0]!r} is empty; every row needs one" if empty else None
+    for position, name in ((layout.first, task.first_column), (layout.second, task.second_column)):
+        if position is None:
+            continue
+        if not cells[position].strip():
+            return f"the text in column {name!r} is empty; every row needs one"
+        if problem := fault(cells[position]):
+            return f"the text in column {name!r} {problem}"
+    return None
 
 
 def _hint(task: Task, has_header: bool) -> str:

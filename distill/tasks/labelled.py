@@ -11,7 +11,8 @@ import numpy as np
 
 from distill.errors import UserError
 from distill.tasks.base import Examples, Task
-from distill.tasks.tables import HALF, Table, is_text
+from distill.tasks.tables import Table
+from distill.tasks.texts import fault
 
 
 def word_of(value: Any) -> str:
@@ -82,7 +83,8 @@ def examples(
         unlabelled: Word in place of a label; its rows are left out.
 
     Raises:
-        UserError: A column is missing, a text is empty or no text, or a label is wrong; one sentence with file and row.
+        UserError: A column is missing, a text is empty, no text or far too long, or a label is wrong; one sentence with
+            file and row.
     """
     labels, *sides = (table.column(name, option) for name, option in columns)
     found: list[float] = []
@@ -101,8 +103,8 @@ def examples(
             continue
         if not word_of(labels[row]) and not (task.kind == "regression" and isinstance(labels[row], float)):
             raise UserError(f"{table.place(row)}: column {columns[0][0]!r} is empty; every row needs a label or score")
-        if isinstance(labels[row], str) and not is_text(labels[row]):
-            raise UserError(f"{table.place(row)}: the label in column {columns[0][0]!r} {HALF}")
+        if isinstance(labels[row], str) and (problem := fault(labels[row])):
+            raise UserError(f"{table.place(row)}: the label in column {columns[0][0]!r} {problem}")
         found.append(label_of(task, table.place(row), labels[row]))
         kept.append(row)
     check_split(task, table.shown, found)
@@ -123,6 +125,6 @@ def _problem(sides: Sequence[Sequence[Any]], columns: Sequence[tuple[str, str]],
         text = value or ""
         if not text.strip():
             return f"the text in column {name!r} is empty; every row needs one"
-        if not is_text(text):
-            return f"the text in column {name!r} {HALF}"
+        if problem := fault(text):
+            return f"the text in column {name!r} {problem}"
     return None

@@ -17,6 +17,7 @@ import numpy as np
 from distill.errors import UserError
 from distill.tasks import tables
 from distill.tasks.base import Answer, Examples, Task, TaskData
+from distill.tasks.texts import fault
 
 # (id, question, context, accepted answers)
 Row = tuple[str, str, str, tuple[Answer, ...]]
@@ -178,8 +179,8 @@ def _filled(holder: Any, name: str, at: str) -> str:
     text: str = _field(holder, name, str, at)
     if not text.strip():
         raise UserError(f"{at}: {name!r} is empty")
-    if not tables.is_text(text):
-        raise UserError(f"{at}: {name!r} {tables.HALF}")
+    if problem := fault(text):
+        raise UserError(f"{at}: {name!r} {problem}")
     return text
 
 

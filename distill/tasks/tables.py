@@ -82,18 +82,6 @@ def text_of(path: Path) -> str:
     return text
 
 
-def is_text(value: str) -> bool:
-    r"""Whether a text can be written: JSON and Python may hold halves of characters, such as "\ud83d" alone."""
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-HALF = "has half of a character (a lone surrogate), which no text file can hold; write the whole one, or leave it out"
-
-
 def lines_of(path: Path) -> list[str]:
     """The lines of a file; only LF ends one, blank ones at the end are dropped.
 

@@ -11,6 +11,7 @@ import numpy as np
 from distill.errors import UserError
 from distill.tasks import forms, glue, tables
 from distill.tasks.base import Examples, Form, Task
+from distill.tasks.texts import fault
 
 DIAGNOSTIC = "diagnostic"
 # As GLUE's own script stores it, and as it is called where it is downloaded from.
@@ -88,8 +89,9 @@ def _read(task: Task, form: Form | None, path: Path) -> Examples:
     column = next((names[name] for name in _IDS if name in names), None)
     ids = range(table.length) if column is None else table.content(column)
     named = [str(value).strip() for value in ids]
-    if (half := next((row for row, name in enumerate(named) if not tables.is_text(name)), None)) is not None:
-        raise UserError(f"{table.place(half)}: the name in column {column!r} {tables.HALF}.")
+    for row, name in enumerate(named):
+        if problem := fault(name):
+            raise UserError(f"{table.place(row)}: the name in column {column!r} {problem}.")
     return _examples(task, sides, named)
 
 
@@ -98,8 +100,8 @@ def _texts(table: tables.Table, name: str) -> list[str]:
     for row, value in enumerate(values):
         if not isinstance(value, str):
             raise UserError(f"{table.place(row)}: column {name!r} holds {value!r:.40} where a text is expected.")
-        if not tables.is_text(value):
-            raise UserError(f"{table.place(row)}: the text in column {name!r} {tables.HALF}.")
+        if problem := fault(value):
+            raise UserError(f"{table.place(row)}: the text in column {name!r} {problem}.")
     return [value.strip() for value in values]
 
 

@@ -70,14 +70,15 @@ def test_what_a_person_gives_goes_before_the_row() -> None:
 def test_texts_are_read_at_the_length_of_their_kind(method: str, task: str) -> None:
     """Not at the recipe's for pairs and single sentences, where no row says either."""
     layers = next(row.layers for row in search_spaces.load(method).rows if row.task == "squad2")
-    values = points.split_settings(SweepConfig(method=method, task=task, recipe="published"), methods.get(method))
+    found, config = registry.get(task), SweepConfig(method=method, task=task, recipe="published")
+    values = points.split_settings(config, methods.get(method), found)
     assert values[1].max_length == asked(method, task, layers)[1].max_length == 384
-    published = points.published_of(SweepConfig(method=method, task=task, recipe="published"), methods.get(method))
+    published = points.published_of(config, methods.get(method), found)
     assert published is not None
     assert published.teacher["max_length"] == 384
     assert asked(method, "cola-made-up", layers)[1].max_length == 256
-    own = settle(methods.get(method), "published", registry.get(task), {"max_length": 64}, None, {}, [])
-    assert own.with_row("published", registry.get(task), layers)[1].max_length == 64
+    own = settle(methods.get(method), "published", found, {"max_length": 64}, None, {}, [])
+    assert own.with_row("published", found, layers)[1].max_length == 64
 
 
 @pytest.mark.parametrize(("task", "layers"), [("stsb", 6), ("cola", 6), ("rte", 4)])

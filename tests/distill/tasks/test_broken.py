@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from distill.errors import UserError
-from distill.tasks import own, registry, squad, unlabelled
+from distill.tasks import glue, own, registry, squad, unlabelled
 from distill.tasks.own import Options
 
 GOOD = "text,label\none,a\ntwo,b\n"
@@ -180,19 +180,36 @@ def test_half_a_character_in_questions(tmp_path: Path) -> None:
     assert len(squad.read(file, squad2)) == 2
 
 
-def test_a_text_of_a_million_characters_is_read(tmp_path: Path) -> None:
+def test_a_line_of_a_million_characters(tmp_path: Path) -> None:
     long = "word " * 200_000
-    for name, content in (
-        ("long.csv", f'text,label\n"{long}",a\ntwo,b\n'),
-        ("long.tsv", f"text\tlabel\n{long}\ta\ntwo\tb\n"),
-        ("long.jsonl", f'{{"text": "{long}", "label": "a"}}\n{{"text": "two", "label": "b"}}\n'),
+    for name, content, place in (
+        ("long.csv", f'text,label\n"{long}",a\ntwo,b\n', "line 2"),
+        ("long.tsv", f"text\tlabel\none\ta\n{long}\tb\n", "line 3"),
+        ("long.jsonl", f'{{"text": "{long}", "label": "a"}}\n{{"text": "two", "label": "b"}}\n', "line 1"),
+        ("long.json", json.dumps([{"text": "one", "label": "a"}, {"text": long, "label": "b"}]), "row 2"),
     ):
         file = tmp_path / name
         file.write_text(content)
         started = time.monotonic()
-        data = own.read(file, file)
-        assert data.train.first == (long.strip(), "two")
+        said = f"{file}, {place}: the text in column 'text' has 1,000,000 characters, and 200,000 are the most"
+        assert said in refused(file, file)
         assert time.monotonic() - started < 2
+
+
+def test_a_long_text_is_read_whole(tmp_path: Path) -> None:
+    long = "word " * 39_999 + "words"
+    (tmp_path / "long.csv").write_text(f'text,label\n"{long}",a\ntwo,b\n')
+    assert own.read(tmp_path / "long.csv", tmp_path / "long.csv").train.first == (long, "two")
+
+
+def test_a_line_of_a_million_characters_in_a_known_tasks_files(tmp_path: Path) -> None:
+    folder = tmp_path / "SST-2"
+    folder.mkdir()
+    for name in ("train.tsv", "dev.tsv"):
+        (folder / name).write_text("sentence\tlabel\ngood\t1\nbad\t0\n")
+    (folder / "dev.tsv").write_text(f"sentence\tlabel\ngood\t1\n{'x' * 1_000_000}\t0\n")
+    with pytest.raises(UserError, match=r"dev\.tsv, line 3: the text in column 'sentence' has 1,000,000 characters"):
+        glue.load(registry.get("sst2"), tmp_path)
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
