@@ -325,7 +325,7 @@ def _check_fit(
         method.layers_read(values, recipe, *shapes)
 
 
-def _check_steps(method: Method, values: Mapping[str, Any], training: Training, recipe: str, rows: int) -> None:
+def _check_steps(method: Method, values: dict[str, Any], training: Training, recipe: str, rows: int) -> None:
     """Raise UserError where a stage would have no step, before hours go into the teacher of such a student."""
     for stage in method.stages:
         of_stage(stage, values, recipe, training)[0].steps_per_epoch(rows)
