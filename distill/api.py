@@ -21,6 +21,7 @@ from distill.inputs import Encoder, Model, find_data, find_model, find_student
 from distill.kinds import undefined
 from distill.methods.base import Method, Shape
 from distill.models.folder import check_embeddings, check_head, check_span_dropout
+from distill.models.outputs import in_units
 from distill.models.parameters import left_alone, told
 from distill.models.repeats import check as check_sharing
 from distill.models.student import parameter_count
@@ -49,7 +50,8 @@ class Distilled:
         score: The task's metric on the rows that choose (dev, unless rows were held out), higher is better.
         metrics: The metric and those shown beside it, by name.
         terms: Mean of each named loss term, and of the total, over the steps before the best evaluation.
-        evaluations: All looks at the rows that choose, in order; their `logits` are float32 [n, C].
+        evaluations: All looks at the rows that choose, in order; their `logits` are [n, C], scores in
+            the units of the rows.
         best: The one that counts; of equal ones the first.
         student: A sequence classifier of the transformers library, or of a span task a model for question answering, on
             the CPU, in eval mode.
@@ -256,6 +258,9 @@ def run(
                 f"{method} on {rows.task.name} diverged: {error}; lower lr (it was {values['lr']:g})."
             ) from error
         reported = None if rows.report is None else _on_dev(made, folder)
+        in_units(made.student, rows.task)
+        for evaluation in evaluations:
+            evaluation.logits = rows.task.units(evaluation.logits)
         words = load_tokenizer((taught or origin).path)
         if target is not None:
             _save(made.student, words, target)

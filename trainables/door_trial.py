@@ -17,6 +17,7 @@ from distill.arguments import whole_number
 from distill.errors import UserError
 from distill.methods.base import Method, Shape, nearest
 from distill.models.folder import check_embeddings
+from distill.models.outputs import save_classifier
 from distill.tasks.planned import task_of
 from distill.tasks.tokens import load_tokenizer
 from distill.training import checkpoint
@@ -119,7 +120,7 @@ def _train(spec: dict[str, Any], point: Point, tune: Any) -> None:
             if best is None or evaluation.value > best:
                 best = evaluation.value
                 shutil.rmtree(folder / STUDENT, ignore_errors=True)
-                run.student.save_pretrained(folder / STUDENT)
+                save_classifier(run.student, run.task, folder / STUDENT)
                 load_tokenizer(Path(spec["teacher"])).save_pretrained(folder / STUDENT)
                 dev = {} if on_dev is None else on_dev.look(run.student)[0]
             _save(run, spec, point, (best, dev), evaluation, folder)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from distill import given, methods
 from distill.models.folder import Head
+from distill.models.outputs import save_classifier
 from distill.models.student import load_classifier
 from distill.tasks.base import Task
 from distill.tasks.planned import task_of
@@ -286,7 +287,7 @@ class _Work:
         """Beside the old one first: a kill leaves the old student, none, or the new one, never a part."""
         student, staging = self.folder / "student", self.folder / _STAGING
         shutil.rmtree(staging, ignore_errors=True)
-        self.run.student.save_pretrained(staging)
+        save_classifier(self.run.student, self.run.task, staging)
         shutil.rmtree(student, ignore_errors=True)
         staging.rename(student)
 
@@ -294,7 +295,7 @@ class _Work:
         file = self.folder / f"predictions-{which}.npz"
         temporary = file.with_name(f".{file.name}")
         with temporary.open("wb") as stream:
-            np.savez(stream, logits=logits, labels=labels)
+            np.savez(stream, logits=self.run.task.units(logits), labels=self.run.task.units(labels))
         temporary.replace(file)
 
     def release(self) -> None:

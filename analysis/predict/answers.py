@@ -18,10 +18,10 @@ from analysis.predict.rows import Split
 from analysis.predict.said import Answers, Texts
 from distill.errors import UserError
 from distill.models.folder import check_configuration
+from distill.models.labels import label_order
 from distill.models.student import load_classifier
 from distill.tasks.base import Task, Windows
 from distill.tasks.tokens import load_tokenizer
-from distill.teacher.ready import label_order
 from distill.training.batching import tokenise
 from distill.training.predictions import predict, predicted_answers
 from distill.training.settings import usual
@@ -37,7 +37,7 @@ class Student:
     """A student that is ready to answer.
 
     Attributes:
-        order: For each label of the task the output that answers it.
+        order: For each label of the task the output of the folder's classifier that answers it.
         windows: How contexts are read, of a span task.
         batch: Rows at a time.
         length: Tokens of the longest row.
@@ -116,9 +116,7 @@ def answer(student: Student, task: Task, split: Split, say: Say) -> Answers | Te
     tokens = tokenise(split.examples, student.tokenizer, student.length)
     with _telling(student, len(tokens), say):
         logits = predict(student.model, tokens, student.batch, student.device)
-    if student.order:
-        logits = logits[:, list(student.order)]
-    return Answers(logits, time.monotonic() - started)
+    return Answers(task.units(logits), time.monotonic() - started)
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from distill.models.architectures import RELU_HEAD, SHARED, architecture, plain,
 from distill.models.capture import encoder_layers
 from distill.models.cutting import check_cut, cut
 from distill.models.folder import Head, check_configuration
+from distill.models.outputs import as_learned
 from distill.models.parameters import OUTPUT, SPANS, output_layer, redraw
 from distill.models.repeats import Sharing, check, uncut
 from distill.tasks.base import Task
@@ -77,7 +77,12 @@ def load_classifier(
     except (OSError, ValueError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"The encoder in {path} cannot be loaded: {reason}") from error
-    _redraw_other_head(model, path, span, {*report["missing_keys"], *(name for name, *_ in report["mismatched_keys"])})
+    missing = {*report["missing_keys"], *(name for name, *_ in report["mismatched_keys"])}
+    if f"{output_layer(model)[0]}.weight" not in missing:
+        if _of_other_form(path, span):
+            redraw(model, (OUTPUT,))
+        elif not span:
+            as_learned(model, Path(path), task)
     if not span and known.head_module and (own := getattr(config, known.head_dropouts[0], None)) is not None:
         model.get_submodule(known.head_module).p = own
     if layers is not None:
@@ -93,20 +98,15 @@ def load_classifier(
 _HEADS = ("classifier.", f"{SPANS}.")
 
 
-def _redraw_other_head(model: Any, path: str | Path, span: bool, missing: Collection[str]) -> None:
-    """Draw the last layer anew where it was loaded from a head of the other form.
+def _of_other_form(path: str | Path, span: bool) -> bool:
+    """Whether the last layer is that of a classifier where one points to tokens, or the other way round.
 
     A ModernBERT calls what points to tokens as it calls a classifier, and of two classes both have one shape.
-
-    Args:
-        missing: Names of the weights that were not loaded.
     """
     from transformers import PretrainedConfig
 
     named = str((PretrainedConfig.get_config_dict(path)[0].get("architectures") or [""])[0])
-    other = "ForSequenceClassification" if span else "ForQuestionAnswering"
-    if named.endswith(other) and f"{output_layer(model)[0]}.weight" not in missing:
-        redraw(model, (OUTPUT,))
+    return named.endswith("ForSequenceClassification" if span else "ForQuestionAnswering")
 
 
 def _architecture(

@@ -133,6 +133,8 @@ class Task:
         forms: other forms in which the files are published; GLUE's goes before them.
         own: whether a person made it of their own files (`distill.tasks.own`).
         unanswerable: of a span task, whether rows may have no answer.
+        center, scale: of own scores, what 0 and a step of 1 stand for while they are learned, in the units of the rows:
+            a new head gives values near 0, and a score like 1998 or 0.003 would take it most of its training to reach.
     """
 
     name: str
@@ -157,11 +159,28 @@ class Task:
     forms: tuple[Form, ...] = ()
     own: bool = False
     unanswerable: bool = False
+    center: float = 0.0
+    scale: float = 1.0
 
     @property
     def num_labels(self) -> int:
         """Width of the head: number of labels, 1 for a score, 2 for where an answer begins and ends."""
         return {"classification": len(self.labels), "regression": 1, "span": 2}[self.kind]
+
+    @property
+    def in_steps(self) -> bool:
+        """Whether scores are learned in other units than the rows have."""
+        return (self.center, self.scale) != (0.0, 1.0)
+
+    def learned(self, labels: np.ndarray) -> np.ndarray:
+        """Labels of rows as they are learned, of any shape: own scores from `center` in steps of `scale`, float32."""
+        if not self.in_steps:
+            return labels
+        return ((labels.astype(np.float64) - self.center) / self.scale).astype(np.float32)
+
+    def units(self, learned: np.ndarray) -> np.ndarray:
+        """What is learned, or answered, in the units of the rows; own scores in float64, which keeps their order."""
+        return learned.astype(np.float64) * self.scale + self.center if self.in_steps else learned
 
     @property
     def chosen_metric(self) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from distill.tasks.scoring.intervals import Difference, Interval, bootstrap_interval, paired_bootstrap
 from distill.tasks.scoring.known import fitting, get, names
 from distill.tasks.scoring.metric import Metric
-from distill.tasks.scoring.verdict import Verdict, better_label_permutation, teacher_verdict
+from distill.tasks.scoring.verdict import Verdict, better_label_permutation, other_scale, teacher_verdict
 
 __all__ = [
     "Difference",
@@ -17,6 +17,7 @@ __all__ = [
     "fitting",
     "get",
     "names",
+    "other_scale",
     "paired_bootstrap",
     "teacher_verdict",
 ]

@@ -5,12 +5,15 @@ Imports without torch.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
+
+import numpy as np
 
 from distill.errors import UserError
 from distill.tasks import labelled, registry, tables
@@ -29,7 +32,7 @@ _METRICS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 # A definition's part in a plan; plans of known tasks have none.
 PLANNED = "own_task"
-_DEFINING = ("name", "title", "kind", "labels", "first_column", "second_column", "label_column")
+_DEFINING = ("name", "title", "kind", "labels", "first_column", "second_column", "label_column", "center", "scale")
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,9 @@ def read(
         rows = HubRows(hub.config or "", options.text, options.pair, task.labels, hub.dev, hub.repository)
         task = replace(task, hub=rows)
     (first, told), (second, also) = (labelled.examples(task, table, options.columns) for table in (trained, chosen))
+    if task.kind == "regression":
+        task, steps = _in_steps(task, first.labels)
+        note += steps
     return TaskData(task, first, second, source, (note, *told, *also), commit)
 
 
@@ -273,7 +279,7 @@ def _defined(table: Table, options: Options, name: str) -> tuple[Task, str]:
         some = ", ".join(labels[:6]) + (", …" if len(labels) > 6 else "")
         note = f"The labels are {len(labels)} classes ({some}){guessed}."
     else:
-        note = f"The labels are scores{guessed}."
+        note = f"The labels are scores{guessed}. "
     task = _made(
         name=name,
         title=f"own {'pairs' if options.pair else 'texts'} of {Path(table.shown).name}",
@@ -284,6 +290,19 @@ def _defined(table: Table, options: Options, name: str) -> tuple[Task, str]:
         label_column=options.label,
     )
     return task, note
+
+
+def _in_steps(task: Task, labels: np.ndarray) -> tuple[Task, str]:
+    """The task with what its training rows say of the units of its scores, and a sentence on it.
+
+    The step is a power of two, by which weights are multiplied without rounding.
+    """
+    values = labels.astype(np.float64)
+    low, high = values.min(), values.max()
+    scale = 2.0 ** round(math.log2(values.std()))
+    center = round(float(values.mean()) / (scale / 4)) * (scale / 4)
+    note = f"They run from {low:g} to {high:g} and are learned from {center:g} in steps of {scale:g}."
+    return replace(task, center=center, scale=scale), note
 
 
 def _made(kind: Any, **values: Any) -> Task:

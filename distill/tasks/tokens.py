@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ def identity(data: TaskData, tokenizer: Path, max_length: int) -> dict[str, Any]
         "data": as_hashed(data, max_length).fingerprint(),
         "tokenizer": {name: hash_file(tokenizer / name) for name in TOKENIZER_FILES if (tokenizer / name).exists()},
         "max_length": max_length,
+        **({"steps": [data.task.center, data.task.scale]} if data.task.in_steps else {}),
         # To be raised with any change of how rows are tokenised or of what counts here.
         "form": 2,
     }
@@ -100,7 +102,8 @@ def prepare(store: Store, data: TaskData, tokenizer: Path, max_length: int) -> P
                 )
                 tokens, told = windows.tokens, {"windows": len(windows.tokens), "unfound": windows.unfound}
             else:
-                tokens = tokenise(split, loaded, max_length)
+                learned = replace(split, labels=data.task.learned(split.labels))
+                tokens = tokenise(learned, loaded, max_length)
             _check_ids(tokens, tokenizer)
             tokens.save(folder / f"{name}.npz")
             facts[name] = {"rows": len(split), "mean_tokens": float(tokens.lengths.mean()), **told}

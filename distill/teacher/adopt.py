@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from distill.artifacts import Store, hash_encoder
+from distill.models.labels import label_order
+from distill.models.outputs import save_classifier
 from distill.models.student import load_classifier
 from distill.tasks.base import Task
 from distill.tasks.tokens import load_tokenizer
 from distill.teacher.facts import KIND, MODEL, PREDICTIONS, judged, reported, sized
-from distill.teacher.ready import OUTPUTS, label_order
 from distill.training.batching import Tokens
 from distill.training.predictions import predict
 from distill.training.settings import Numerics
@@ -59,14 +59,11 @@ def _take(target: Path, folder: Path, tokens: Path, task: Task, numerics: Numeri
     started = time.monotonic()
     torch.set_num_threads(numerics.threads)
     model = load_classifier(folder, task)
-    order = label_order(folder, task)
-    if task.kind != "span":
-        reorder(model, order)
     dev = Tokens.load(tokens / "dev.npz")
     logits = predict(model.to(numerics.device), dev, batch, numerics.device)
-    model.save_pretrained(target / MODEL)
+    save_classifier(model, task, target / MODEL)
     load_tokenizer(folder).save_pretrained(target / MODEL)
-    np.savez(target / PREDICTIONS, logits=logits, labels=dev.gold)
+    np.savez(target / PREDICTIONS, logits=task.units(logits), labels=task.units(dev.gold))
     return {
         **judged(task, logits, dev.gold, made_here=False),
         **reported(task, lambda: model, tokens, target, batch, numerics.device, made_here=False),
@@ -75,15 +72,5 @@ def _take(target: Path, folder: Path, tokens: Path, task: Task, numerics: Numeri
         "curve": [],
         "seconds": time.monotonic() - started,
         "threads": numerics.threads,
-        "label_order": list(order),
+        "label_order": list(label_order(folder, task)),
     }
-
-
-def reorder(model: Any, order: tuple[int, ...]) -> None:
-    """Let output i of a classifier be what its output `order[i]` was."""
-    name = next(name.rpartition(".")[0] for name in OUTPUTS if name in dict(model.named_parameters()))
-    outputs: nn.Linear = model.get_submodule(name)
-    rows = torch.tensor(order)
-    with torch.no_grad():
-        for parameter in (outputs.weight, outputs.bias):
-            parameter.copy_(parameter[rows].clone())

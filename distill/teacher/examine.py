@@ -57,7 +57,7 @@ def examine(
         model = load_classifier(teacher / MODEL, task, head=head).to(numerics.device)
         dev = Tokens.load(tokens / "dev.npz")
         logits = predict(model, dev, batch, numerics.device)
-        np.savez(folder / PREDICTIONS, logits=logits, labels=dev.gold)
+        np.savez(folder / PREDICTIONS, logits=task.units(logits), labels=task.units(dev.gold))
         return {
             **judged(task, logits, dev.gold, made_here),
             **reported(task, lambda: model, tokens, folder, batch, numerics.device, made_here),

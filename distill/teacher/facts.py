@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from distill.artifacts import hash_encoder
 from distill.models.capture import shape_of
 from distill.models.student import parameter_count
 from distill.tasks.base import Task
-from distill.tasks.metrics import teacher_verdict
+from distill.tasks.metrics import other_scale, teacher_verdict
 from distill.tasks.tokens import REPORT
 from distill.training.batching import Tokens
 from distill.training.predictions import predict, scored
@@ -31,6 +32,8 @@ def judged(task: Task, logits: np.ndarray, labels: np.ndarray, made_here: bool) 
         made_here: Whether the teacher was fine-tuned on this task's labels here, so that their order is its own.
     """
     found = teacher_verdict(task.metric, logits, labels, own_labels=made_here)
+    if found.ok and task.kind == "regression" and not made_here and (other := other_scale(logits, labels)):
+        found = replace(found, ok=False, reason=other)
     return {
         "score": found.score.value,
         "metric": task.metric,
@@ -61,7 +64,7 @@ def reported(
         return {}
     rows = Tokens.load(file)
     logits = predict(model(), rows, batch, device)
-    np.savez(folder / REPORTED, logits=logits, labels=rows.gold)
+    np.savez(folder / REPORTED, logits=task.units(logits), labels=task.units(rows.gold))
     return {REPORT: judged(task, logits, rows.gold, made_here)}
 
 

@@ -12,6 +12,7 @@ import torch
 
 from distill import methods
 from distill.artifacts import Store, hash_encoder
+from distill.models.outputs import save_classifier
 from distill.models.student import load_classifier
 from distill.tasks.base import Task
 from distill.tasks.tokens import load_tokenizer
@@ -126,12 +127,12 @@ def _train(
             kept = evaluation
         elif kept is None or evaluation.value > kept.value:
             kept = evaluation
-            model.save_pretrained(folder / MODEL)
+            save_classifier(model, task, folder / MODEL)
     assert kept is not None
     if recipe.keep == "last":
-        model.save_pretrained(folder / MODEL)
+        save_classifier(model, task, folder / MODEL)
     load_tokenizer(encoder).save_pretrained(folder / MODEL)
-    np.savez(folder / PREDICTIONS, logits=kept.logits, labels=dev.gold)
+    np.savez(folder / PREDICTIONS, logits=task.units(kept.logits), labels=task.units(dev.gold))
 
     def again() -> Any:
         return load_classifier(folder / MODEL, task).to(numerics.device)

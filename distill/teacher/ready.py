@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from distill.errors import UserError
 from distill.methods.base import nearest
+from distill.models.labels import json_of, order_of, words_of
 from distill.tasks.base import Task
 
 Mode = Literal["finetune", "ready"]
@@ -19,14 +20,6 @@ OUTPUTS = ("classifier.out_proj.weight", "classifier.weight")
 # And the one that points to tokens.
 POINTERS = ("qa_outputs.weight", "classifier.weight")
 _KINDS = {"classification": (None, "single_label_classification"), "regression": (None, "regression")}
-# Words that fine-tuned models use for tasks whose files have numbers, in the order of our ids; by the task's folder.
-_WORDS = {
-    "CoLA": ("unacceptable", "acceptable"),
-    "SST-2": ("negative", "positive"),
-    "MRPC": ("not_equivalent", "equivalent"),
-    "QQP": ("not_duplicate", "duplicate"),
-    "WNLI": ("not_entailment", "entailment"),
-}
 
 
 def is_ready(folder: Path, task: Task) -> bool:
@@ -36,7 +29,7 @@ def is_ready(folder: Path, task: Task) -> bool:
 
 def misfit(folder: Path, task: Task) -> str | None:
     """Why the folder's model cannot answer `task` without being fine-tuned, as the rest of a sentence; else None."""
-    config = _json(folder / "config.json")
+    config = json_of(folder / "config.json")
     named = (config.get("architectures") or ["an encoder"])[0]
     if not str(named).endswith(_HEADS.get(task.kind, _HEAD)):
         what = "is not made to point to answers" if task.kind == "span" else "has no classifier"
@@ -77,60 +70,18 @@ def mode(asked: str, folder: Path, task: Task, name: str) -> Mode:
     return "finetune"
 
 
-def label_order(folder: Path, task: Task) -> tuple[int, ...]:
-    """For each label of `task` the row of the folder's classifier that answers it.
-
-    Words decide where they are those of the task in any order; where they say nothing (`LABEL_0`) or something else,
-    the order is taken as it is, and the teacher's score on dev has to show whether that was right.
-    """
-    return _order(_words(folder), task) or tuple(range(task.num_labels))
-
-
 def notice(folder: Path, task: Task) -> str:
     """What a person should know of a teacher that is taken as it is."""
     text = "The teacher was fine-tuned already and is taken as it is (--finetune-teacher always trains it here)"
     if task.kind != "classification":
         return f"{text}."
-    words = _words(folder)
-    order, named = _order(words, task), ", ".join(words)
+    words = words_of(folder)
+    order, named = order_of(words, task), ", ".join(words)
     if order is None:
         return f"{text}; the names of its labels ({named}) do not tell their order, which is taken as it is."
     if order != tuple(range(len(order))):
         return f"{text}; its labels ({named}) are brought into the order of {task.name}."
     return f"{text}."
-
-
-def _order(words: tuple[str, ...], task: Task) -> tuple[int, ...] | None:
-    """As `label_order`, but None where the words do not tell."""
-    if sorted(words) == sorted(task.labels) and len(set(words)) == len(words):
-        # Word for word, because a person's own labels may differ in a sign or in case alone.
-        return tuple(words.index(word) for word in task.labels)
-    given = [_plain(word) for word in words]
-    if len(set(given)) < len(given):
-        return None
-    for known in (task.labels, _WORDS.get(task.folder, ())):
-        wanted = [_plain(word) for word in known]
-        if wanted and sorted(given) == sorted(wanted):
-            return tuple(given.index(word) for word in wanted)
-    return None
-
-
-def _words(folder: Path) -> tuple[str, ...]:
-    """The folder's names of its labels in the order of their ids, or what stands for none."""
-    named = _json(folder / "config.json").get("id2label") or {}
-    return tuple(str(named[key]) for key in sorted(named, key=int)) or ("LABEL_0", "LABEL_1")
-
-
-def _plain(word: str) -> str:
-    return "_".join(word.lower().replace("-", " ").replace("_", " ").split())
-
-
-def _json(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _outputs(folder: Path, names: tuple[str, ...]) -> int | None:
@@ -140,7 +91,7 @@ def _outputs(folder: Path, names: tuple[str, ...]) -> int | None:
             if not file.is_file():
                 continue
             if file.suffix == ".json":
-                parts = _json(file).get("weight_map") or {}
+                parts = json_of(file).get("weight_map") or {}
                 files = {folder / str(parts[name]) for name in names if name in parts}
             else:
                 files = {file}

@@ -98,6 +98,25 @@ def teacher_verdict(
     return Verdict(reason is None, reason, score, chance, permutation)
 
 
+def other_scale(answers: np.ndarray, labels: np.ndarray) -> str | None:
+    """Why scores are likely on another scale than the labels, to which a correlation is blind; None where they are not.
+
+    They are where they miss the labels by half as much again, in squares, as their mean does.
+
+    Args:
+        answers: [n, 1] or [n] scores.
+        labels: [n].
+    """
+    scores, gold = np.asarray(answers, dtype=np.float64).reshape(-1), np.asarray(labels, dtype=np.float64)
+    missed, varies = float(((scores - gold) ** 2).mean()), float(gold.var())
+    if not missed > 1.5 * varies:
+        return None
+    return (
+        f"the teacher's scores miss the labels by {math.sqrt(missed):.2g} in root mean square, and the labels vary by "
+        f"{math.sqrt(varies):.2g} around their mean: it was likely trained on another scale"
+    )
+
+
 def _misread(
     metric: Metric, logits: np.ndarray, labels: np.ndarray, order: tuple[int, ...], draws: tuple[float, int, int]
 ) -> bool:

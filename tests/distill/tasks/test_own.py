@@ -63,7 +63,10 @@ def test_tabs_part_plain_cells(tmp_path: Path) -> None:
     assert (data.task.kind, data.task.metric) == ("regression", "pearson_spearman")
     assert data.train.labels.tolist() == [1.0, 2.5]
     assert data.train.labels.dtype == np.float32
-    assert data.notes == ("The labels are scores; --label-kind says otherwise.",)
+    assert data.notes == (
+        "The labels are scores; --label-kind says otherwise. They run from 1 to 2.5 and are learned from 1.75 in "
+        "steps of 1.",
+    )
 
 
 def test_a_cell_in_quotes_may_hold_lines_and_messages_count_those_of_the_file(tmp_path: Path) -> None:
@@ -95,7 +98,11 @@ def test_the_kind_of_labels_is_guessed_or_said() -> None:
     whole = [{"text": str(i), "label": i % 3} for i in range(6)]
     assert own.read(whole, whole).task.kind == "classification"
     said = own.read(whole, whole, Options(kind="regression"))
-    assert (said.task.kind, said.task.labels, said.notes) == ("regression", (), ("The labels are scores.",))
+    assert (said.task.kind, said.task.labels, said.notes) == (
+        "regression",
+        (),
+        ("The labels are scores. They run from 0 to 2 and are learned from 1 in steps of 1.",),
+    )
     halves = [{"text": str(i), "label": i / 2} for i in range(6)]
     assert own.read(halves, halves).task.kind == "regression"
     assert own.read(halves, halves, Options(kind="classification")).task.labels == ("0", "0.5", "1", "1.5", "2", "2.5")
@@ -186,3 +193,20 @@ def test_files_that_are_missing_are_no_data_sets(tmp_path: Path, monkeypatch: py
         with pytest.raises(UserError, match=f"--task-file {name}: there is no such file"):
             own.read(name, name)
     assert own.hub_data("other/train") is not None
+
+
+@pytest.mark.parametrize(
+    ("scores", "center", "scale"),
+    [((0, 100), 48, 64), ((1990, 1998, 2006), 1998, 8), ((0.001, 0.003), 0.00195, 2**-10)],
+)
+def test_scores_are_learned_from_their_mean_in_a_power_of_two_near_their_spread(
+    scores: tuple[float, ...], center: float, scale: float
+) -> None:
+    rows = [{"text": str(i), "label": score} for i, score in enumerate(scores)]
+    found = own.read(rows, rows, Options(kind="regression"))
+    assert found.task.scale == scale
+    assert found.task.center == pytest.approx(center, rel=2e-3)
+    assert abs(found.task.center - np.mean(scores)) <= scale / 8
+    # Rows keep their own units, and a plan the task's.
+    assert found.train.labels.tolist() == [np.float32(score) for score in scores]
+    assert own.of({own.PLANNED: own.definition(found.task)}) == found.task

@@ -136,3 +136,17 @@ def test_a_teacher_with_a_flipped_score_is_refused() -> None:
     verdict = metrics.teacher_verdict("pearson_spearman", -predictions, labels)
     assert not verdict.ok
     assert "with the sign of its score flipped" in str(verdict.reason)
+
+
+def test_scores_on_another_scale_are_told_though_they_correlate() -> None:
+    draw = np.random.default_rng(0)
+    labels = draw.uniform(0, 5, 200)
+    near = labels + draw.normal(0, 1, 200)
+    assert metrics.other_scale(near[:, None], labels) is None
+    # A constant misses by the variance itself, and what knows little lies near the mean.
+    assert metrics.other_scale(np.full(200, labels.mean()), labels) is None
+    assert metrics.teacher_verdict("pearson_spearman", near[:, None] / 5, labels).ok
+    missed, spread = np.sqrt(np.mean((near / 5 - labels) ** 2)), np.std(labels)
+    said = metrics.other_scale(near[:, None] / 5, labels)
+    assert said is not None
+    assert f"by {missed:.2g} in root mean square, and the labels vary by {spread:.2g} around their mean" in said

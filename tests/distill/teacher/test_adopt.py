@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from distill.artifacts import Store, hash_encoder
+from distill.models.outputs import reorder
 from distill.tasks import registry
 from distill.tasks.metrics import get as get_metric
 from distill.teacher import finetune
-from distill.teacher.adopt import adopt, identity, reorder
-from distill.teacher.facts import KIND, MODEL, PREDICTIONS
+from distill.teacher.adopt import adopt, identity
+from distill.teacher.facts import KIND, MODEL, PREDICTIONS, judged
 from distill.teacher.finetune import TeacherRecipe
 from distill.training.batching import Tokens
 from distill.training.predictions import predict
@@ -124,3 +125,16 @@ def test_outputs_change_places(kind: str) -> None:
         after = model(**inputs).logits
     torch.testing.assert_close(after, before[:, [2, 0, 1]])
     assert not torch.allclose(after, before)
+
+
+def test_a_teacher_of_another_scale_may_not_teach() -> None:
+    """Its correlation is perfect, and its scores would pull students away from the labels."""
+    labels = np.arange(40, dtype=np.float32) % 6
+    scores = registry.get("stsb")
+    for factor, ok in ((1.0, True), (0.2, False)):
+        found = judged(scores, labels[:, None] * factor, labels, made_here=False)
+        assert found["score"] == pytest.approx(1)
+        assert found["verdict"]["ok"] is ok
+        assert ok or "another scale" in found["verdict"]["reason"]
+    # One that learned these labels here is no matter of scale.
+    assert judged(scores, labels[:, None] * 0.2, labels, made_here=True)["verdict"]["ok"]

@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from distill.errors import UserError
+from distill.models.labels import label_order
 from distill.tasks import registry
 from distill.tasks.own import own_data
-from distill.teacher.ready import is_ready, label_order, misfit, mode, notice
+from distill.teacher.ready import is_ready, misfit, mode, notice
 from tests.distill import tiny
 
 COLA, MNLI, STSB, SST2, RTE, WNLI = (registry.get(name) for name in ("cola", "mnli", "stsb", "sst2", "rte", "wnli"))
