@@ -70,6 +70,10 @@ def _check_known(config: SweepConfig, flag: str, hub: bool) -> None:
         raise UserError(f"{flag}: rows of {task.name} that choose are missing; name their file with --dev-file.")
     if config.label_kind is not None:
         raise UserError(f"--label-kind {config.label_kind}: {task.name} says what its labels are; {remedy}.")
+    for name in ("text_column", "pair_column", "label_column") if task.kind == "span" else ():
+        if (value := getattr(config, name)) is not None:
+            told = f"files of {task.name} are in SQuAD's form, which has no columns"
+            raise UserError(f"--{name.replace('_', '-')} {value}: {told}; leave it out.")
     if config.pair_column is not None and not task.pair:
         raise UserError(f"--pair-column {config.pair_column}: {task.name} has one text a row; {remedy}.")
 

@@ -25,6 +25,7 @@ class Setting:
         regression: Whether labels are real numbers.
         kind: The student's `model_type`, and `dropout` that of its classifier: what new heads beside its own follow.
         length: What every row is padded to, in tokens; None where a batch goes up to its longest.
+        pools: Whether that classifier reads the mean over the real tokens, and not the first one.
         span: Whether the classes of a row are its positions, once for where an answer begins, once for where it ends.
         carried: What the objectives of earlier stages left (`Objective.leaves`), and what the run was given.
     """
@@ -40,6 +41,7 @@ class Setting:
     kind: str = "bert"
     dropout: float = 0.0
     span: bool = False
+    pools: bool = False
 
     def places(self, batch: dict[str, Tensor]) -> Tensor | None:
         """Which classes of each row of logits count, bool [2B, S]; None where all do, because they are no positions."""

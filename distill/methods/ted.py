@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 def filters(setting: Setting) -> Objective:
     """Total: the mean over the filters of each one's own task loss on the labels (Liang et al., 2023, stage I).
 
-    A filter's logits come from its output at the first token, through a pooler and a classifier of its own; in a span
-    task from its output at every token, through a linear layer. The network that carries the filters learns nothing. On
+    A filter's logits come from its output at the first token (the mean over the real tokens where the network's own
+    classifier reads that), through a pooler and a classifier of its own; in a span task from its output at every token,
+    through a linear layer. The network that carries the filters learns nothing. On
     the teacher itself the same objective runs with the teacher as student.
 
     Raises:
@@ -27,15 +28,16 @@ def filters(setting: Setting) -> Objective:
     from distill.losses.precision import at_least_float32, no_autocast
     from distill.losses.task_aware import filtered_task_loss, span_cross_entropy
     from distill.methods.objective import Objective, Outputs, Term
-    from distill.models.filters import FilterHeads, Filters, SpanHeads
+    from distill.models.filters import FilterHeads, Filters, SpanHeads, pooled
     from distill.models.positions import halves
 
     params, own = setting.params, setting.student
+    part = "hidden" if setting.span or setting.pools else "cls"
     layers, width = _own_layers(params, own, setting.teacher), shared.width(params, setting.teacher or own)
 
     class TaskFilters(Objective):
         needs = frozenset()
-        own_needs = frozenset({"hidden" if setting.span else "cls"})
+        own_needs = frozenset({part})
         uses_teacher = False
 
         def __init__(self) -> None:
@@ -51,12 +53,13 @@ def filters(setting: Setting) -> Objective:
         def forward(self, student: Outputs, teacher: Outputs | None, batch: dict[str, Tensor]) -> dict[str, Term]:
             with no_autocast(student.logits):
                 labels = batch["labels"]
-                read = self.filters(at_least_float32(student.at("hidden" if setting.span else "cls", layers)))
+                read = self.filters(at_least_float32(student.at(part, layers)))
                 if setting.span:
                     mask = None if setting.recipe == "published" else batch["attention_mask"]
                     start, end = self.heads(read)
                     loss = span_cross_entropy(start, end, *halves(labels), mask)
                 else:
+                    read = pooled(read, batch["attention_mask"]) if setting.pools else read
                     loss = filtered_task_loss(self.heads(read), labels, regression=setting.regression)
             return {"filtered": Term(loss, 1.0)}
 

@@ -39,6 +39,8 @@ class Architecture:
         after_first, after_last: What acts on the output of that layer before it is a hidden state.
         head: Beginnings of the names of what stands before a classifier's last module, in the whole model.
         activation: Between the two linear layers of its own classifier.
+        pooling: Field that says what its own classifier reads: "mean" of all tokens, or else the first one; "" where
+            that is always the first.
         layers, width, heads: Fields of the shape.
         embedding_size: What the embeddings' width is where no field says; 0 is that of the layers, None that there is
             no such field.
@@ -74,6 +76,7 @@ class Architecture:
     after_last: str = ""
     head: Names = ()
     activation: Literal["tanh", "gelu", "relu"] = "tanh"
+    pooling: str = ""
     layers: str = "num_hidden_layers"
     width: str = "hidden_size"
     heads: str = "num_attention_heads"
@@ -235,6 +238,7 @@ _KINDS = (
         after_last="final_norm",
         head=("head.",),
         activation="gelu",
+        pooling="classifier_pooling",
         dropouts=("embedding_dropout", "mlp_dropout", "attention_dropout", "classifier_dropout"),
         hidden_dropout="mlp_dropout",
         span_head=True,

@@ -25,6 +25,22 @@ def head_dropout(model: Any) -> float:
     return float(getattr(model.config, known.hidden_dropout) if own is None else own)
 
 
+def head_pools(model: Any) -> bool:
+    """Whether a classifier reads the mean over the real tokens, and not the first one, as its configuration has it."""
+    field = architecture(model.config.model_type).pooling
+    return bool(field) and getattr(model.config, field) == "mean"
+
+
+def pooled(states: Tensor, mask: Tensor) -> Tensor:
+    """Means [K, B, D] over the real tokens of states [K, B, S, D].
+
+    Args:
+        mask: [B, S], non-zero at real tokens.
+    """
+    real = (mask != 0).to(states.dtype).unsqueeze(-1)
+    return (states * real).sum(2) / real.sum(1)
+
+
 class Filters(nn.Module):
     """One filter for each of K layers: a linear layer, or two with a GELU between them.
 
@@ -59,7 +75,7 @@ class Filters(nn.Module):
 
 
 class FilterHeads(nn.Module):
-    """A pooler and a classifier for each of K filters, which read the first token as the encoder's own head does.
+    """A pooler and a classifier for each of K filters, which read what the encoder's own head does.
 
     Linear layer, tanh (or what the encoder's own head has there), dropout, linear layer.
 
@@ -78,10 +94,10 @@ class FilterHeads(nn.Module):
         self.activation = _ACTIVATIONS[architecture(kind).activation]()
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, first: Tensor) -> Tensor:
-        """Logits [K, B, C] of the filtered states of the first token [K, B, D]."""
-        pooled = [pooler(x) for pooler, x in zip(self.poolers, first, strict=True)]
-        return torch.stack([head(self.dropout(self.activation(x))) for head, x in zip(self.heads, pooled, strict=True)])
+    def forward(self, read: Tensor) -> Tensor:
+        """Logits [K, B, C] of the filtered states of the first token, or of their means (`pooled`): [K, B, D]."""
+        inner = [pooler(x) for pooler, x in zip(self.poolers, read, strict=True)]
+        return torch.stack([head(self.dropout(self.activation(x))) for head, x in zip(self.heads, inner, strict=True)])
 
 
 class SpanHeads(nn.Module):

@@ -117,6 +117,7 @@ class Task:
         also: names of further metrics shown beside it.
         official: the task's own metric, where another one was chosen to judge it (`distill.tasks.judged`); else None.
         folder: folder of the files in GLUE's layout.
+        other_folders: further names that this folder goes by.
         first_column: header name of the sentence, or of the first of a pair.
         second_column: header name of the second of a pair; None where there is one sentence.
         label_column: header name of the label or score.
@@ -146,6 +147,7 @@ class Task:
     first_column: str
     label_column: str
     second_column: str | None = None
+    other_folders: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
     official: str | None = None
     positions: Positions | None = None

@@ -47,7 +47,7 @@ def _read(task: Task, path: Path, flag: str, named: bool) -> tuple[Examples, tup
     if not path.is_file():
         raise UserError(f"{flag} {path}: there is no such file.")
     if task.kind == "span":
-        return squad.read(path, task), ()
+        return squad.training(path, task) if flag == "--task-file" else (squad.read(path, task), ())
     # A published form has columns of its own, in whose place a person may name others.
     for form in () if named else task.forms:
         if path.name in (form.train, form.dev, form.test, *dict(form.beside).values()):

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from distill.errors import UserError
-from distill.tasks import forms, registry
+from distill.tasks import folders, forms
 from distill.tasks.base import Examples, Form, Positions, Task, TaskData
 from distill.tasks.labelled import array_of, check_split, label_of
 from distill.tasks.tables import lines_of
@@ -29,7 +29,7 @@ def load(task: Task, data_dir: str | os.PathLike[str]) -> TaskData:
     """
     if task.made_up:
         raise UserError(f"--data-dir: the data of {task.name} is generated, not read; leave --data-dir out")
-    folder = find_folder(task, Path(data_dir))
+    folder = folders.find_folder(task, Path(data_dir))
     form = form_in(task, folder)
     names = (task.train_file, task.dev_file) if form is None else (form.train, form.dev)
     (train, train_notes), (dev, dev_notes) = (read_file(task, form, _find_file(task, folder, name)) for name in names)
@@ -78,65 +78,6 @@ def load_made_up(task: Task, seed: int = 0) -> TaskData:
     for split in (train, dev):
         _check_made(task, split)
     return TaskData(task, train, dev, f"made up by {task.generator} version {module.VERSION}, seed {seed}")
-
-
-def find_folder(task: Task, data_dir: Path, alone: bool = True) -> Path:
-    """The folder of `task`'s files: a sub-folder of `data_dir`, or `data_dir` itself.
-
-    Args:
-        alone: Whether it must hold the training file.
-
-    Raises:
-        UserError: No such folder, or several that could be meant.
-    """
-    if not data_dir.is_dir():
-        raise UserError(f"--data-dir: there is no folder {data_dir}")
-    wanted = _folder_key(task.folder)
-    # Of tweet_eval/sentiment either folder may be named.
-    parts = task.folder.split("/")
-    for start in range(len(parts)):
-        if (found := _below(data_dir, parts[start:])) is not None:
-            return found
-    named = (task.train_file, *(form.train for form in task.forms))
-    if alone and not any((data_dir / name).is_file() for name in named):
-        other = "".join(f", nor {form.train} with {form.dev}" for form in task.forms)
-        raise UserError(
-            f"--data-dir: {data_dir} has no folder {task.folder} with {task.train_file} and {task.dev_file}{other}"
-        )
-    own = _folder_key(data_dir.resolve().name)
-    others = {_folder_key(registry.get(name).folder): name for name in registry.names()}
-    if own != wanted and own in others:
-        # Several tasks share column names, so the reading alone would not notice.
-        raise UserError(f"--data-dir: {data_dir} holds {others[own]}, but the task is {task.name}")
-    return data_dir
-
-
-def is_folder_of(task: Task, folder: Path) -> bool:
-    """Whether a folder has the name of a task's, in any spelling."""
-    return _folder_key(folder.resolve().name) == _folder_key(task.folder)
-
-
-def _below(folder: Path, parts: Sequence[str]) -> Path | None:
-    """The folder `parts` lead to, each in any spelling; None where there is none.
-
-    Raises:
-        UserError: Several could be meant.
-    """
-    for part in parts:
-        wanted = _folder_key(part)
-        found = sorted(path for path in folder.iterdir() if path.is_dir() and _folder_key(path.name) == wanted)
-        exact = [path for path in found if path.name == part]
-        if len(found) > 1 and not exact:
-            several = " and ".join(path.name for path in found)
-            raise UserError(f"--data-dir: {folder} holds {several}; keep one of them, or name it with --data-dir")
-        if not found:
-            return None
-        folder = (exact or found)[0]
-    return folder
-
-
-def _folder_key(name: str) -> str:
-    return name.lower().replace("-", "").replace("_", "")
 
 
 def _find_file(task: Task, folder: Path, name: str) -> Path:

@@ -38,8 +38,9 @@ def hold_out(data: TaskData, share: float, seed: int, flag: str = "--select-on")
     """The same task with some of its training rows as `dev`, and its dev rows as `report`.
 
     The seed decides which rows, by a stream of numbers of its own; with labels, each label gives the same share,
-    rounded to the nearest row. Both parts keep the order of the file. A sentence that stands twice in the file may
-    come to stand on both sides.
+    rounded to the nearest row. Of a span task whole contexts are held out, as near to the share of the rows as they
+    allow, so that no context stands on both sides. Both parts keep the order of the file. A sentence that stands twice
+    in the file may come to stand on both sides.
 
     Args:
         data: Rows as they were read.
@@ -53,9 +54,26 @@ def hold_out(data: TaskData, share: float, seed: int, flag: str = "--select-on")
         refuse_augmented(f"{HOLDOUT}:{share:g}", flag)
     if data.report is not None:
         raise ValueError("rows are held out already")
-    labels = data.train.labels
+    draw = _contexts if data.task.kind == "span" else _rows
+    chosen = np.zeros(len(data.train), dtype=bool)
+    chosen[draw(data, share, seed, flag)] = True
+    return replace(
+        data,
+        train=data.train.take(np.flatnonzero(~chosen)),
+        dev=data.train.take(np.flatnonzero(chosen)),
+        report=data.dev,
+    )
+
+
+def _shuffled(count: int, seed: int) -> np.ndarray:
     # RandomState: its streams are frozen across numpy versions, those of default_rng are not.
-    order = np.random.RandomState(np.random.MT19937(np.random.SeedSequence([seed, 1]))).permutation(len(labels))
+    return np.random.RandomState(np.random.MT19937(np.random.SeedSequence([seed, 1]))).permutation(count)
+
+
+def _rows(data: TaskData, share: float, seed: int, flag: str) -> np.ndarray:
+    """The rows that are held out, of each label the same share."""
+    labels = data.train.labels
+    order = _shuffled(len(labels), seed)
     groups = [(f"{data.task.name} has", order)]
     if data.task.kind == "classification":
         known = data.task.labels
@@ -64,20 +82,42 @@ def hold_out(data: TaskData, share: float, seed: int, flag: str = "--select-on")
     for words, rows in groups:
         count = math.floor(share * len(rows) + 0.5)
         if not 0 < count < len(rows):
-            side = "held out" if count == 0 else "left to train on"
-            raise UserError(
-                f"{flag} {HOLDOUT}:{share:g}: {words} {len(rows)} training row{'s' if len(rows) > 1 else ''}, of which "
-                f"none would be {side}; ask for another share, or for more rows."
-            )
+            _refuse(f"{flag} {HOLDOUT}:{share:g}: {words} {_counted(len(rows), 'training row')}", count == 0)
         held.append(rows[:count])
-    chosen = np.zeros(len(labels), dtype=bool)
-    chosen[np.concatenate(held)] = True
-    return replace(
-        data,
-        train=data.train.take(np.flatnonzero(~chosen)),
-        dev=data.train.take(np.flatnonzero(chosen)),
-        report=data.dev,
-    )
+    return np.concatenate(held)
+
+
+def _contexts(data: TaskData, share: float, seed: int, flag: str) -> np.ndarray:
+    """The rows of contexts that are held out: in a random order each that goes into the share as a whole.
+
+    What is then left of the share may be filled with one more, the smallest, where that comes nearer to it.
+    """
+    numbers: dict[str, int] = {}
+    of_row = np.array([numbers.setdefault(context, len(numbers)) for context in data.train.second or ()])
+    sizes = np.bincount(of_row)
+    wanted, count = share * len(of_row), 0
+    held, left = list[int](), list[int]()
+    for context in _shuffled(len(sizes), seed).tolist():
+        taken = count + sizes[context] <= wanted
+        (held if taken else left).append(context)
+        count += int(sizes[context]) * taken
+    for smallest in sorted(left, key=sizes.__getitem__)[:1]:
+        if abs(count + sizes[smallest] - wanted) < wanted - count:
+            held.append(smallest)
+            count += int(sizes[smallest])
+    if not 0 < count < len(of_row):
+        there = f"{_counted(len(of_row), 'training row')} in {_counted(len(sizes), 'context')}"
+        _refuse(f"{flag} {HOLDOUT}:{share:g}: {data.task.name} has {there}", count == 0)
+    return np.flatnonzero(np.isin(of_row, held))
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def _refuse(told: str, none_held: bool) -> NoReturn:
+    side = "held out" if none_held else "left to train on"
+    raise UserError(f"{told}, of which none would be {side}; ask for another share, or for more rows.")
 
 
 def refuse_augmented(text: str, flag: str = "--select-on", augmented: str = "augmented rows") -> NoReturn:

@@ -21,26 +21,29 @@ def judged_by(task: Task, metric: str | None, where: str = "--metric") -> Task:
         where: a person named it, for messages.
 
     Raises:
-        UserError: there is no such metric, or it judges tasks of another kind or number of labels.
+        UserError: there is no such metric, or it judges tasks of another kind or number of labels, or what it leaves
+            out of a task lets worthless answers win.
     """
     if metric is None or metric == task.metric:
         return task
-    fitting = metrics.fitting(task.kind, task.num_labels)
+    fitting = metrics.fitting(task.kind, task.num_labels, task.unanswerable)
     if metric not in metrics.names():
         close = difflib.get_close_matches(metric.lower().replace("-", "_"), fitting, n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
         raise UserError(f"{where} {metric} is unknown{hint} ({task.name} can be judged by {', '.join(fitting)})")
     if metric not in fitting:
         raise UserError(
-            f"{where} {metric} does not judge {task.name}, {_asks_for(task)}; choose one of {', '.join(fitting)}."
+            f"{where} {metric} does not judge {task.name}{_because(task, metric)}; choose one of {', '.join(fitting)}."
         )
     own = task.official or task.metric
     also = tuple(name for name in dict.fromkeys((own, *task.also)) if name != metric)
     return replace(task, metric=metric, also=also, official=None if metric == own else own)
 
 
-def _asks_for(task: Task) -> str:
-    """What a task's answers are, in words."""
+def _because(task: Task, metric: str) -> str:
+    """Why a metric does not judge a task, to follow the task's name."""
+    if task.kind == metrics.get(metric).kind == "span":
+        return " alone: never to answer is perfect by it" if task.unanswerable else ", where every row has an answer"
     if task.kind == "classification":
-        return f"which has {task.num_labels} labels"
-    return {"regression": "whose labels are numbers", "span": "whose answers are stretches of text"}[task.kind]
+        return f", which has {task.num_labels} labels"
+    return {"regression": ", whose labels are numbers", "span": ", whose answers are stretches of text"}[task.kind]

@@ -17,6 +17,7 @@ import numpy as np
 from distill.errors import UserError
 from distill.tasks import tables
 from distill.tasks.base import Answer, Examples, Task, TaskData
+from distill.tasks.folders import find_folder
 from distill.tasks.texts import fault
 
 # (id, question, context, accepted answers)
@@ -28,15 +29,36 @@ _SHIFTS = (0, 1, -1, 2, -2)
 def load(task: Task, data_dir: str | os.PathLike[str]) -> TaskData:
     """Reads the training and development files of a span task.
 
-    Accepted: ``data_dir/<folder>`` (case and hyphens don't matter) or the task's own folder; in it the files by their
-    official names, or one file each whose name begins with ``train`` or ``dev`` and ends with ``.json``.
+    Accepted: ``data_dir/<folder>`` by any of its names (case and hyphens don't matter) or the task's own folder; in it
+    the files by their official names, or one file each whose name begins with ``train`` or ``dev`` and ends with
+    ``.json``.
 
     Raises:
-        UserError: As `read`, or a file is missing.
+        UserError: As `training`, or a file is missing.
     """
-    folder = _folder(task, Path(data_dir))
+    folder = find_folder(task, Path(data_dir), alone=False)
     train, dev = (_file(task, folder, name) for name in (task.train_file, task.dev_file))
-    return TaskData(task, read(train, task), read(dev, task), f"{folder} ({train.name}, {dev.name})")
+    rows, notes = training(train, task)
+    return TaskData(task, rows, read(dev, task), f"{folder} ({train.name}, {dev.name})", notes)
+
+
+def training(path: str | os.PathLike[str], task: Task) -> tuple[Examples, tuple[str, ...]]:
+    """The rows of a training file as `read` gives them, and what a person should know of them.
+
+    Raises:
+        UserError: As `read`; or rows of the task may have no answer, and the file is one of SQuAD 1.1, where all have.
+    """
+    path = Path(path)
+    content = _content(path)
+    rows = _examples(task, _rows(task, content, str(path)), str(path))
+    if not task.unanswerable or not rows.labels.all():
+        return rows, ()
+    if str(content.get("version", "")).strip().lower().removeprefix("v") == "1.1":
+        raise UserError(
+            f"{path} is of SQuAD 1.1, where every question has an answer; take --task squad, or a training file for "
+            f"{task.name}"
+        )
+    return rows, (f"{path}: every question has an answer, so nothing teaches when one of {task.name} has none.",)
 
 
 def read(path: str | os.PathLike[str], task: Task) -> Examples:
@@ -54,13 +76,13 @@ def read(path: str | os.PathLike[str], task: Task) -> Examples:
 
 
 def questions(path: str | os.PathLike[str], task: Task) -> Examples:
-    """The questions of one file with no look at their answers, which may lack: for predictions.
+    """The questions of one file, one or more, with no look at their answers, which may lack: for predictions.
 
     Raises:
         UserError: As `read`.
     """
     path, asked = Path(path), replace(task, unanswerable=True)
-    return _examples(asked, _rows(asked, _bare(_content(path)), str(path)), str(path))
+    return _examples(asked, _rows(asked, _bare(_content(path)), str(path)), str(path), least=1)
 
 
 def _bare(content: Any) -> Any:
@@ -101,18 +123,7 @@ def from_columns(task: Task, columns: Mapping[str, Iterable[Any]], where: str) -
 
 def _content(path: Path) -> Any:
     try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path} can't be read: {error.strerror}") from None
-    if not raw.strip():
-        raise UserError(f"{path} is empty; a file in SQuAD's form is expected")
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise UserError(f"{path}, line {line}: not UTF-8; save the file as UTF-8") from None
-    try:
-        return tables.parsed(text, str(path))
+        return tables.parsed(tables.text_of(path), str(path))
     except json.JSONDecodeError as error:
         raise UserError(f"{path}, line {error.lineno}, column {error.colno}: not JSON ({error.msg})") from None
 
@@ -188,10 +199,11 @@ def _shown(value: Any) -> str:
     return repr(value)[:_SHOWN]
 
 
-def _examples(task: Task, rows: Iterable[Row], where: str) -> Examples:
+def _examples(task: Task, rows: Iterable[Row], where: str, least: int = 2) -> Examples:
     found = list(rows)
-    if len(found) < 2:
-        raise UserError(f"{where} has {len(found) or 'no'} question{'s' * (not found)}; at least 2 are needed")
+    if len(found) < least:
+        needed = f"{least} {'is' if least == 1 else 'are'} needed"
+        raise UserError(f"{where} has {len(found) or 'no'} question{'s' * (not found)}; at least {needed}")
     ids, questions, contexts, answers = zip(*found, strict=True)
     seen: set[str] = set()
     for name in ids:
@@ -200,22 +212,6 @@ def _examples(task: Task, rows: Iterable[Row], where: str) -> Examples:
         seen.add(name)
     labels = np.array([bool(accepted) for accepted in answers], dtype=np.int64)
     return Examples(questions, contexts, labels, answers, ids)
-
-
-def _folder(task: Task, data_dir: Path) -> Path:
-    if not data_dir.is_dir():
-        raise UserError(f"--data-dir: there is no folder {data_dir}")
-
-    wanted = _key(task.folder)
-    found = sorted(path for path in data_dir.iterdir() if path.is_dir() and _key(path.name) == wanted)
-    if len(found) > 1:
-        several = " and ".join(path.name for path in found)
-        raise UserError(f"--data-dir: {data_dir} holds {several}; keep one of them, or name it with --data-dir")
-    return found[0] if found else data_dir
-
-
-def _key(name: str) -> str:
-    return name.lower().replace("-", "").replace("_", "").replace(".", "")
 
 
 def _file(task: Task, folder: Path, official: str) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from distill.errors import UserError
-from distill.tasks import forms, glue, tables
+from distill.tasks import folders, forms, tables
 from distill.tasks.base import Examples, Form, Task
 from distill.tasks.texts import fault
 
@@ -44,7 +44,7 @@ def read(task: Task, source: str | os.PathLike[str], split: str = "test") -> Exa
     if place.is_file():
         form = next((form for form in task.forms if place.name in (form.train, form.dev, form.test)), None)
         return _read(task, form, place)
-    folder = glue.find_folder(task, place, alone=False)
+    folder = folders.find_folder(task, place, alone=False)
     names = [(None, name) for name in _names(task, split)] + [
         (form, name) for form in task.forms if (name := _name(form, split))
     ]
@@ -62,7 +62,7 @@ def read(task: Task, source: str | os.PathLike[str], split: str = "test") -> Exa
 
 def _diagnostic(task: Task, folder: Path, place: Path) -> list[Path]:
     """Where GLUE's diagnostic rows lie, which have a folder of their own beside the task's."""
-    beside = [folder.resolve().parent] if glue.is_folder_of(task, folder) else []
+    beside = [folder.resolve().parent] if folders.is_folder_of(task, folder) else []
     return [start / name for start in dict.fromkeys([folder, place, *beside]) for name in _DIAGNOSTIC]
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from distill.methods.base import Method, Stage
 from distill.methods.objective import Objective, Setting, Shape, Term, flooded, total
 from distill.models.capture import Capture, shape_of
-from distill.models.filters import head_dropout
+from distill.models.filters import head_dropout, head_pools
 from distill.models.parameters import named, redraw
 from distill.tasks.base import Task
 from distill.teacher.source import TeacherSource
@@ -204,6 +204,7 @@ class Run:
                 kind=self.student.config.model_type,
                 dropout=head_dropout(self.student),
                 span=self.task.kind == "span",
+                pools=head_pools(self.student),
             )
         ).to(numerics.device)
         if objective.uses_teacher and self.source is None:

@@ -208,6 +208,13 @@ def test_known_tasks_take_other_files(typed: Typed, tmp_path: Path) -> None:
             ("--task", "cola", "--task-file", "x.csv", "--dev-file", "y.csv", "--pair-column", "z"),
             "--pair-column z: cola has one text a row; leave --task cola out for a task of your own",
         ),
+        *(
+            (
+                ("--task", "squad2", "--task-file", "x.json", "--dev-file", "y.json", f"--{column}-column", "z"),
+                f"^--{column}-column z: files of squad2 are in SQuAD's form, which has no columns; leave it out",
+            )
+            for column in ("text", "pair", "label")
+        ),
     ],
 )
 def test_options_that_contradict_each_other(typed: Typed, arguments: tuple[str, ...], said: str) -> None:

@@ -31,7 +31,7 @@ class ClassMetric(Metric):
     classes: int | None = None
     kind: ClassVar[str] = "classification"
 
-    def judges(self, kind: str, labels: int) -> bool:
+    def judges(self, kind: str, labels: int, unanswerable: bool = False) -> bool:
         return kind == self.kind and self.classes in (None, labels)
 
     def checked(self, logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -26,6 +26,6 @@ def names() -> tuple[str, ...]:
     return tuple(_METRICS)
 
 
-def fitting(kind: str, labels: int) -> tuple[str, ...]:
-    """Names of the metrics that judge tasks of a kind with so many labels."""
-    return tuple(metric.name for metric in _METRICS.values() if metric.judges(kind, labels))
+def fitting(kind: str, labels: int, unanswerable: bool = False) -> tuple[str, ...]:
+    """Names of the metrics that may judge tasks of a kind with so many labels; arguments as in `Metric.judges`."""
+    return tuple(metric.name for metric in _METRICS.values() if metric.judges(kind, labels, unanswerable))

@@ -47,8 +47,12 @@ class Metric(ABC):
         logits, labels = self.checked(logits, labels)
         return self.value(logits, labels) if np.isfinite(logits).all() else math.nan
 
-    def judges(self, kind: str, labels: int) -> bool:
-        """Whether it judges tasks of this kind with so many labels."""
+    def judges(self, kind: str, labels: int, unanswerable: bool = False) -> bool:
+        """Whether it may judge tasks of this kind with so many labels.
+
+        Args:
+            unanswerable: Of spans, whether rows may have no answer.
+        """
         return kind == self.kind
 
     @abstractmethod

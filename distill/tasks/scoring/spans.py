@@ -7,7 +7,7 @@ counts (S, n), and give (S,). Where no row counts, it is 0.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -21,9 +21,16 @@ class SpanMetric(RowMetric):
     Attributes:
         score: rows (n, 3) as `distill.tasks.decoding.Spans.judged` gives them, whether each has an answer (n,) and row
             counts (S, n) to scores (S,).
+        of: Which rows it is a mean over: all, those that have an answer, or those that have none.
     """
 
+    of: Literal["all", "answered", "unanswered"] = "all"
     kind: ClassVar[str] = "span"
+
+    def judges(self, kind: str, labels: int, unanswerable: bool = False) -> bool:
+        # Where every row has an answer the mean over these is that over all. Over those without one a model that
+        # never answers is perfect, so that mean stands beside the others and chooses nothing.
+        return kind == self.kind and (self.of == "all" or (self.of == "answered" and unanswerable))
 
     def checked(self, logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         logits, labels = np.asarray(logits, dtype=np.float64), np.asarray(labels).astype(np.int64)
@@ -72,6 +79,6 @@ def _mean(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
 METRICS = (
     SpanMetric("squad_f1", "F1 of the answers' words", f1),
     SpanMetric("em", "exact match", em),
-    SpanMetric("has_answer_f1", "F1 where there is an answer", has_answer_f1),
-    SpanMetric("no_answer_f1", "F1 where there is none", no_answer_f1),
+    SpanMetric("has_answer_f1", "F1 where there is an answer", has_answer_f1, "answered"),
+    SpanMetric("no_answer_f1", "F1 where there is none", no_answer_f1, "unanswered"),
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,11 @@ from distill import layer_maps, methods
 from distill.artifacts import Store, key_of
 from distill.errors import UserError
 from distill.methods.base import Shape
+from distill.models.capture import Capture
+from distill.models.filters import head_pools
 from distill.training import stages
 from distill.training.settings import Training, of_stage
+from tests.distill import tiny
 from tests.distill.methods.bench import Recipe, bench, carried
 from tests.distill.training import runs
 
@@ -157,6 +162,50 @@ def test_a_frozen_student_stays_as_it_is_and_its_filters_learn() -> None:
     assert curve[-1] < curve[0]
     begun = carried(TED, 2, bench("ted", 2).setting)
     assert {name for name in begun if not name.startswith("teacher.")} == set(run.left)
+
+
+@pytest.mark.parametrize("nonlinear", [False, True])
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+def test_heads_of_filters_read_what_the_encoder_s_own_classifier_reads(pooling: str, nonlinear: bool) -> None:
+    made = bench(
+        "ted", 1, params={"filter_nonlinear": nonlinear}, student={"kind": "modernbert", "classifier_pooling": pooling}
+    )
+    setting = replace(made.setting, kind="modernbert", pools=head_pools(made.student))
+    torch.manual_seed(5)
+    found: Any = TED.stages[1].objective(setting).double().eval()
+    batch = made.batch()
+    mask, labels = batch["attention_mask"], batch["labels"]
+    assert not mask.all()
+    with torch.no_grad(), closing(Capture(made.student, found.needs | found.own_needs)) as ours:
+        total = found(ours.run(**tiny.inputs_of(batch)), None, batch)["filtered"].value.item()
+        states = made.student(
+            input_ids=batch["input_ids"], attention_mask=mask, output_hidden_states=True
+        ).hidden_states
+        expected = []
+        for k, layer in enumerate((1, 2)):
+            losses = []
+            for row, real, label in zip(states[layer], mask, labels, strict=True):
+                passed = [found.filters.filters[k](token) for token, there in zip(row, real, strict=True) if there]
+                read = passed[0] if pooling == "cls" else sum(passed) / len(passed)
+                logits = found.heads.heads[k](functional.gelu(found.heads.poolers[k](read)))
+                losses.append((torch.logsumexp(logits, 0) - logits[label]).item())
+            expected.append(sum(losses) / len(losses))
+    assert total == pytest.approx(sum(expected) / 2, rel=1e-9)
+    # The library's own classifier, too, reads that.
+    own = [row[real.bool()].mean(0) if pooling == "mean" else row[0] for row, real in zip(states[2], mask, strict=True)]
+    with torch.no_grad():
+        theirs = made.student.classifier(made.student.head(torch.stack(own)))
+        torch.testing.assert_close(
+            theirs, made.student(input_ids=batch["input_ids"], attention_mask=mask).logits, rtol=1e-6, atol=1e-6
+        )
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+def test_a_run_reads_of_its_student_what_heads_are_to_read(pooling: str) -> None:
+    run = runs.make("ted", SHORT, epochs=1, student={"kind": "modernbert", "classifier_pooling": pooling})
+    capture, objective, _ = run._set_up(TED.stages[1])
+    capture.close()
+    assert objective.own_needs == {"hidden" if pooling == "mean" else "cls"}
 
 
 def test_without_epochs_a_stage_leaves_everything_as_it_is() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from distill.errors import UserError
 from distill.tasks import registry
-from distill.tasks.base import Examples, TaskData
+from distill.tasks.base import Answer, Examples, TaskData
 from distill.tasks.holdout import doubles, hold_out, parse
 
 DEV = Examples(("d0", "d1"), None, np.array([0, 1]))
@@ -83,6 +83,70 @@ def test_scores_are_drawn_plainly() -> None:
     assert found.dev.first == tuple(f"a{i}" for i in places)
     assert found.dev.second == tuple(f"b{i}" for i in places)
     assert len(found.train) == 45
+
+
+def squad2(*sizes: int) -> TaskData:
+    """Contexts "c0", "c1", … with so many questions each, in a random order."""
+    contexts = np.random.default_rng(5).permutation([f"c{i}" for i, size in enumerate(sizes) for _ in range(size)])
+    asked = tuple(f"q{i}" for i in range(len(contexts)))
+    answers = tuple((Answer("c", 0),) if i % 3 else () for i in range(len(contexts)))
+    labels = np.array([bool(each) for each in answers], dtype=np.int64)
+    rows = Examples(asked, tuple(contexts.tolist()), labels, answers, asked)
+    return TaskData(registry.get("squad2"), rows, rows, "made by the test")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_of_questions_whole_contexts_are_held_out(seed: int) -> None:
+    data = squad2(*[2, 5, 1, 4, 3] * 8)
+    found = hold_out(data, 0.25, seed)
+    held, kept = set(found.dev.second or ()), set(found.train.second or ())
+    assert not held & kept
+    assert len(held) > 5
+    assert len(found.dev) == 30 == 120 - len(found.train)
+    for part in (found.train, found.dev):
+        assert part.ids is not None
+        places = [int(name[1:]) for name in part.ids]
+        assert places == sorted(places)
+    again, other = hold_out(data, 0.25, seed), hold_out(data, 0.25, seed + 1)
+    assert found.dev.first == again.dev.first != other.dev.first
+    assert found.fingerprint() == again.fingerprint() != other.fingerprint()
+    assert doubles(found) == 0
+
+
+def test_literal_derivation_of_contexts() -> None:
+    """Contexts are shuffled, and each is held out that does not lead beyond 9.4 rows."""
+    sizes = (1, 9, 2, 2, 30, 3)
+    data = squad2(*sizes)
+    contexts = list(dict.fromkeys(data.train.second or ()))
+    for seed in range(8):
+        shuffled = np.random.RandomState(np.random.MT19937(np.random.SeedSequence([seed, 1]))).permutation(6).tolist()
+        held, count = set(), 0
+        for place in shuffled:
+            if count + sizes[int(contexts[place][1:])] <= 9.4:
+                held.add(contexts[place])
+                count += sizes[int(contexts[place][1:])]
+        found = hold_out(data, 0.2, seed)
+        assert set(found.dev.second or ()) == held
+        assert len(found.dev) == count >= 8
+
+
+@pytest.mark.parametrize(("sizes", "share", "held"), [((4, 4, 4), 0.45, 4), ((4, 4, 4), 0.55, 8), ((5, 9), 0.2, 5)])
+def test_one_context_more_where_that_is_nearer_to_the_share(sizes: tuple[int, ...], share: float, held: int) -> None:
+    for seed in range(4):
+        assert len(hold_out(squad2(*sizes), share, seed).dev) == held
+
+
+@pytest.mark.parametrize(
+    ("sizes", "share", "words"),
+    [
+        ((10,), 0.1, "squad2 has 10 training rows in 1 context, of which none would be held out"),
+        ((10,), 0.9, "squad2 has 10 training rows in 1 context, of which none would be left to train on"),
+        ((9, 9), 0.1, "squad2 has 18 training rows in 2 contexts, of which none would be held out"),
+    ],
+)
+def test_neither_side_may_lack_contexts(sizes: tuple[int, ...], share: float, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        hold_out(squad2(*sizes), share, 0)
 
 
 def test_the_seed_decides_and_nothing_else() -> None:

@@ -30,7 +30,7 @@ CHECKSUMS = {
     "sentiment": ("1", "c5a6fb469262c8af"),
     "opinion": ("1", "a82df6e9d5444c8d"),
     "similarity": ("1", "487b6f8e1cbdcf84"),
-    "span": ("3", "68594e2aa83a5ddc"),
+    "span": ("4", "537f1765346b5ff6"),
 }
 NAMES = tuple(CHECKSUMS)
 Made = tuple[list[Row], list[Row]]

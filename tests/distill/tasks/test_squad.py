@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from distill.errors import UserError
-from distill.tasks import hub, registry, squad
-from distill.tasks.base import Answer
+from distill.tasks import given_files, hub, registry, squad
+from distill.tasks.base import Answer, Task
 from distill.tasks.holdout import hold_out
 from distill.tasks.rows import read
 
@@ -117,6 +117,7 @@ def test_what_is_malformed_is_named(tmp_path: Path, path: tuple[Any, ...], value
     [
         (b"", "is empty"),
         (b" \n ", "is empty"),
+        ('{"data": []}'.encode("utf-16"), "is not UTF-8 text .it looks like UTF-16"),
         (b'{"data": [\n {"a" 5}]}', r"line 2, column 7: not JSON"),
         (b'{"data": "caf\xe9"}', "line 1: not UTF-8"),
         (b'{"data": [' + b'"word ' * 200_000, "line 1, column .*: not JSON"),
@@ -184,6 +185,71 @@ def test_both_files_are_found(tmp_path: Path, folder: str, names: tuple[str, str
     assert names[0] in data.source
 
 
+@pytest.mark.parametrize(
+    ("task", "folder"),
+    [(SQUAD2, name) for name in ("SQuAD2.0", "squad_v2", "SQuAD-2.0", "squad_v2.0")]
+    + [(SQUAD, name) for name in ("SQuAD1.1", "squad_v1.1", "squad")],
+)  # fmt: skip
+def test_folders_go_by_their_usual_names(tmp_path: Path, task: Task, folder: str) -> None:
+    for name in ("train.json", "dev.json"):
+        written(tmp_path / folder / name, content(question("a"), question("b", None if task is SQUAD2 else "1906")))
+    for named in (tmp_path, tmp_path / folder):
+        assert squad.load(task, named).source.startswith(str(tmp_path / folder))
+    other = SQUAD if task is SQUAD2 else SQUAD2
+    with pytest.raises(UserError, match=f"{folder} holds {task.name}, but the task is {other.name}"):
+        squad.load(other, tmp_path / folder)
+
+
+def test_a_folder_with_both_sets_gives_each_task_its_own(tmp_path: Path) -> None:
+    for version in ("1.1", "2.0"):
+        for split in ("train", "dev"):
+            more = question("b", None if version == "2.0" else "old town")
+            written(tmp_path / "SQuAD" / f"{split}-v{version}.json", content(question(version), more))
+    for task, version in ((SQUAD, "1.1"), (SQUAD2, "2.0")):
+        assert squad.load(task, tmp_path / "SQuAD").train.ids == (version, "b")
+
+
+def test_several_folders_of_a_task_are_named_unless_one_has_its_very_name(tmp_path: Path) -> None:
+    for folder in ("squad_v2", "SQuAD2.0"):
+        for name in ("train.json", "dev.json"):
+            written(tmp_path / folder / name, content(question(folder), question("b", None)))
+    with pytest.raises(UserError, match=r"holds SQuAD2\.0 and squad_v2; keep one of them"):
+        squad.load(SQUAD2, tmp_path)
+    (tmp_path / "squad_v2").rename(tmp_path / "SQuAD2")
+    assert squad.load(SQUAD2, tmp_path).train.ids == ("squad_v2", "b")
+
+
+@pytest.mark.parametrize("version", ["1.1", "v1.1", 1.1])
+def test_a_training_file_of_the_first_version_is_none_of_the_second(tmp_path: Path, version: Any) -> None:
+    both = {**content(question("a"), question("b")), "version": version}
+    train, dev = written(tmp_path / "train-v1.1.json", both), written(tmp_path / "dev-v2.0.json", both)
+    wanted = f"{train} is of SQuAD 1.1, where every question has an answer; take --task squad, or a training file"
+    for load in (lambda: squad.load(SQUAD2, tmp_path), lambda: given_files.load(SQUAD2, train, dev)):
+        with pytest.raises(UserError) as refused:
+            load()
+        assert str(refused.value) == f"{wanted} for squad2"
+    assert len(given_files.load(SQUAD, train, dev).train) == 2
+    # What such a file says of itself plays no part where one of its rows has no answer.
+    written(train, {**content(question("a"), question("b", None)), "version": version})
+    assert squad.load(SQUAD2, tmp_path).notes == ()
+
+
+def test_a_training_file_without_version_whose_rows_all_have_answers_is_told(tmp_path: Path) -> None:
+    rows = content(question("a"), question("b"))
+    del rows["version"]
+    train, dev = written(tmp_path / "train-v2.0.json", rows), written(tmp_path / "dev-v2.0.json", rows)
+    told = (f"{train}: every question has an answer, so nothing teaches when one of squad2 has none.",)
+    assert squad.load(SQUAD2, tmp_path).notes == given_files.load(SQUAD2, train, dev).notes == told
+    assert given_files.load(SQUAD, train, dev).notes == ()
+
+
+def test_one_question_is_enough_to_be_asked(tmp_path: Path) -> None:
+    file = written(tmp_path / "ask.json", content({"id": "a", "question": "When?"}))
+    assert squad.questions(file, SQUAD).ids == ("a",)
+    with pytest.raises(UserError, match=r"has no questions; at least 1 is needed"):
+        squad.questions(written(file, content()), SQUAD)
+
+
 def test_files_that_could_be_meant_or_are_missing_are_named(tmp_path: Path) -> None:
     for name in ("dev-part1.json", "dev-part2.json", "train-v2.0.json"):
         written(tmp_path / name, content(question("a"), question("b")))
@@ -245,8 +311,9 @@ def test_both_splits_come_from_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_rows_are_held_out_and_drawn_with_their_answers(tmp_path: Path) -> None:
     many = [question(f"q{i}", "1906" if i % 2 else None) for i in range(20)]
+    texts = [{"context": f"{CONTEXT} No. {number}", "qas": [qa]} for number, qa in enumerate(many)]
     for name in ("train-v2.0.json", "dev-v2.0.json"):
-        written(tmp_path / name, content(*many))
+        written(tmp_path / name, {"data": [{"paragraphs": texts}]})
     data = squad.load(SQUAD2, tmp_path)
 
     held = hold_out(data.limit_train(10, seed=1), 0.3, seed=0)
