@@ -137,8 +137,9 @@ def _asked(w: Words, facts: list[Fact]) -> list[Row]:
     return [*rows, Row(0, _question(kind, *w.pick(choices)), context, ())]
 
 
-# A small encoder learns first what kind of words answers which question, then to find a fact by any of its words.
-# Without many rows that teach the one it answers nothing for long.
+# A small encoder learns first what kind of words answers which question, for which one or two facts are enough, then to
+# find a fact among many by any of its words. Without rows that teach the one it answers nothing for long, and without
+# many that teach the other all networks soon answer alike.
 _TURNS = families.turns({single: 2, double: 2, short: 2, paragraph: 3})
 
 
