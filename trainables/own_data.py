@@ -59,6 +59,7 @@ def check(config: SweepConfig) -> None:
 
 def _check_known(config: SweepConfig, flag: str, hub: bool) -> None:
     from distill.tasks import registry
+    from distill.tasks.squad import refuse_columns
 
     task = registry.get(config.task)
     remedy = f"leave --task {config.task} out for a task of your own"
@@ -70,10 +71,8 @@ def _check_known(config: SweepConfig, flag: str, hub: bool) -> None:
         raise UserError(f"{flag}: rows of {task.name} that choose are missing; name their file with --dev-file.")
     if config.label_kind is not None:
         raise UserError(f"--label-kind {config.label_kind}: {task.name} says what its labels are; {remedy}.")
-    for name in ("text_column", "pair_column", "label_column") if task.kind == "span" else ():
-        if (value := getattr(config, name)) is not None:
-            told = f"files of {task.name} are in SQuAD's form, which has no columns"
-            raise UserError(f"--{name.replace('_', '-')} {value}: {told}; leave it out.")
+    if task.kind == "span":
+        refuse_columns(task, config.text_column, config.pair_column, config.label_column)
     if config.pair_column is not None and not task.pair:
         raise UserError(f"--pair-column {config.pair_column}: {task.name} has one text a row; {remedy}.")
 

@@ -78,6 +78,7 @@ def read(found: Found, task: Task, asked: argparse.Namespace) -> list[Split]:
 def _of_file(file: Path, found: Found, task: Task, asked: argparse.Namespace) -> Split:
     """All rows of a file; those of a known task that was swept with columns of other names have these."""
     if task.kind == "span":
+        squad.refuse_columns(task, asked.text_column, asked.pair_column)
         return Split(file.stem, squad.questions(file, task), str(file), False)
     public = _of_glue(file, task)
     if not public:

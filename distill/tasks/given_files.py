@@ -29,8 +29,10 @@ def load(
         text_column, pair_column, label_column: What the columns are called; None as in the task's own files.
 
     Raises:
-        UserError: As `glue.load`.
+        UserError: As `glue.load`, or a column is named where files have none.
     """
+    if task.kind == "span":
+        squad.refuse_columns(task, text_column, pair_column, label_column)
     named = any((text_column, pair_column, label_column))
     task = replace(
         task,

@@ -85,6 +85,15 @@ def questions(path: str | os.PathLike[str], task: Task) -> Examples:
     return _examples(asked, _rows(asked, _bare(_content(path)), str(path)), str(path), least=1)
 
 
+def refuse_columns(task: Task, text: str | None = None, pair: str | None = None, label: str | None = None) -> None:
+    """Raise UserError where a person names columns of files of a span task, which have none."""
+    for option, name in (("--text-column", text), ("--pair-column", pair), ("--label-column", label)):
+        if name is not None:
+            raise UserError(
+                f"{option} {name}: files of {task.name} are in SQuAD's form, which has no columns; leave it out."
+            )
+
+
 def _bare(content: Any) -> Any:
     """The content of a file, every question of it without an answer."""
     if isinstance(content, list):

@@ -89,11 +89,13 @@ def test_the_files_of_squads_own_program(place: Path, tmp_path: Path, half: bool
     assert f"exact match {right / 12:.4f}" in told
 
 
-def test_questions_without_answers_are_answered(place: Path, tmp_path: Path) -> None:
-    (tmp_path / "new.json").write_text(as_json(DEV, answers=False))
+@pytest.mark.parametrize("count", [1, 12])
+def test_questions_without_answers_are_answered(place: Path, tmp_path: Path, count: int) -> None:
+    asked = DEV.take(np.arange(count))
+    (tmp_path / "new.json").write_text(as_json(asked, answers=False))
     student = place / "student"
     assert run(student, "--task", "squad2", "--file", tmp_path / "new.json", "--out", tmp_path) == 0
-    assert json.loads((tmp_path / "squad2-new.json").read_text()) == said_by(student, DEV, 0.0)[0]
+    assert json.loads((tmp_path / "squad2-new.json").read_text()) == said_by(student, asked, 0.0)[0]
 
 
 def test_what_does_not_go_with_questions_is_refused(place: Path, tmp_path: Path, capsys: Any) -> None:
@@ -105,5 +107,7 @@ def test_what_does_not_go_with_questions_is_refused(place: Path, tmp_path: Path,
     assert "bad.json, line 1" in refused(capsys, student, "--task", "squad2", "--file", tmp_path / "bad.json")
     (tmp_path / "new.json").write_text(as_json(DEV))
     file = ("--file", tmp_path / "new.json", "--out", tmp_path)
+    told = refused(capsys, student, "--task", "squad2", *file, "--pair-column", "text")
+    assert told == "--pair-column text: files of squad2 are in SQuAD's form, which has no columns; leave it out."
     told = refused(capsys, student, "--task", "squad", *file, "--null-threshold", "1")
     assert told == "--null-threshold 1 plays no part in squad; leave it out."

@@ -243,6 +243,13 @@ def test_a_training_file_without_version_whose_rows_all_have_answers_is_told(tmp
     assert given_files.load(SQUAD, train, dev).notes == ()
 
 
+def test_columns_of_files_that_have_none_are_refused(tmp_path: Path) -> None:
+    file = written(tmp_path / "rows.json", content(question("a"), question("b", None)))
+    for place, option in enumerate(("--text-column", "--pair-column", "--label-column")):
+        with pytest.raises(UserError, match=f"^{option} x: files of squad2 are in SQuAD's form, which has no columns"):
+            given_files.load(SQUAD2, file, file, *(None,) * place, "x")
+
+
 def test_one_question_is_enough_to_be_asked(tmp_path: Path) -> None:
     file = written(tmp_path / "ask.json", content({"id": "a", "question": "When?"}))
     assert squad.questions(file, SQUAD).ids == ("a",)
