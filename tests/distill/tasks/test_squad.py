@@ -245,9 +245,10 @@ def test_a_training_file_without_version_whose_rows_all_have_answers_is_told(tmp
 
 def test_columns_of_files_that_have_none_are_refused(tmp_path: Path) -> None:
     file = written(tmp_path / "rows.json", content(question("a"), question("b", None)))
-    for place, option in enumerate(("--text-column", "--pair-column", "--label-column")):
-        with pytest.raises(UserError, match=f"^{option} x: files of squad2 are in SQuAD's form, which has no columns"):
-            given_files.load(SQUAD2, file, file, *(None,) * place, "x")
+    for name in ("text", "pair", "label"):
+        named: dict[str, Any] = {f"{name}_column": "x"}
+        with pytest.raises(UserError, match=f"^--{name}-column x: files of squad2 are in SQuAD's form, which has no"):
+            given_files.load(SQUAD2, file, file, **named)
 
 
 def test_one_question_is_enough_to_be_asked(tmp_path: Path) -> None:
@@ -274,7 +275,7 @@ def test_rows_of_the_hub_are_those_of_the_files(tmp_path: Path) -> None:
     file = written(tmp_path / "dev.json", content(question("a"), question("b", "old town"), question("c", None)))
     rows = squad.read(file, SQUAD2)
     assert rows.answers is not None
-    columns = {
+    columns: dict[str, Any] = {
         "id": ["a", "b", "c"],
         "question": [" When?"] * 3,
         "context": [CONTEXT] * 3,
