@@ -43,12 +43,14 @@ class Wanted:
         name: Its id.
         revision: Branch, tag or commit; None is the main branch.
         flag: The option that asked for it, for messages.
+        remedy: What else a person may name, where that is no folder.
     """
 
     kind: Literal["model", "dataset"]
     name: str
     revision: str | None
     flag: str
+    remedy: str = ""
 
     def __str__(self) -> str:
         return f"{self.flag} {self.name}" if self.kind == "model" else f"{self.flag} needs {self.name}, which"
@@ -59,7 +61,12 @@ class Wanted:
 
     @property
     def instead(self) -> str:
-        return "name a folder" if self.kind == "model" else "name a folder with --data-dir"
+        return self.remedy or ("name a folder" if self.kind == "model" else "name a folder with --data-dir")
+
+    @property
+    def without(self) -> str:
+        """How to do without the hub."""
+        return self.remedy or "do without the hub (--source)"
 
 
 @dataclass(frozen=True)
@@ -150,7 +157,7 @@ def _sentence(error: Exception, wanted: Wanted, begun: bool) -> UserError:
             return _unknown(wanted)
         return UserError(
             f"{wanted} cannot be had: {endpoint()} answers with error {status}; log in with `hf auth login`, "
-            f"{wanted.instead}, or do without the hub (--source)."
+            f"{'' if wanted.remedy else f'{wanted.instead}, '}or {wanted.without}."
         )
     # HTTPError is that of the client which this release of huggingface_hub uses, whichever it is.
     if isinstance(error, (errors.HTTPError, TimeoutError)):
@@ -168,7 +175,7 @@ def _sentence(error: Exception, wanted: Wanted, begun: bool) -> UserError:
     if not begun:
         return UserError(
             f"{wanted} cannot be had: {endpoint()} does not answer as a hub does ({words(error)}); check HF_ENDPOINT, "
-            "or do without the hub (--source)."
+            f"or {wanted.without}."
         )
     return _broken_off(wanted, error)
 

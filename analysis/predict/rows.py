@@ -125,16 +125,29 @@ def _on_hub(found: Found, task: Task, config: Mapping[str, Any]) -> tuple[HubRow
 def _of_hub(name: str, where: HubRows, revision: str | None) -> Split:
     """The texts of a split of a data set, every row of it in its order."""
     # Late: it needs the libraries of the hub.
-    from distill.tasks.hub import splits
+    from distill.tasks.hub import refuse_faults, splits
 
     if name == "diagnostic":
         name, where = "test", replace(where, config=_DIAGNOSTIC)
-    found, commit = splits(where, revision, f"--split {name}")
+    found, commit = splits(where, revision, f"--split {name}", instead="name a file with --file")
     shown = f"{where.repository}{f', {where.config}' if where.config else ''}, at {commit[:8]} (hub)"
     if name not in found:
         raise UserError(f"{shown} has no split {name} (it has {', '.join(found)}); name a file with --file.")
     table = found[name]
-    sides = [tuple(str(text).strip() for text in table[side]) for side in (where.first, where.second) if side]
+    sides = []
+    for column in (where.first, *([where.second] if where.second else [])):
+        if column not in table.column_names:
+            there = ", ".join(table.column_names)
+            raise UserError(f"{shown} has no column {column} in {name} (it has {there}); name a file with --file.")
+        texts = table[column][:]
+        for row, text in enumerate(texts, start=1):
+            if not isinstance(text, str):
+                raise UserError(
+                    f"{shown}, {name}, row {row}: column {column!r} holds {text!r:.40} where a text is expected; name "
+                    "a file with --file."
+                )
+        refuse_faults(texts, column, f"{shown}, {name}")
+        sides.append(tuple(text.strip() for text in texts))
     ids = table["idx"] if "idx" in table.column_names else range(len(table))
     labels = np.zeros(len(table), dtype=np.int64)
     examples = Examples(sides[0], sides[1] if where.second else None, labels, ids=tuple(map(str, ids)))

@@ -79,6 +79,7 @@ class HubRows:
         dev: Split that serves as development split.
         repository: Id of the data set.
         beside: Labelled splits that are shown beside dev, each with its name on the hub.
+        numbered: The label names in the order of the hub's ids, where that is another than ours.
     """
 
     config: str
@@ -88,6 +89,12 @@ class HubRows:
     dev: str = "validation"
     repository: str = "nyu-mll/glue"
     beside: tuple[tuple[str, str], ...] = ()
+    numbered: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of label, first and, of a pair, second text."""
+        return ("label", self.first, *([self.second] if self.second else []))
 
 
 @dataclass(frozen=True)
@@ -193,6 +200,11 @@ class Task:
     def pair(self) -> bool:
         """Whether an example is two sentences."""
         return self.second_column is not None
+
+    @property
+    def no_gold(self) -> str | None:
+        """What stands in place of a label where annotators disagreed."""
+        return next((form.unlabelled for form in self.forms if form.unlabelled), None)
 
     @property
     def header(self) -> bool:

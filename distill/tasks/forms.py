@@ -8,7 +8,8 @@ from pathlib import Path
 from distill.errors import UserError
 from distill.tasks import labelled, tables
 from distill.tasks.base import Examples, Form, Positions, Task
-from distill.tasks.tables import Table
+from distill.tasks.table import Table
+from distill.tasks.texts import fault
 
 # What names the columns of label, first and second text.
 OPTIONS = ("--label-column", "--text-column", "--pair-column")
@@ -32,21 +33,24 @@ def read(task: Task, form: Form, path: Path) -> tuple[Examples, tuple[str, ...]]
     wanted = columns(task, form)
     found = table(form, path, wanted, form.positions)
     options = [f"{option} beside --task-file" for option in OPTIONS[: len(wanted)]]
-    return labelled.examples(task, found, list(zip(wanted, options, strict=True)), form.unlabelled)
+    return labelled.examples(task, found, list(zip(wanted, options, strict=True)))
 
 
-def table(form: Form | None, path: Path, wanted: Sequence[str], positions: Positions | None) -> Table:
+def table(
+    form: Form | None, path: Path, wanted: Sequence[str], positions: Positions | None, blank: bool = False
+) -> Table:
     """The table in a file of a form, whose columns are called as `wanted` (case does not matter in the file).
 
     Args:
         form: None is GLUE's, or for an own file whatever its ending says.
         wanted: Label, first and second text, or these without the label.
         positions: Where they are, if the file has no header.
+        blank: Whether a blank line between others is a row of one empty cell.
     """
     tabs = path.suffix.lower() in (".tsv", ".txt")
     if (form is not None and form.reader == "records") or (form is None and not tabs):
-        return tables.read(path, "file")
-    rows = tables.cells_of(path, tables.text_of(path), quoted=form is not None and form.reader == "commas")
+        return tables.read(path, "file", blank)
+    rows = tables.cells_of(path, tables.text_of(path), form is not None and form.reader == "commas", blank)
     header = [cell.strip().lower() for cell in rows[0][1]]
     if positions is None or all(name.lower() in header for name in wanted):
         spelled = {name.lower(): name for name in wanted}
@@ -70,6 +74,8 @@ def _lines(task: Task, path: Path) -> tuple[Examples, tuple[str, ...]]:
     for line, (text, number) in enumerate(zip(texts, numbers, strict=True), start=1):
         if not text:
             raise UserError(f"{path}, line {line}: the text is empty; every row needs one")
+        if problem := fault(text):
+            raise UserError(f"{path}, line {line}: the text {problem}")
         if not number.isdecimal() or int(number) >= len(task.labels):
             known = ", ".join(f"{index} {word}" for index, word in enumerate(task.labels))
             raise UserError(f"{beside}, line {line}: unknown label {number[:40]!r} (known: {known})")

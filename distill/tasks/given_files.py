@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def load(
     """The rows of a known task from two files.
 
     They are in GLUE's layout (questions in SQuAD's), in another form in which the task is published (known by its
-    file's name), or csv, jsonl, JSON or Parquet with the task's columns and label words.
+    file's name), or csv, jsonl, JSON or Parquet with the columns and labels of the task, or of its data set on the hub.
 
     Args:
         text_column, pair_column, label_column: What the columns are called; None as in the task's own files.
@@ -55,6 +56,19 @@ def _read(task: Task, path: Path, flag: str, named: bool) -> tuple[Examples, tup
         if path.name in (form.train, form.dev, form.test, *dict(form.beside).values()):
             return glue.read_file(task, form, path)
     if path.suffix.lower() in (".tsv", ".txt"):
-        return glue.read_split(task, path)
+        header = [cell.strip().lower() for cell in tables.lines_of(path)[0].split("\t")]
+        return glue.read_split(task if named else _as_on_hub(task, header), path)
+    table = tables.read(path, flag)
+    task = task if named else _as_on_hub(task, table.names)
     columns = Options(task.first_column, task.second_column, task.label_column).columns
-    return labelled.examples(task, tables.read(path, flag), columns)
+    return labelled.examples(task, table, columns)
+
+
+def _as_on_hub(task: Task, names: Sequence[str]) -> Task:
+    """The task with the columns that it has on the hub, where a file has these in place of the task's own."""
+    own = {task.label_column, task.first_column, task.second_column or task.first_column}
+    if task.hub is None or not set(task.hub.columns) <= set(names):
+        return task
+    if {name.lower() for name in own} <= {name.lower() for name in names}:
+        return task
+    return replace(task, first_column=task.hub.first, second_column=task.hub.second, label_column=task.hub.columns[0])

@@ -12,9 +12,11 @@ from pathlib import Path
 from distill.errors import UserError
 from distill.tasks import folders, forms
 from distill.tasks.base import Examples, Form, Positions, Task, TaskData
+from distill.tasks.label_words import settled, without
 from distill.tasks.labelled import array_of, check_split, label_of
+from distill.tasks.table import NO_LABEL
 from distill.tasks.tables import lines_of
-from distill.tasks.texts import fault
+from distill.tasks.texts import LONGEST, fault
 
 
 def load(task: Task, data_dir: str | os.PathLike[str]) -> TaskData:
@@ -90,31 +92,41 @@ def _find_file(task: Task, folder: Path, name: str) -> Path:
 def read_split(task: Task, path: Path) -> tuple[Examples, tuple[str, ...]]:
     """The rows of one file in the task's layout, and what a person should know about the reading.
 
+    Rows that have no label (`label_words.settled`) are left out.
+
     Raises:
         UserError: As `load`.
     """
     lines = lines_of(path)
     layout, has_header = _layout(task, path, lines[0].split("\t"))
-    firsts: list[str] = []
-    seconds: list[str] = []
-    labels: list[float] = []
+    found: list[tuple[int, list[str]]] = []
     torn: list[int] = []
     allowed = math.floor(task.torn_share * len(lines))
     for number, cells in _rows(lines, has_header):
+        _refuse_faults(task, layout, cells, f"{path}, line {number}")
         problem = _torn(task, layout, cells)
         if problem is not None:
             torn.append(number)
             if len(torn) > allowed:
                 raise UserError(f"{path}, line {number}: {problem}{_hint(task, has_header)}")
             continue
-        labels.append(label_of(task, f"{path}, line {number}", cells[layout.label].strip()))
-        firsts.append(cells[layout.first].strip())
-        if layout.second is not None:
-            seconds.append(cells[layout.second].strip())
+        found.append((number, cells))
+    stands = [cells[layout.label].strip() for _, cells in found]
+    columns = [task.label_column, task.first_column, *([task.second_column] if task.second_column else [])]
+    words, told = settled(task, stands, columns)
+    kept = [(number, cells, word) for (number, cells), word in zip(found, words, strict=True) if word is not NO_LABEL]
+    labels = [label_of(task, f"{path}, line {number}", word) for number, _, word in kept]
     check_split(task, str(path), labels)
-    second = tuple(seconds) if layout.second is not None else None
-    notes = (f"{path}: {len(torn)} torn lines left out ({_some(torn)})",) if torn else ()
-    return Examples(tuple(firsts), second, array_of(task, labels)), notes
+    first, *second = (
+        tuple(cells[place].strip() for _, cells, _ in kept)
+        for place in (layout.first, layout.second)
+        if place is not None
+    )
+    notes = [f"{path}: {told}"] if told else []
+    notes += without(str(path), stands, words)
+    if torn:
+        notes.append(f"{path}: {len(torn)} torn lines left out ({_some(torn)})")
+    return Examples(first, second[0] if second else None, array_of(task, labels)), tuple(notes)
 
 
 def _rows(lines: Sequence[str], has_header: bool) -> Iterator[tuple[int, list[str]]]:
@@ -155,9 +167,19 @@ def _torn(task: Task, layout: Positions, cells: Sequence[str]) -> str | None:
             continue
         if not cells[position].strip():
             return f"the text in column {name!r} is empty; every row needs one"
-        if problem := fault(cells[position]):
-            return f"the text in column {name!r} {problem}"
     return None
+
+
+def _refuse_faults(task: Task, layout: Positions, cells: Sequence[str], place: str) -> None:
+    """Raise UserError for a text that no file has, however many lines of it are torn as published."""
+    if len(cells) < layout.width:
+        # Which text it is cannot be told.
+        if longest := next((cell for cell in cells if len(cell) > LONGEST), None):
+            raise UserError(f"{place}: a cell {fault(longest)}")
+        return
+    for position, name in ((layout.first, task.first_column), (layout.second, task.second_column)):
+        if position is not None and (problem := fault(cells[position])):
+            raise UserError(f"{place}: the text in column {name!r} {problem}")
 
 
 def _hint(task: Task, has_header: bool) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from distill.hub import (
 from distill.output import say
 from distill.tasks import squad
 from distill.tasks.base import Examples, HubRows, Task, TaskData
+from distill.tasks.texts import fault
 
 # Seconds that the hub may take to answer.
 PATIENCE = 5.0
@@ -63,18 +64,19 @@ def load(task: Task, revision: str | None = None, *, say: Say = say, patience: f
 
 
 def splits(
-    rows: HubRows, revision: str | None, flag: str, say: Say = say, patience: float = PATIENCE
+    rows: HubRows, revision: str | None, flag: str, say: Say = say, patience: float = PATIENCE, instead: str = ""
 ) -> tuple[Any, str]:
     """The splits of a data set by name, and their commit.
 
     Args:
         rows: Names repository and configuration; an empty one is the only one there is.
         flag: What a person asked for it with, for messages.
+        instead: What else they may name, for messages; empty is a folder with --data-dir.
 
     Raises:
         HubUnreachable, UserError: As `load`.
     """
-    wanted = Wanted("dataset", rows.repository, revision, flag)
+    wanted = Wanted("dataset", rows.repository, revision, flag, instead)
     if wanted.revision and (found := _cached(rows, wanted.revision)):
         return found, wanted.revision
     try:
@@ -166,6 +168,8 @@ def _examples(task: Task, rows: HubRows, splits: Any, name: str, shown: str, not
     ids = _ids(task, rows, split.features["label"], shown)
     content = split.select_columns(columns)[:]
     texts = [[str(text or "").strip() for text in content[column]] for column in columns[:-1]]
+    for column, side in zip(columns[:-1], texts, strict=True):
+        refuse_faults(side, column, f"{shown}, {name}")
     labels = [_label(value, ids) for value in content["label"]]
     known = [label is not None for label in labels]
     whole = [all(row) for row in zip(*texts, strict=True)]
@@ -182,6 +186,13 @@ def _examples(task: Task, rows: HubRows, splits: Any, name: str, shown: str, not
         raise UserError(f"{shown} has fewer than two different labels in {name}; use --data-dir.")
     first, *second = (tuple(column[i] for i in kept) for column in texts)
     return Examples(first, second[0] if second else None, array)
+
+
+def refuse_faults(texts: Sequence[str], column: str, shown: str) -> None:
+    """Raise UserError where one of a column's texts is none that a file could have."""
+    for row, text in enumerate(texts, start=1):
+        if problem := fault(text):
+            raise UserError(f"{shown}, row {row}: the text in column {column!r} {problem}.")
 
 
 def _ids(task: Task, rows: HubRows, feature: Any, shown: str) -> tuple[int, ...] | None:

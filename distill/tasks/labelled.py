@@ -11,19 +11,11 @@ import numpy as np
 
 from distill.errors import UserError
 from distill.tasks.base import Examples, Task
-from distill.tasks.tables import Table
+from distill.tasks.label_words import column, place_of, settled, without, word_of
+from distill.tasks.table import NO_LABEL, Table
 from distill.tasks.texts import fault
 
-
-def word_of(value: Any) -> str:
-    """A label as it would stand in a text file: 1.0 and 1 are one word, a missing one is empty."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value).strip()
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 def score_of(value: Any) -> float:
@@ -42,20 +34,22 @@ def label_of(task: Task, place: str, word: Any) -> float:
         place: File and row, for the message.
 
     Raises:
-        UserError: The word is none of the task's, or the score is no finite number.
+        UserError: The word is none of the task's, or the score is no number that float32 can hold.
     """
     if task.kind == "regression":
         score = score_of(word)
         if math.isnan(score):
             raise UserError(f"{place}: the score {str(word)[:40]!r} is not a finite number")
+        if abs(score) > _LARGEST:
+            raise UserError(f"{place}: the score {str(word)[:40]!r} is larger than {_LARGEST:.1e}; bring it to scale")
         return score
     word = word_of(word)
-    if word not in task.labels:
+    if (found := place_of(word, task.labels)) is None:
         nearest = difflib.get_close_matches(word, task.labels, n=1)
         suggestion = f"; did you mean {nearest[0]!r}?" if nearest else ""
         known = ", ".join(task.labels[:20]) + (" …" if len(task.labels) > 20 else "")
         raise UserError(f"{place}: unknown label {word[:40]!r} (known: {known}){suggestion}")
-    return task.labels.index(word)
+    return found
 
 
 def check_split(task: Task, shown: str, labels: Sequence[float]) -> None:
@@ -73,30 +67,29 @@ def array_of(task: Task, labels: Sequence[float]) -> np.ndarray:
     return np.asarray(labels, dtype=np.int64 if task.kind == "classification" else np.float32)
 
 
-def examples(
-    task: Task, table: Table, columns: Sequence[tuple[str, str]], unlabelled: str | None = None
-) -> tuple[Examples, tuple[str, ...]]:
+def examples(task: Task, table: Table, columns: Sequence[tuple[str, str]]) -> tuple[Examples, tuple[str, ...]]:
     """The labelled rows of a table, texts stripped, and what a person should know about the reading.
+
+    Rows that have no label (`label_words.settled`) are left out.
 
     Args:
         columns: Name of label, first and, of a pair, second text, each with the option that names it.
-        unlabelled: Word in place of a label; its rows are left out.
 
     Raises:
         UserError: A column is missing, a text is empty, no text or far too long, or a label is wrong; one sentence with
             file and row.
     """
-    labels, *sides = (table.column(name, option) for name, option in columns)
+    stands = column(table, *columns[0])
+    sides = [table.column(name, option) for name, option in columns[1:]]
+    labels, told = settled(task, stands, [name for name, _ in columns])
     found: list[float] = []
     kept: list[int] = []
     torn: list[int] = []
-    without = 0
     allowed = math.floor(task.torn_share * table.length)
     for row in range(table.length):
-        if unlabelled is not None and labels[row] == unlabelled:
-            without += 1
+        if labels[row] is NO_LABEL:
             continue
-        if problem := _problem(sides, columns[1:], row):
+        if problem := _problem(table, sides, columns[1:], row):
             torn.append(row)
             if len(torn) > allowed:
                 raise UserError(f"{table.place(row)}: {problem}")
@@ -108,16 +101,20 @@ def examples(
         found.append(label_of(task, table.place(row), labels[row]))
         kept.append(row)
     check_split(task, table.shown, found)
-    notes = []
-    if without:
-        notes.append(f"{table.shown}: {without} rows without a label ({unlabelled!r}) left out")
+    notes = [f"{table.shown}: {told}"] if told else []
+    notes += without(table.shown, stands, labels)
     if torn:
         notes.append(f"{table.shown}: {len(torn)} rows with an empty text left out (first: {table.place(torn[0])})")
     first, *second = (tuple(side[row].strip() for row in kept) for side in sides)
     return Examples(first, second[0] if second else None, array_of(task, found)), tuple(notes)
 
 
-def _problem(sides: Sequence[Sequence[Any]], columns: Sequence[tuple[str, str]], row: int) -> str | None:
+def _problem(table: Table, sides: Sequence[Sequence[Any]], columns: Sequence[tuple[str, str]], row: int) -> str | None:
+    """What is wrong with the texts of a row that may be left out where files are torn as published.
+
+    Raises:
+        UserError: A text is one that no such file has.
+    """
     for side, (name, option) in zip(sides, columns, strict=True):
         value = side[row]
         if value is not None and not isinstance(value, str):
@@ -126,5 +123,5 @@ def _problem(sides: Sequence[Sequence[Any]], columns: Sequence[tuple[str, str]],
         if not text.strip():
             return f"the text in column {name!r} is empty; every row needs one"
         if problem := fault(text):
-            return f"the text in column {name!r} {problem}"
+            raise UserError(f"{table.place(row)}: the text in column {name!r} {problem}")
     return None

@@ -16,14 +16,15 @@ from typing import Any, Literal
 import numpy as np
 
 from distill.errors import UserError
-from distill.tasks import labelled, registry, tables
+from distill.tasks import columnar, label_words, labelled, registry, tables
 from distill.tasks.base import Examples, HubRows, Task, TaskData
-from distill.tasks.tables import Table
+from distill.tasks.table import NO_LABEL, Table
 
 KINDS = ("classification", "regression")
 # What people call the rows that choose, in the order in which they are looked for.
 DEV_SPLITS = ("validation", "dev", "valid", "val", "development")
 TRAIN_SPLIT = "train"
+_INSTEAD = "name files with --task-file and --dev-file"
 # Above so many labels that are hardly ever the same, they are no classes.
 _MANY = 20
 _METRICS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -74,7 +75,8 @@ def read(
     Args:
         train: File (csv, tsv, jsonl, ndjson, json, parquet), data set on the hub (``org/name[:config][@revision]``), or
             columns by name, a list of records, a pandas frame or a `datasets.Dataset`.
-        dev: The same for the rows that choose; of a data set on the hub its own split, where it is None.
+        dev: The same, but for a data set on the hub, of the rows that choose; where it is None, a split of the data set
+            that `train` names.
         revision: Commit of a data set on the hub, which goes before the one that `train` names.
         name: What the task is called, in small letters, digits and hyphens; None takes it from the file. One that a
             known task has gets `-own` behind it.
@@ -89,20 +91,25 @@ def read(
     named = [column for column, _ in options.columns]
     if doubled := [column for column in dict.fromkeys(named) if named.count(column) > 1]:
         raise UserError(f"The column {doubled[0]!r} is named twice: each of text, pair and label needs one of its own.")
+    if dev is not None and options.dev_split:
+        raise UserError(
+            f"--dev-split {options.dev_split} and --dev-file {_shown(dev)} both name the rows that choose; leave one "
+            "of them out."
+        )
     hub: HubData | None = None
     commit: str | None = None
     splits: Any = {}
     if isinstance(train, (str, os.PathLike)) and (asked := hub_data(os.fspath(train))) is not None:
-        hub, commit, splits = _of_hub(asked, revision, options)
-        trained = tables.of_dataset(splits[TRAIN_SPLIT], f"{hub.shown}, {TRAIN_SPLIT}")
+        hub, commit, splits = _of_hub(asked, revision, options, chosen=dev is not None)
+        trained = columnar.of_dataset(splits[TRAIN_SPLIT], f"{hub.shown}, {TRAIN_SPLIT}")
         source = f"{hub.shown} (hub)"
     else:
         trained, source = _table(train, "--task-file"), _shown(train)
     if dev is not None:
-        chosen = _table(dev, "--dev-file")
+        chosen = _chosen(dev)
         source += f", {_shown(dev)}"
     elif hub is not None:
-        chosen = tables.of_dataset(splits[hub.dev], f"{hub.shown}, {hub.dev}")
+        chosen = columnar.of_dataset(splits[hub.dev], f"{hub.shown}, {hub.dev}")
     else:
         raise UserError(
             f"--task-file {_shown(train)} has no rows beside it that choose epoch and configuration; name a file of "
@@ -135,11 +142,13 @@ def own_data(
     Args:
         train: File (csv, tsv, jsonl, ndjson, json, parquet), data set on the hub (``org/name[:config][@revision]``), or
             columns by name, a list of records, a pandas frame or a `datasets.Dataset`.
-        dev: The same for the rows that choose; of a data set on the hub its own split, where it is None.
+        dev: The same, but for a data set on the hub, of the rows that choose; where it is None, a split of the data set
+            that `train` names.
         text_column, pair_column: Columns of the texts; `pair_column` is None where there is one a row.
         label_column: Column of the labels or scores.
         label_kind: None takes scores where the labels are numbers, not all of them whole.
-        dev_split: The split of a data set on the hub that chooses; None takes "validation", or "dev".
+        dev_split: The split of a data set on the hub that chooses, where `dev` is None; None takes "validation", or
+            "dev".
         name: What the task is called, in small letters, digits and hyphens; None takes it from the file. One that a
             known task has gets `-own` behind it.
 
@@ -216,25 +225,41 @@ def hub_data(text: str) -> HubData | None:
     return HubData(**found.groupdict())
 
 
-def _of_hub(asked: HubData, revision: str | None, options: Options) -> tuple[HubData, str, Any]:
-    """The data set that was found, its commit, and its splits."""
+def _of_hub(asked: HubData, revision: str | None, options: Options, chosen: bool) -> tuple[HubData, str, Any]:
+    """The data set that was found, its commit, and its splits.
+
+    Args:
+        chosen: Whether the rows that choose are others, so that no split is looked for.
+    """
     # Late: it needs the libraries of the hub.
     from distill.tasks import hub
 
     rows = HubRows(asked.config or "", options.text, options.pair, (), repository=asked.repository)
     # A plan knows that it was no file.
     flag = "--task-file" if revision else "No such file, and --task-file"
-    splits, commit = hub.splits(rows, revision or asked.revision, flag)
+    splits, commit = hub.splits(rows, revision or asked.revision, flag, instead=_INSTEAD)
     wanted = (options.dev_split,) if options.dev_split else DEV_SPLITS
     dev = next((name for name in wanted if name in splits), None)
-    found = HubData(asked.repository, hub.config_of(splits), revision, dev or "", commit)
+    found = HubData(asked.repository, hub.config_of(splits), revision, "" if chosen else dev or "", commit)
     there = ", ".join(splits)
     if TRAIN_SPLIT not in splits:
         raise UserError(f"--task-file {asked.repository} has no split {TRAIN_SPLIT} (it has {there}); use files of it.")
-    if dev is None:
+    if dev is None and not chosen:
         missing = f"no split {options.dev_split}" if options.dev_split else f"no split called {DEV_SPLITS[0]}"
-        raise UserError(f"--task-file {asked.repository} has {missing} (it has {there}); name one with --dev-split.")
+        raise UserError(
+            f"--task-file {asked.repository} has {missing} (it has {there}); name one with --dev-split, or a file with "
+            "--dev-file."
+        )
     return found, commit, splits
+
+
+def _chosen(dev: Any) -> Table:
+    if isinstance(dev, (str, os.PathLike)) and hub_data(os.fspath(dev)) is not None:
+        raise UserError(
+            f"--dev-file {os.fspath(dev)}: there is no such file, and data sets on the hub are named with --task-file "
+            "alone; name a file, or with --dev-split a split of that data set."
+        )
+    return _table(dev, "--dev-file")
 
 
 def _table(source: Any, flag: str) -> Table:
@@ -265,12 +290,12 @@ def _unlike_known(name: str) -> str:
 
 def _defined(table: Table, options: Options, name: str) -> tuple[Task, str]:
     """The task that the training rows make, and a sentence on its labels."""
-    values = table.column(options.label, "--label-column")
+    values = label_words.column(table, options.label, "--label-column")
     kind = options.kind or ("regression" if _are_scores(values) else "classification")
     guessed = "" if options.kind else "; --label-kind says otherwise"
     labels: tuple[str, ...] = ()
     if kind == "classification":
-        labels = _words(values)
+        labels = label_words.classes(values)
         if len(labels) > max(_MANY, len(values) // 2):
             raise UserError(
                 f"{table.shown}: column {options.label!r} has {len(labels)} different values in {len(values)} rows, "
@@ -278,6 +303,8 @@ def _defined(table: Table, options: Options, name: str) -> tuple[Task, str]:
             )
         some = ", ".join(labels[:6]) + (", …" if len(labels) > 6 else "")
         note = f"The labels are {len(labels)} classes ({some}){guessed}."
+        if labels == ("-1", "0", "1"):
+            note += " Where -1 says that there is no label, leave these rows out of the file."
     else:
         note = f"The labels are scores{guessed}. "
     task = _made(
@@ -313,17 +340,9 @@ def _made(kind: Any, **values: Any) -> Task:
 
 def _are_scores(values: Sequence[Any]) -> bool:
     """Whether all that is there are numbers, and one of them is not whole."""
-    words = [word for value in values if (word := labelled.word_of(value))]
+    words = [word for value in values if value is not NO_LABEL and (word := label_words.word_of(value))]
     try:
         numbers = [float(word) for word in words]
     except ValueError:
         return False
     return any(not number.is_integer() for number in numbers)
-
-
-def _words(values: Sequence[Any]) -> tuple[str, ...]:
-    words = {word for value in values if (word := labelled.word_of(value))}
-    try:
-        return tuple(sorted(words, key=lambda word: (float(word), word)))
-    except ValueError:
-        return tuple(sorted(words))

@@ -13,6 +13,8 @@ from distill.tasks.base import Form, HubRows, Positions, Task
 _BINARY = ("0", "1")
 _ENTAILMENT = ("entailment", "not_entailment")
 _INFERENCE = ("contradiction", "entailment", "neutral")
+# The ids of nyu-mll/glue (mnli) and stanfordnlp/snli.
+_NUMBERED = ("entailment", "neutral", "contradiction")
 _RECORDS_OR_TABS: tuple[tuple[Literal["records", "tabs"], str], ...] = (("records", "jsonl"), ("tabs", "txt"))
 # In the files of SNLI and MultiNLI, where annotators disagreed.
 _NO_GOLD = "-"
@@ -123,6 +125,7 @@ _MNLI = Task(
         _INFERENCE,
         "validation_matched",
         beside=(("mismatched", "validation_mismatched"),),
+        numbered=_NUMBERED,
     ),
 )
 _SNLI = Task(
@@ -147,7 +150,7 @@ _SNLI = Task(
         )
         for reader, ending in _RECORDS_OR_TABS
     ),
-    hub=HubRows("plain_text", "premise", "hypothesis", _INFERENCE, repository="stanfordnlp/snli"),
+    hub=HubRows("plain_text", "premise", "hypothesis", _INFERENCE, repository="stanfordnlp/snli", numbered=_NUMBERED),
 )
 _QNLI = Task(
     name="qnli",

@@ -1,6 +1,6 @@
 """Tables as people keep them: csv, tsv, JSON lines, JSON, Parquet. What is wrong is said in one sentence with the row.
 
-Imports without torch, and pyarrow only for Parquet.
+Imports without torch.
 """
 
 from __future__ import annotations
@@ -10,54 +10,18 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from distill.errors import UserError
+from distill.tasks.columnar import of_dataset, of_parquet
+from distill.tasks.table import Table, refuse_doubled
 
 FORMS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 # The csv module refuses longer cells than 131072 characters unless told otherwise; long texts are cut by the tokenizer.
 _LONGEST_CELL = 2**31 - 1
-
-
-@dataclass(frozen=True, eq=False)
-class Table:
-    """Named columns of equal length.
-
-    Attributes:
-        shown: Name for messages: the file, or the argument.
-        names: The columns, each once.
-        length: Number of rows.
-        content: Gives the values of a column.
-        lines: The line that each row begins at; None where rows are not lines.
-    """
-
-    shown: str
-    names: tuple[str, ...]
-    length: int
-    content: Callable[[str], Sequence[Any]]
-    lines: tuple[int, ...] | None = None
-
-    def column(self, name: str, option: str) -> Sequence[Any]:
-        """The values of a column, as they stand in the file.
-
-        Args:
-            option: What names the column, such as ``--text-column``, for the message.
-
-        Raises:
-            UserError: There is none of this name.
-        """
-        if name not in self.names:
-            there = ", ".join(map(repr, self.names))
-            raise UserError(f"{self.shown} has no column {name!r} (it has {there}); name one with {option}.")
-        return self.content(name)
-
-    def place(self, row: int) -> str:
-        """Where row `row` (from 0) stands, for people: file and line, or file and row from 1."""
-        return f"{self.shown}, row {row + 1}" if self.lines is None else f"{self.shown}, line {self.lines[row]}"
 
 
 def text_of(path: Path) -> str:
@@ -88,15 +52,23 @@ def lines_of(path: Path) -> list[str]:
     The CR of CRLF stays: every cell is stripped when it is used.
 
     Raises:
-        UserError: As `text_of`.
+        UserError: As `text_of`, or only CR ends the lines.
     """
-    lines = text_of(path).split("\n")
+    lines = _parted(path, text_of(path))
     while not lines[-1].strip():
         lines.pop()
     return lines
 
 
-def read(path: str | os.PathLike[str], flag: str) -> Table:
+def _parted(path: Path, text: str) -> list[str]:
+    """The lines of a text; a lone CR is a sign in one, unless there is no LF at all."""
+    within = text.strip()
+    if "\r" in within and "\n" not in within:
+        raise UserError(f"{path} ends its lines with CR alone, as old programs do; save it with LF or CRLF.")
+    return text.split("\n")
+
+
+def read(path: str | os.PathLike[str], flag: str, blank: bool = False) -> Table:
     """The table in a file; its ending says in which form.
 
     Csv may quote cells; in tsv quotes are plain text, as in GLUE's files. JSON is a list of records, an object of
@@ -104,6 +76,7 @@ def read(path: str | os.PathLike[str], flag: str) -> Table:
 
     Args:
         flag: What named the file, for messages.
+        blank: As of `cells_of`.
 
     Raises:
         UserError: The file is missing, of another form, or broken; one sentence with the file and, where there is one,
@@ -114,11 +87,11 @@ def read(path: str | os.PathLike[str], flag: str) -> Table:
         raise UserError(f"{flag} {path}: there is no such file.")
     form = file.suffix.lower()
     if form == ".parquet":
-        return _parquet(file)
+        return of_parquet(file)
     if form in (".csv", ".tsv"):
         quoted = form == ".csv"
         advice = "put texts with commas into quotes." if quoted else "separate them by single tabs."
-        return with_header(file, cells_of(file, text_of(file), quoted), advice)
+        return with_header(file, cells_of(file, text_of(file), quoted, blank), advice)
     if form in (".jsonl", ".ndjson"):
         return _json_lines(file, text_of(file))
     if form == ".json":
@@ -141,6 +114,8 @@ def of(value: Any, name: str) -> Table:
         return of_dataset(value, name)
     if hasattr(value, "to_dict") and hasattr(value, "columns"):
         value = value.to_dict("list")
+    if isinstance(value, Mapping) and hasattr(value, "column_names"):
+        raise UserError(f"{name} holds several splits ({', '.join(map(str, value))}); give one of them.")
     if isinstance(value, Mapping):
         return _columns(name, {str(key): list(column) for key, column in value.items()})
     if isinstance(value, Sequence) and not isinstance(value, str) and all(isinstance(row, Mapping) for row in value):
@@ -150,32 +125,31 @@ def of(value: Any, name: str) -> Table:
     )
 
 
-def of_dataset(dataset: Any, shown: str) -> Table:
-    """The table of a `datasets.Dataset`; class labels are given by their names, and None where the id is -1."""
-
-    def content(name: str) -> Sequence[Any]:
-        values = dataset[name][:]
-        words = getattr(dataset.features[name], "names", None)
-        if words is None:
-            return values
-        return [None if value is None or value < 0 else words[value] for value in values]
-
-    return Table(shown, tuple(dataset.column_names), len(dataset), content)
-
-
-def cells_of(path: Path, text: str, quoted: bool) -> list[tuple[int, list[str]]]:
-    """The cells of a text file, each row with the line it begins at; blank lines are no rows.
+def cells_of(path: Path, text: str, quoted: bool, blank: bool = False) -> list[tuple[int, list[str]]]:
+    """The cells of a text file, each row with the line it begins at.
 
     Args:
         quoted: Commas part the cells, which may be quoted; else tabs, and quotes are plain text.
+        blank: Whether a blank line between others is a row of one empty cell; else blank lines are no rows.
 
     Raises:
-        UserError: A quote is never closed, or text follows a closed one.
+        UserError: A quote is never closed, text follows a closed one, or only CR ends the lines between tabs.
     """
-    if not quoted:
-        # Not by the csv module, for which a lone CR ends a line.
-        lines = enumerate(text.split("\n"), start=1)
-        return [(number, line.rstrip("\r").split("\t")) for number, line in lines if line.strip()]
+    # Not by the csv module where tabs part cells: for it a lone CR ends a line.
+    rows = _quoted(path, text) if quoted else _plain(_parted(path, text), blank)
+    kept = [index for index, (_, cells) in enumerate(rows) if cells]
+    if not blank:
+        return [rows[index] for index in kept]
+    return [(line, cells or [""]) for line, cells in rows[kept[0] : kept[-1] + 1]]
+
+
+def _plain(lines: Sequence[str], blank: bool) -> list[tuple[int, list[str]]]:
+    # Empty texts are rows too, where every row counts.
+    rows = [line.rstrip("\r").split("\t") if line.strip(" \r" if blank else None) else [] for line in lines]
+    return list(enumerate(rows, start=1))
+
+
+def _quoted(path: Path, text: str) -> list[tuple[int, list[str]]]:
     # newline="" keeps line breaks inside quotes as they are.
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows: list[tuple[int, list[str]]] = []
@@ -183,13 +157,11 @@ def cells_of(path: Path, text: str, quoted: bool) -> list[tuple[int, list[str]]]
         while True:
             begins = reader.line_num + 1
             try:
-                cells = next(reader)
+                rows.append((begins, next(reader)))
             except StopIteration:
                 return rows
             except csv.Error as error:
                 raise UserError(f"{path}, line {begins}: {_unquoted(str(error))}.") from None
-            if cells:
-                rows.append((begins, cells))
 
 
 def with_header(path: Path, rows: Sequence[tuple[int, list[str]]], advice: str) -> Table:
@@ -203,7 +175,7 @@ def with_header(path: Path, rows: Sequence[tuple[int, list[str]]], advice: str) 
     """
     (line, header), *body = rows
     names = tuple(cell.strip() for cell in header)
-    _refuse_doubled(f"{path}, line {line}: the header", names)
+    refuse_doubled(f"{path}, line {line}: the header", names)
     return named(path, body, names, f"the header has {len(names)}; {advice}")
 
 
@@ -289,7 +261,7 @@ def parsed(text: str, place: str) -> Any:
 
 def _json_lines(path: Path, text: str) -> Table:
     records, lines = [], []
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, line in enumerate(_parted(path, text), start=1):
         if not line.strip():
             continue
         place = f"{path}, line {number}"
@@ -352,34 +324,3 @@ def _columns(shown: str, columns: dict[str, list[Any]]) -> Table:
     if not any(lengths.values()):
         raise UserError(f"{shown} is empty; rows of the task are expected.")
     return Table(shown, tuple(columns), next(iter(lengths.values())), columns.__getitem__)
-
-
-def _parquet(path: Path) -> Table:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    def broken(error: Exception) -> UserError:
-        reason = " ".join(str(error).split()).partition(". ")[0][:150].rstrip(".")
-        return UserError(f"{path} is no whole Parquet file ({reason}); write or copy it again.")
-
-    def content(name: str) -> Sequence[Any]:
-        try:
-            return pq.read_table(path, columns=[name]).column(0).to_pylist()
-        except (pa.ArrowException, OSError) as error:
-            raise broken(error) from None
-
-    try:
-        described = pq.read_metadata(path)
-        names = tuple(described.schema.to_arrow_schema().names)
-    except (pa.ArrowException, OSError) as error:
-        raise broken(error) from None
-    _refuse_doubled(str(path), names)
-    if described.num_rows == 0:
-        raise UserError(f"{path} is empty; rows of the task are expected.")
-    return Table(str(path), names, described.num_rows, content)
-
-
-def _refuse_doubled(what: str, names: Sequence[str]) -> None:
-    doubled = [name for name in dict.fromkeys(names) if names.count(name) > 1]
-    if doubled:
-        raise UserError(f"{what} names {', '.join(map(repr, doubled))} more than once; once is expected.")

@@ -11,6 +11,7 @@ import numpy as np
 from distill.errors import UserError
 from distill.tasks import folders, forms, tables
 from distill.tasks.base import Examples, Form, Task
+from distill.tasks.table import Table
 from distill.tasks.texts import fault
 
 DIAGNOSTIC = "diagnostic"
@@ -26,7 +27,8 @@ def read(task: Task, source: str | os.PathLike[str], split: str = "test") -> Exa
     Read are GLUE's files (``test.tsv``, ``test_matched.tsv``, ``test_mismatched.tsv`` and, of MNLI, ``diagnostic.tsv``
     in its folder or in one of that name beside it, or ``AX.tsv``; columns are index, sentence1, sentence2), those of
     the other forms in which the task is published, and own files of any form of `tables.read` with the task's text
-    columns. A file with labels is read as well; empty texts are kept, because a server wants an answer to every row.
+    columns. A file with labels is read as well; empty texts are kept, because a server wants an answer to every row. So
+    is a blank line in a file of one column; where there are more columns, it is refused.
 
     Args:
         source: A folder that holds the task's files, or one file.
@@ -80,10 +82,13 @@ def _name(form: Form, split: str) -> str | None:
 def _read(task: Task, form: Form | None, path: Path) -> Examples:
     if form is not None and form.reader == "lines":
         texts = tables.lines_of(path)
+        for line, text in enumerate(texts, start=1):
+            if problem := fault(text):
+                raise UserError(f"{path}, line {line}: the text {problem}.")
         return _examples(task, [texts], [str(number) for number in range(len(texts))])
     wanted = forms.columns(task, form)[1:]
     positions = form.positions if form is not None else task.positions
-    table = forms.table(form, path, wanted, positions)
+    table = forms.table(form, path, wanted, positions, blank=True)
     sides = [_texts(table, name) for name in wanted]
     names = {name.lower(): name for name in table.names}
     column = next((names[name] for name in _IDS if name in names), None)
@@ -95,7 +100,7 @@ def _read(task: Task, form: Form | None, path: Path) -> Examples:
     return _examples(task, sides, named)
 
 
-def _texts(table: tables.Table, name: str) -> list[str]:
+def _texts(table: Table, name: str) -> list[str]:
     values = table.column(name, "--text-column and --pair-column")
     for row, value in enumerate(values):
         if not isinstance(value, str):

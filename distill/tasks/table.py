@@ -1,0 +1,61 @@
+"""Named columns of equal length, wherever they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from distill.errors import UserError
+
+
+class _ClassId(int):
+    """The id of a class label, told apart from a number that a person wrote."""
+
+
+# What the library `datasets` puts in place of a class label that is missing.
+NO_LABEL = _ClassId(-1)
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Named columns of equal length.
+
+    Attributes:
+        shown: Name for messages: the file, or the argument.
+        names: The columns, each once.
+        length: Number of rows.
+        content: Gives the values of a column; `NO_LABEL` where a class label is missing.
+        lines: The line that each row begins at; None where rows are not lines.
+    """
+
+    shown: str
+    names: tuple[str, ...]
+    length: int
+    content: Callable[[str], Sequence[Any]]
+    lines: tuple[int, ...] | None = None
+
+    def column(self, name: str, option: str) -> Sequence[Any]:
+        """The values of a column, as they stand in the file.
+
+        Args:
+            option: What names the column, such as ``--text-column``, for the message.
+
+        Raises:
+            UserError: There is none of this name.
+        """
+        if name not in self.names:
+            there = ", ".join(map(repr, self.names))
+            raise UserError(f"{self.shown} has no column {name!r} (it has {there}); name one with {option}.")
+        return self.content(name)
+
+    def place(self, row: int) -> str:
+        """Where row `row` (from 0) stands, for people: file and line, or file and row from 1."""
+        return f"{self.shown}, row {row + 1}" if self.lines is None else f"{self.shown}, line {self.lines[row]}"
+
+
+def refuse_doubled(what: str, names: Sequence[str]) -> None:
+    """Raise UserError where `what` has two columns of one name."""
+    doubled = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    if doubled:
+        raise UserError(f"{what} names {', '.join(map(repr, doubled))} more than once; once is expected.")
