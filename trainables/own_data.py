@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +67,7 @@ def _check_known(config: SweepConfig, flag: str, hub: bool) -> None:
     if task.made_up:
         raise UserError(f"{flag}: the data of {task.name} is generated; choose another --task, or {remedy}.")
     if hub:
-        if task.hub is not None and config.task_file.split(":")[0].split("@")[0] == task.hub.repository:
+        if task.hub is not None and re.split("[:@]", config.task_file or "")[0] == task.hub.repository:
             remedy = f"leave --task-file out, because --task {config.task} reads {task.hub.repository} itself"
         raise UserError(f"{flag} is no file with rows of {task.name}; name one, or {remedy}.")
     if config.dev_file is None:

@@ -127,3 +127,22 @@ def test_rows_of_the_hub_are_answered_in_their_order(hub: Hub, tmp_path: Path) -
     expected = [[str(100 + i), words[label]] for i, label in enumerate(said_by(folder, PAIRS).argmax(1))]
     for name in ("MNLI-m.tsv", "MNLI-mm.tsv", "AX.tsv"):
         assert lines(folder / "predictions" / name) == [["index", "prediction"], *expected]
+
+
+def test_rows_of_the_hub_without_a_text_are_refused(hub: Hub, tmp_path: Path, capsys: Any) -> None:
+    folder = student(tmp_path / "student", "cola")
+    for columns, said in (
+        (
+            {"sentence": ["a", None], "label": [0, 1]},
+            "test, row 2: column 'sentence' holds None where a text is expected;",
+        ),
+        (
+            {"words": ["a", "b"], "label": [0, 1]},
+            "has no column sentence in test (it has words, label); name a file with",
+        ),
+        ({"sentence": ["a", "x" * 200_001], "label": [0, 1]}, "test, row 2: the text in column 'sentence' has 200,001"),
+    ):
+        add_glue(hub, {"cola": {"test": columns}}, {"cola": ["unacceptable", "acceptable"]})
+        assert said in refused(capsys, folder, "--task", "cola")
+    hub.repositories.clear()
+    assert refused(capsys, folder, "--task", "cola").endswith(": name a file with --file.")

@@ -203,6 +203,10 @@ def test_known_tasks_take_other_files(typed: Typed, tmp_path: Path) -> None:
         (("--task-file", "x.csv", "--dev-split", "dev"), "is a file, which has no splits; leave --dev-split out"),
         (("--task", "cola", "--task-file", "x.csv"), "rows of cola that choose are missing; name their file with"),
         (("--task", "cola", "--task-file", "org/name"), "org/name is no file with rows of cola"),
+        (
+            ("--task", "snli", "--task-file", "stanfordnlp/snli"),
+            "leave --task-file out, because --task snli reads stan",
+        ),
         (("--task", "cola-made-up", "--task-file", "x.csv"), "the data of cola-made-up is generated"),
         (
             ("--task", "cola", "--task-file", "x.csv", "--dev-file", "y.csv", "--pair-column", "z"),

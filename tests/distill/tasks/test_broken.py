@@ -212,6 +212,25 @@ def test_a_line_of_a_million_characters_in_a_known_tasks_files(tmp_path: Path) -
         glue.load(registry.get("sst2"), tmp_path)
 
 
+@pytest.mark.parametrize("name", ["mine.tsv", "mine.jsonl", "mine.csv"])
+def test_lines_that_end_in_cr_alone(tmp_path: Path, name: str) -> None:
+    content = {
+        "mine.tsv": "text\tlabel\rone\ta\rtwo\tb\r",
+        "mine.jsonl": '{"text": "one", "label": "a"}\r{"text": "two", "label": "b"}\r',
+        "mine.csv": "text,label\rone,a\rtwo,b\r",
+    }[name]
+    file = tmp_path / name
+    file.write_bytes(content.encode())
+    if name == "mine.csv":
+        assert own.read(file, file).train.first == ("one", "two")
+        return
+    said = f"{file} ends its lines with CR alone, as old programs do; save it with LF or CRLF."
+    assert refused(file, file) == said
+    if name == "mine.tsv":
+        with pytest.raises(UserError, match="ends its lines with CR alone"):
+            glue.read_split(registry.get("sst2"), file)
+
+
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"--task-file .*none\.csv: there is no such file\."):
         own.read(tmp_path / "none.csv", tmp_path / "dev.csv")

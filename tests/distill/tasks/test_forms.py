@@ -69,6 +69,9 @@ def test_tweets_and_labels_line_by_line(tmp_path: Path) -> None:
     write(folder, val_labels__txt="1\n3")
     with pytest.raises(UserError, match=r"val_labels\.txt, line 2: unknown label '3' \(known: 0 negative, 1 neu"):
         load(get("tweet-sentiment"), tmp_path)
+    write(folder, val_text__txt="four\n" + "x" * 200_001, val_labels__txt="1\n0")
+    with pytest.raises(UserError, match=r"val_text\.txt, line 2: the text has 200,001 characters, and 200,000 are the"):
+        load(get("tweet-sentiment"), tmp_path)
     write(folder, val_labels__txt="1")
     with pytest.raises(UserError, match=r"val_text\.txt has 2 lines and .*val_labels\.txt has 1; one label a text"):
         load(get("tweet-sentiment"), tmp_path)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -61,10 +63,47 @@ def test_splits_and_configurations_by_name(hub: Hub) -> None:
     assert "\n" not in str(refused.value)
 
 
-def test_rows_without_a_label_are_refused_with_their_number(hub: Hub) -> None:
-    serve(hub, "org/mood", {"train": [0, 1, -1], "validation": [0, 1]})
-    with pytest.raises(UserError, match=r"org/mood, default, at \w+, train, row 3: column 'label' is empty"):
-        own.read("org/mood")
+def test_rows_without_a_label_are_left_out_and_told(hub: Hub) -> None:
+    serve(hub, "org/mood", {"train": [0, 1, -1, 2, -1], "validation": [0, -1, 1]})
+    data = own.read("org/mood")
+    assert (data.train.first, data.task.labels) == (("train 0", "train 1", "train 3"), tuple(WORDS))
+    train, dev = data.notes[1:]
+    assert re.fullmatch(r"org/mood, default, at \w+, train: 2 rows without a label \(-1\) left out", train)
+    assert re.fullmatch(r"org/mood, default, at \w+, validation: 1 rows without a label \(-1\) left out", dev)
+
+
+def test_a_dev_file_beside_a_data_set_without_a_split_for_it(hub: Hub, tmp_path: Path) -> None:
+    commit = serve(hub, "org/mood", {"train": [0, 1, 2], "test": [0, 1]})
+    dev = tmp_path / "dev.csv"
+    dev.write_text("text,label\nnice,positive\npoor,negative\n")
+    data = own.read("org/mood", dev)
+    assert (data.dev.first, data.train.labels.tolist(), data.commit) == (("nice", "poor"), [0, 1, 2], commit)
+    assert own.read("org/mood:default", dev, revision=commit).fingerprint() == data.fingerprint()
+    with pytest.raises(UserError, match=r"--dev-split test and --dev-file .*dev\.csv both name the rows that choose"):
+        own.read("org/mood", dev, Options(dev_split="test"))
+    with pytest.raises(UserError, match="--dev-file org/mood: there is no such file, and data sets on the hub are nam"):
+        own.read("org/mood", "org/mood")
+
+
+def test_the_remedy_is_files_and_no_folder(hub: Hub, offline: Callable[[], None]) -> None:
+    remedy = "name files with --task-file and --dev-file"
+    with pytest.raises(UserError, match=f"--task-file needs org/none, which is not known to .*: {remedy}\\.$"):
+        own.read("org/none")
+    hub.broken = 403
+    with pytest.raises(UserError, match=rf"answers with error 403; log in with `hf auth login`, or {remedy}\.$"):
+        own.read("org/other")
+    offline()
+    with pytest.raises(HubUnreachable, match=rf"cannot be reached \(.*\): go online, or {remedy}\.$"):
+        own.read("org/none")
+
+
+def test_a_text_of_the_hub_that_is_far_too_long_is_refused(hub: Hub) -> None:
+    columns: Rows = {"sentence": ["good", "x" * 200_001, "bad"], "label": [1, 0, 0]}
+    add_glue(hub, {"sst2": {"train": columns, "validation": columns}}, {"sst2": ["negative", "positive"]})
+    with pytest.raises(
+        UserError, match=r", train, row 2: the text in column 'sentence' has 200,001 characters, and 200"
+    ):
+        hub_rows.load(registry.get("sst2"))
 
 
 def test_tweets_and_snli_come_from_their_own_repositories(hub: Hub) -> None:

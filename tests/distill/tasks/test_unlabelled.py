@@ -77,6 +77,28 @@ def test_an_own_file_needs_no_label_column(tmp_path: Path) -> None:
     assert unlabelled.read(own, bare).ids == ("0",)
 
 
+@pytest.mark.parametrize("ending", ["tsv", "csv"])
+def test_a_blank_line_is_a_row_or_refused(tmp_path: Path, ending: str) -> None:
+    one = replace(get("cola"), name="mine", first_column="review", positions=None, forms=())
+    file = _write(tmp_path / f"new.{ending}", "review", "a", "", "b", "", "")
+    assert unlabelled.read(one, file).first == ("a", "", "b")
+    part = "\t" if ending == "tsv" else ","
+    file = _write(tmp_path / f"new.{ending}", f"id{part}review", f"7{part}a", "", f"8{part}b", "")
+    with pytest.raises(UserError, match=rf"new\.{ending}, line 3: 1 cell where the header has 2"):
+        unlabelled.read(one, file)
+    two = replace(one, second_column="reply")
+    file = _write(tmp_path / f"new.{ending}", f"review{part}reply", f"a{part}b", part, f"c{part}d", part)
+    assert unlabelled.read(two, file).first == ("a", "", "c", "")
+
+
+def test_a_tweet_that_is_far_too_long_is_refused(tmp_path: Path) -> None:
+    _write(tmp_path / "tweet_eval" / "sentiment" / "test_text.txt", "one", "x" * 200_001)
+    with pytest.raises(
+        UserError, match=r"test_text\.txt, line 2: the text has 200,001 characters, and 200,000 are the"
+    ):
+        unlabelled.read(get("tweet-sentiment"), tmp_path)
+
+
 def test_what_is_missing_is_told(tmp_path: Path) -> None:
     _write(tmp_path / "MNLI" / "test_matched.tsv", "index\tpremise\tsentence2", "0\ta\tb")
     with pytest.raises(UserError, match=r"has no test.tsv for the split test of mnli \(it has test_matched.tsv\)"):
