@@ -143,6 +143,7 @@ def test_rows_of_the_hub_without_a_text_are_refused(hub: Hub, tmp_path: Path, ca
         ({"sentence": ["a", "x" * 200_001], "label": [0, 1]}, "test, row 2: the text in column 'sentence' has 200,001"),
     ):
         add_glue(hub, {"cola": {"test": columns}}, {"cola": ["unacceptable", "acceptable"]})
+        capsys.readouterr()
         assert said in refused(capsys, folder, "--task", "cola")
     hub.repositories.clear()
     assert refused(capsys, folder, "--task", "cola").endswith(": name a file with --file.")
