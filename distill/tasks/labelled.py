@@ -42,7 +42,8 @@ def label_of(task: Task, place: str, word: Any) -> float:
             raise UserError(f"{place}: the score {str(word)[:40]!r} is not a finite number")
         if abs(score) > _LARGEST:
             raise UserError(f"{place}: the score {str(word)[:40]!r} is larger than {_LARGEST:.1e}; bring it to scale")
-        return score
+        # As it is kept: two scores that differ by less are one.
+        return float(np.float32(score))
     word = word_of(word)
     if (found := place_of(word, task.labels)) is None:
         nearest = difflib.get_close_matches(word, task.labels, n=1)

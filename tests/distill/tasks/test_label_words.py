@@ -145,6 +145,14 @@ def test_a_score_that_float32_cannot_hold_is_refused(score: Any) -> None:
     assert own.read(rows(0.5, 3e38), rows(0.5, 1)).train.labels.max() < float("inf")
 
 
+def test_scores_that_float32_cannot_tell_apart_are_one() -> None:
+    for one, other in ((2**30 + 0.5, 2**30), (1e-60, 0.0)):
+        with pytest.raises(
+            UserError, match=r"--task-file: every row has the score .*; at least two different ones are"
+        ):
+            own.read(rows(one, other), rows(0.5, 1))
+
+
 def inference(first: str, second: str, label: str, *labels: Any) -> list[dict[str, Any]]:
     return [{first: f"p{i}", second: f"h{i}", label: value} for i, value in enumerate(labels)]
 
