@@ -17,7 +17,7 @@ from distill.tasks.base import Examples
 from tests.analysis.test_predict import lines, refused, run, said_by, student, write
 from tests.distill import tiny
 from tests.fake_sweep import build
-from tests.hub_data import add_glue
+from tests.hub_data import Rows, add_glue
 from tests.hub_server import Hub, running, use
 
 TEXTS = tiny.examples(30, registry.get("cola"), 2)
@@ -131,17 +131,15 @@ def test_rows_of_the_hub_are_answered_in_their_order(hub: Hub, tmp_path: Path) -
 
 def test_rows_of_the_hub_without_a_text_are_refused(hub: Hub, tmp_path: Path, capsys: Any) -> None:
     folder = student(tmp_path / "student", "cola")
-    for columns, said in (
-        (
-            {"sentence": ["a", None], "label": [0, 1]},
-            "test, row 2: column 'sentence' holds None where a text is expected;",
-        ),
+    faults: tuple[tuple[Rows, str], ...] = (
+        ({"sentence": ["a", None], "label": [0, 1]}, "row 2: column 'sentence' holds None where a text is expected;"),
         (
             {"words": ["a", "b"], "label": [0, 1]},
             "has no column sentence in test (it has words, label); name a file with",
         ),
         ({"sentence": ["a", "x" * 200_001], "label": [0, 1]}, "test, row 2: the text in column 'sentence' has 200,001"),
-    ):
+    )
+    for columns, said in faults:
         add_glue(hub, {"cola": {"test": columns}}, {"cola": ["unacceptable", "acceptable"]})
         capsys.readouterr()
         assert said in refused(capsys, folder, "--task", "cola")
