@@ -36,7 +36,8 @@ def _remark(record: Record, score: float | None, lows: Sequence[float]) -> str:
     if chance is None or score is None:
         return ""
     if score <= chance:
-        return "That is no better than giving every row the same answer."
+        how = "worse than" if score < chance else "no better than"
+        return f"That is {how} giving every row the same answer ({number(chance)})."
     if any(low <= chance for low in lows):
         return f"It is not shown to be better than giving every row the same answer ({number(chance)})."
     return ""

@@ -14,7 +14,7 @@ from analysis.claims import rivals_on_dev
 from analysis.confirmed import BASELINE, KD, Confirmed, Contrast, Group, confirmed
 from analysis.logical import logical
 from analysis.style import NOTHING, interval, number, plural
-from analysis.verdict import Network, Verdict, no_baseline, portion, size_words
+from analysis.verdict import Network, Verdict, judge, no_baseline, portion, size_words
 from analysis.verdict import networks as search_networks
 from trainables.record import COMPLETE, FAIL, Record
 from trainables.statistics import Interval, teacher_interval
@@ -55,6 +55,11 @@ def section(record: Record) -> ConfirmedSection | None:
         _notes(record, found),
         dots(record, found),
     )
+
+
+def outcome(record: Record, finished: bool) -> Verdict:
+    """The verdict by the confirming runs where there are any, else by the search, as `judge` puts it."""
+    return verdict(record) or judge(record, finished)
 
 
 def verdict(record: Record) -> Verdict | None:

@@ -23,7 +23,7 @@ from analysis.family_figure import scores
 from analysis.paired_tests import student
 from analysis.state import Progress, again, locked, progress
 from analysis.style import NOTHING, count, interval, number, plural
-from analysis.verdict import Network, Verdict, judge, layers, networks
+from analysis.verdict import Network, Verdict, layers, networks
 from trainables.families import FAMILY, Family, listed, read_family, title
 from trainables.record import FINISHED, Record, Trial
 from trainables.statistics import Difference, over_seeds, paired
@@ -133,7 +133,7 @@ def gather(family: Family) -> list[Child]:
                 name=name,
                 record=record,
                 progress=state,
-                verdict=confirmed_words.verdict(record) or judge(record, finished=state.word == "complete"),
+                verdict=confirmed_words.outcome(record, finished=state.word == "complete"),
                 networks={n.role: n for n in confirmed_words.networks(record) or networks(record)},
                 page=f"{name}/{report.HTML}" if (record.path / report.HTML).exists() else None,
             )

@@ -31,7 +31,7 @@ from analysis.style import (
     role,
     state_words,
 )
-from analysis.verdict import Network, Verdict, caveats, judge, layers, networks
+from analysis.verdict import Network, Verdict, caveats, layers, networks
 from trainables.record import BY_HAND, FAIL, PRUNED, RUNNING, Record, Trial
 from trainables.rungs import place_of
 from trainables.statistics import Interval, trial_interval
@@ -76,6 +76,7 @@ class Summary:
         terms: Rows (loss term, best trial, undistilled student), each as first → last value.
         legend: How to read the learning curves.
         student: Folder of the exported best student, relative to the sweep's; None before there is one.
+        loads: Class of transformers that loads the student.
         own_code: Whether the student is no stock model, so that its folder carries the code that loads it.
         before: What was made before the trials.
         called: What students and method are called.
@@ -111,6 +112,7 @@ class Summary:
     caveats: list[str]
     command: str
     student: str | None
+    loads: str
     own_code: bool
     before: Before | None
     called: Called
@@ -139,7 +141,7 @@ def summarise(record: Record, running: bool | None = None) -> Summary:
     return Summary(
         title=f"{plan['method_title']} on {plan['task']}, {plural(plan['layers'], 'layer')}",
         made_up=plan["data"].get("origin") == "embedded",
-        verdict=confirmed_words.verdict(record) or judge(record, finished=state.word == "complete"),
+        verdict=confirmed_words.outcome(record, finished=state.word == "complete"),
         networks=confirmed_words.networks(record) or networks(record),
         confirmed=confirmed_words.section(record),
         progress=state,
@@ -162,6 +164,7 @@ def summarise(record: Record, running: bool | None = None) -> Summary:
         caveats=[*confirmed_words.caveats(record), *caveats(record)],
         command=command(record),
         student=STUDENT if (record.path / STUDENT).is_dir() else None,
+        loads=_loads(record.path / STUDENT / "config.json"),
         own_code=_carries_code(record.path / STUDENT / "config.json"),
         before=before(record),
         called=called(record),
@@ -184,6 +187,13 @@ def _causes(names: list[str]) -> str:
 def command(record: Record) -> str:
     """The command line that asks for the sweep once more, as one would type it."""
     return again(record.header["command"])
+
+
+def _loads(config: Path) -> str:
+    """An auto class for what was saved."""
+    found = json.loads(config.read_text(encoding="utf-8")) if config.is_file() else {}
+    kinds = {name.partition("For")[2] for name in found.get("architectures") or ()}
+    return f"AutoModelFor{'QuestionAnswering' if 'QuestionAnswering' in kinds else 'SequenceClassification'}"
 
 
 def _carries_code(config: Path) -> bool:

@@ -88,8 +88,8 @@ def describe(header: dict[str, Any]) -> list[str]:
         )
     gpus = f", {resources['gpus_per_trial']:g} GPU" if resources["gpus_per_trial"] else ""
     lines.append(
-        f"Resources: {resources['max_concurrent']} trials at once, {resources['cpus_per_trial']:g} CPU{gpus} and "
-        f"{resources['threads']} thread(s) each, on {plan['cpus']} cores and {resources['gpus']} GPUs; "
+        f"Resources: {plural(resources['max_concurrent'], 'trial')} at once, {resources['cpus_per_trial']:g} CPU{gpus} "
+        f"and {resources['threads']} thread(s) each, on {plan['cpus']} cores and {resources['gpus']} GPUs; "
         f"{numerics['autocast'] or 'float32'} on {numerics['device']}."
     )
     part, points = 1.0, ""

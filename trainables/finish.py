@@ -24,9 +24,12 @@ def finish(recorder: Recorder) -> list[str]:
     if best is not None and best.state in FINISHED and (best.folder / "student").is_dir():
         lines.append(f"Student: {export(record, best)}")
     from analysis import report
+    from analysis.confirmed_words import outcome
 
     page = report.write(record.path)
     lines.append(f"Report: {page}")
+    found = outcome(record, finished=not record.unfinished())
+    lines.append(f"Result: {' '.join(filter(None, (found.best, found.against)))}")
     return lines
 
 

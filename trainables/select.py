@@ -34,12 +34,12 @@ def planned(data: TaskData, select_on: str) -> dict[str, Any]:
     """What the plan says of the rows that choose.
 
     Returns:
-        `kind`, `share` (None where dev chooses), `rows` (how many choose), and of held-out rows `doubles`: how many
-        stand among the training rows with the same texts.
+        `kind`, `share` (None where dev chooses), `rows` (how many choose), and `doubles`: how many of them stand among
+        the training rows with the same texts.
     """
     share = parse(select_on)
-    found = {"kind": DEV if share is None else HOLDOUT, "share": share, "rows": len(data.dev)}
-    return found if share is None else {**found, "doubles": doubles(data)}
+    kind = DEV if share is None else HOLDOUT
+    return {"kind": kind, "share": share, "rows": len(data.dev), "doubles": doubles(data)}
 
 
 def words(plan: dict[str, Any]) -> str:
@@ -50,10 +50,11 @@ def words(plan: dict[str, Any]) -> str:
             f"{data['train_rows']} augmented training rows from {augmented['file']}, {data['teacher_rows']} of the "
             f"task's own for the teacher, {data['dev_rows']} dev rows"
         )
-    if not chosen:
-        return f"{data['train_rows']} training rows, {data['dev_rows']} dev rows"
-    doubled = plan["select_on"]["doubles"]
+    # Older plans count them among held-out rows alone.
+    doubled = plan["select_on"].get("doubles")
     twice = f" ({doubled} of them stand among the training rows too)" if doubled else ""
+    if not chosen:
+        return f"{data['train_rows']} training rows, {data['dev_rows']} dev rows{twice}"
     return (
         f"{data['train_rows']} training rows, {chosen} held out of them choose epoch and configuration{twice}, "
         f"{data['dev_rows']} dev rows for the report alone"

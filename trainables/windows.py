@@ -65,6 +65,6 @@ def words(plan: dict[str, Any]) -> str:
     if "train_windows" not in data:
         return ""
     threshold = data.get("null_threshold")
-    none = "" if threshold is None else f", no answer where it is ahead by more than {threshold:g}"
+    none = "" if threshold is None else f", no answer where none is ahead of the best by more than {threshold:g}"
     stride = "" if data["doc_stride"] is None else f" that share {data['doc_stride']} tokens"
     return f", {data['train_windows']} training windows{stride}{none}"

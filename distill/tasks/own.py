@@ -301,7 +301,8 @@ def _defined(table: Table, options: Options, name: str) -> tuple[Task, str]:
                 f"{table.shown}: column {options.label!r} has {len(labels)} different values in {len(values)} rows, "
                 "too many for classes; name another with --label-column, or ask for --label-kind regression."
             )
-        some = ", ".join(labels[:6]) + (", …" if len(labels) > 6 else "")
+        shown = [repr(label) if "," in label else label for label in labels[:6]]
+        some = ", ".join(shown) + (", …" if len(labels) > 6 else "")
         note = f"The labels are {len(labels)} classes ({some}){guessed}."
         if labels == ("-1", "0", "1"):
             note += " Where -1 says that there is no label, leave these rows out of the file."

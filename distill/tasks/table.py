@@ -46,6 +46,11 @@ class Table:
         """
         if name not in self.names:
             there = ", ".join(map(repr, self.names))
+            if len(self.names) == 1 and ";" in self.names[0]:
+                raise UserError(
+                    f"{self.shown} has no column {name!r}: its header ({self.names[0]}) seems to part cells by "
+                    "semicolons; save it with commas."
+                )
             raise UserError(f"{self.shown} has no column {name!r} (it has {there}); name one with {option}.")
         return self.content(name)
 

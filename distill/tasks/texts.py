@@ -14,8 +14,8 @@ def fault(text: str) -> str | None:
     """
     if len(text) > LONGEST:
         return (
-            f"has {len(text):,} characters, and {LONGEST:,} are the most; did rows run together, as where a line break "
-            "or a closing quote is missing? Split it, or cut it off"
+            f"has {len(text):,} characters, and {LONGEST:,} are the most; cut it off, or, where rows ran together, "
+            "write the line break or quote that is missing"
         )
     try:
         text.encode("utf-8")

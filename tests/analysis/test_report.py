@@ -266,6 +266,15 @@ def test_an_exported_student_is_shown(sweep: Build) -> None:
         assert 'AutoModelForSequenceClassification.from_pretrained("student")' in text
 
 
+def test_a_student_that_points_to_answers_is_loaded_as_one(sweep: Build) -> None:
+    folder = sweep()
+    (folder / "student").mkdir()
+    (folder / "student" / "config.json").write_text('{"architectures": ["BertForQuestionAnswering"]}')
+    for text in written(folder):
+        assert 'AutoModelForQuestionAnswering.from_pretrained("student")' in text
+        assert "SequenceClassification" not in text
+
+
 def test_a_student_with_code_of_its_own_is_shown_with_the_consent_it_needs(sweep: Build) -> None:
     folder = sweep()
     (folder / "student").mkdir()

@@ -94,7 +94,14 @@ def test_whole_run(whole: tuple[Done, Path]) -> None:
     assert len({str(v) for v in values(record).values()}) == len(values(record)), "the toy is too simple to compare"
     for name in ("report.html", "report.md", "trials.csv", "best.yaml", "study.journal", "student/config.json"):
         assert (folder / name).is_file(), name
-    for sentence in ("Sweep: BERT-EMD on cola", "rungs at epochs 1, 2", "Ray dashboard: http", "Student: ", "Report: "):
+    for sentence in (
+        "Sweep: BERT-EMD on cola",
+        "rungs at epochs 1, 2",
+        "Ray dashboard: http",
+        "Student: ",
+        "Report: ",
+        "Result: The best",
+    ):
         assert sentence in done.text
     assert "Traceback" not in done.text
     assert len(done.lines) < 100

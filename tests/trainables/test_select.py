@@ -13,6 +13,7 @@ import pytest
 
 from distill.artifacts import Store
 from distill.errors import UserError
+from distill.tasks.holdout import doubles
 from distill.tasks.metrics import get
 from distill.training.batching import Tokens
 from tests.conftest import sentences, write_cola
@@ -214,7 +215,10 @@ def test_without_holding_out_nothing_is_new(asked: Callable[..., dict[str, Any]]
 
     config = from_namespace(asked(select_on="dev", artifacts=str(tmp_path)), [])
     header, data = plan.make_with_rows(config, Machine(1, 0, True))
-    assert header["plan"]["select_on"] == {"kind": "dev", "share": None, "rows": 60}
+    assert header["plan"]["select_on"] == {"kind": "dev", "share": None, "rows": 60, "doubles": doubles(data)}
+    told = select.words(header["plan"])
+    assert told == f"320 training rows, 60 dev rows ({doubles(data)} of them stand among the training rows too)"
+    assert select.words({**header["plan"], "select_on": {"kind": "dev"}}) == "320 training rows, 60 dev rows"
     assert header["plan"]["data"]["choosing_rows"] is None
     folder = tokens.prepare(Store(tmp_path), data, Path(str(config.teacher)), 32)
     assert sorted(file.name for file in folder.glob("*.npz")) == ["dev.npz", "train.npz"]

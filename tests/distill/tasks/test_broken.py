@@ -26,6 +26,10 @@ BROKEN = {
         "review,label\none,a\n",
         r"train.csv has no column 'text' \(it has 'review', 'label'\); name one with --text-column.",
     ),
+    "semicolons": (
+        "text;label\none;a\n",
+        r"train.csv has no column 'label': its header \(text;label\) seems to part cells by semicolons; save it with",
+    ),
     "no label": ("text,label\none,a\ntwo,\n", "train.csv, line 3: column 'label' is empty; every row needs a label"),
     "no text": ("text,label\none,a\n ,b\n", "train.csv, line 3: the text in column 'text' is empty"),
     "NaN score": ("text,label\none,1.5\ntwo,nan\n", "train.csv, line 3: the score 'nan' is not a finite number"),
