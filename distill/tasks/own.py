@@ -292,7 +292,7 @@ def _defined(table: Table, options: Options, name: str) -> tuple[Task, str]:
     """The task that the training rows make, and a sentence on its labels."""
     values = label_words.column(table, options.label, "--label-column")
     kind = options.kind or ("regression" if _are_scores(values) else "classification")
-    guessed = "" if options.kind else "; --label-kind says otherwise"
+    guessed = "" if options.kind else "; --label-kind reads them otherwise"
     labels: tuple[str, ...] = ()
     if kind == "classification":
         labels = label_words.classes(values)

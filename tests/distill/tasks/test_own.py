@@ -51,7 +51,7 @@ def test_every_form_gives_the_same_rows(tmp_path: Path, form: str) -> None:
     assert (data.task.kind, data.task.metric, data.task.name) == ("classification", "accuracy", "reviews")
     assert data.train.first == ('good, "very"', "bad\tor worse", "é ok", "good again")
     assert data.train.labels.tolist() == [2, 0, 1, 2]
-    assert data.notes == ("The labels are 3 classes (neg, neutral, pos); --label-kind says otherwise.",)
+    assert data.notes == ("The labels are 3 classes (neg, neutral, pos); --label-kind reads them otherwise.",)
     assert data.fingerprint() == own.read(ROWS, ROWS).fingerprint()
 
 
@@ -64,7 +64,7 @@ def test_tabs_part_plain_cells(tmp_path: Path) -> None:
     assert data.train.labels.tolist() == [1.0, 2.5]
     assert data.train.labels.dtype == np.float32
     assert data.notes == (
-        "The labels are scores; --label-kind says otherwise. They run from 1 to 2.5 and are learned from 1.75 in "
+        "The labels are scores; --label-kind reads them otherwise. They run from 1 to 2.5 and are learned from 1.75 in "
         "steps of 1.",
     )
 
