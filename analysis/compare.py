@@ -24,6 +24,7 @@ from analysis.family import share
 from analysis.pairs import Pair, pairs
 from analysis.style import NOTHING, interval, number
 from analysis.verdict import networks
+from distill.errors import error_line
 from trainables.families import is_family, read_family, title
 from trainables.record import UserError
 from trainables.statistics import teacher_interval
@@ -170,7 +171,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         page, found, both = _write(asked.folders, asked.out)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(error_line(error), file=sys.stderr)
         return 2
     print("\n".join([*lines(found, both), "", str(page)]))
     return 0

@@ -30,6 +30,7 @@ from analysis.slices import slices
 from analysis.style import NOTHING, ROLES, interval, number
 from analysis.summary import Line, Summary, sizes, summarise
 from analysis.terms import loss_terms
+from distill.errors import error_line
 from trainables.families import is_family
 from trainables.record import Record, UserError, read
 
@@ -99,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             print(write(folder))
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(error_line(error), file=sys.stderr)
         return 2
     return 0
 

@@ -19,6 +19,7 @@ from typing import Any
 from analysis.confirm_check import check_confirming
 from analysis.last_look import check_reported
 from analysis.study import check_study
+from distill.errors import error_line
 from trainables.families import is_family, read_family
 from trainables.record import BY_HAND, COMPLETE, FAIL, FINISHED, PRUNED, RUNNING, WAITING, Record, UserError, read
 from trainables.rungs import Rule, milestones, rule_of
@@ -80,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             found = {"": verify(folder)}
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(error_line(error), file=sys.stderr)
         return 2
     faults = 0
     for name, checks in found.items():

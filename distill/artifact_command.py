@@ -14,7 +14,7 @@ from distill import artifact_inventory as inventory
 from distill.artifact_inventory import Entry, Leftover
 from distill.artifacts import PLACE, Store
 from distill.command_line import Parser, refuse_empty
-from distill.errors import UserError
+from distill.errors import UserError, error_line
 from distill.output import say, show
 
 _AGES = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         return _list(place, asked) if asked.command == "ls" else _collect(place, asked)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(error_line(error), file=sys.stderr)
         return 2
     except OSError as error:
         print(f"error: {error.filename or 'the store'} cannot be read or removed ({error.strerror}).", file=sys.stderr)

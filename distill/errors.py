@@ -8,3 +8,9 @@ class UserError(Exception):
 
     Commands print it without a traceback and leave with exit code 2.
     """
+
+
+def error_line(error: Exception) -> str:
+    """What a command prints of an error that a person can mend: its sentence, which ends with a stop."""
+    said = f"error: {error}"
+    return said if said.endswith((".", "?", "!", "…")) else f"{said}."

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distill.command_line import refuse_empty
-from distill.errors import UserError
+from distill.errors import UserError, error_line
 from distill.output import say
 from trainables.budget import Limits, Watch, exit_code, left, tell_halt
 from trainables.config import SweepConfig, from_namespace
@@ -48,7 +48,7 @@ def guarded(command: Callable[[], int]) -> int:
     try:
         return command()
     except (UserError, SpaceError) as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
+        print(error_line(error), file=sys.stderr, flush=True)
         return 2
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr, flush=True)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from distill.command_line import Parser, refuse_empty
-from distill.errors import UserError
+from distill.errors import UserError, error_line
 from distill.output import say
 
 FOLDER = "predictions"
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 )
         _run(asked)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(error_line(error), file=sys.stderr)
         return 2
     return 0
 
@@ -82,6 +82,8 @@ def _run(asked: argparse.Namespace) -> None:
     for split in splits:
         # Hours of work are not to end in a file that may not be written.
         target.refuse_taken(files.names(task, split))
+    if asked.zip:
+        target.refuse_unpackable([name for split in splits for name in files.names(task, split)])
 
     from analysis.predict import answers, words
 
@@ -90,7 +92,7 @@ def _run(asked: argparse.Namespace) -> None:
         say(line)
     for split in splits:
         made = answers.answer(student, task, split, say)
-        for line in words.answered(found, task, split, made):
+        for line in words.answered(found, task, split, made, student):
             say(line)
         for path in target.write(files.content(task, split, made), about=found.name):
             say(f"Written: {path}")

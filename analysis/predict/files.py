@@ -30,6 +30,8 @@ SERVER = {
     ("wnli", "test"): "WNLI.tsv",
     ("mnli", "diagnostic"): "AX.tsv",
 }
+# Before the probabilities.
+_FIRST = ("id", "label")
 MADE, ARCHIVE = "predictions-made.json", "submission.zip"
 # Scores of STS-B; the server is given none outside.
 _LOWEST, _HIGHEST = 0.0, 5.0
@@ -73,7 +75,9 @@ def _table(task: Task, ids: Iterable[str], made: Answers) -> str:
         table.writerow(["id", "score"])
         table.writerows([id, _number(float(value))] for id, value in zip(ids, made.logits[:, 0], strict=True))
         return stream.getvalue()
-    table.writerow(["id", "label", *task.labels])
+    # A class may be called like one of the first two columns.
+    before = "p_" if {*_FIRST} & {*task.labels} else ""
+    table.writerow([*_FIRST, *(f"{before}{word}" for word in task.labels)])
     for id, label, shares in zip(ids, made.chosen, made.probabilities, strict=True):
         table.writerow([id, task.labels[label], *(f"{share:.6f}" for share in shares)])
     return stream.getvalue()
@@ -130,17 +134,26 @@ class Target:
             self._put(name, text.encode("utf-8"), about)
         return [self.folder / name for name in content]
 
+    def refuse_unpackable(self, coming: Iterable[str]) -> None:
+        """Raise UserError where there will be nothing for the server to pack, or the archive may not be written.
+
+        Args:
+            coming: Files that are about to be written.
+        """
+        every = list(SERVER.values())
+        if not any(name in coming or (self.folder / name).is_file() for name in every):
+            raise UserError(f"--zip: {self.folder} has none of {', '.join(every)}; predict GLUE's test rows first.")
+        self.refuse_taken([ARCHIVE])
+
     def pack(self) -> str:
         """Write what the folder has of the server's files as one archive; a line that tells which it has and lacks.
 
         Raises:
             UserError: It has none.
         """
+        self.refuse_unpackable(())
         every = list(SERVER.values())
         here = [name for name in every if (self.folder / name).is_file()]
-        if not here:
-            raise UserError(f"--zip: {self.folder} has none of {', '.join(every)}; predict GLUE's test rows first.")
-        self.refuse_taken([ARCHIVE])
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
             for name in here:

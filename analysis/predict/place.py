@@ -12,7 +12,7 @@ from distill.errors import UserError
 from distill.tasks import own, registry
 from distill.tasks.base import Task
 from distill.tasks.planned import task_of as planned_task
-from trainables.families import Family, is_family, listed, read_family
+from trainables.families import FAMILY, Family, is_family, listed, read_family
 from trainables.record import FINISHED, SWEEP, Record, Trial, read
 
 STUDENT = "student"
@@ -65,7 +65,8 @@ def find(folder: Path, method: str | None = None) -> Found:
         raise UserError(f"--method {method} chooses among several sweeps, and {folder} is none of them; leave it out.")
     if not (folder / "config.json").exists():
         raise UserError(
-            f"{folder} is neither a sweep's folder ({SWEEP}) nor a student's (config.json); name one of these."
+            f"{folder} is neither a sweep's folder ({SWEEP}), nor the parent of the sweeps that one command made "
+            f"({FAMILY}), nor a student's folder (config.json); name one of these."
         )
     return Found(folder, folder.name, folder, folder)
 

@@ -157,13 +157,14 @@ def _of_hub(name: str, where: HubRows, revision: str | None) -> Split:
 def _data(found: Found, task: Task, asked: argparse.Namespace) -> TaskData:
     """The labelled rows of a task, from a person's folder, else from where the sweep had them, else from the hub."""
     if asked.data_dir:
-        return rows.read(task, "local", asked.data_dir)
+        return rows.read(task, "local", asked.data_dir, named=True)
     config = _asked_for(found, task)
     if config.get("task_file"):
         return _given(found, task, config)
     if config:
         plan = found.plan["data"]
-        return rows.read(task, plan["origin"], config.get("data_dir"), (plan.get("hub") or {}).get("revision"))
+        revision = (plan.get("hub") or {}).get("revision")
+        return rows.read(task, plan["origin"], config.get("data_dir"), revision, named=True)
     if not task.made_up and task.hub is None:
         raise UserError(f"--split {asked.split}: rows of {task.name} are read from files; name one with --file.")
     return rows.read(task, "embedded" if task.made_up else "hub")
@@ -171,13 +172,13 @@ def _data(found: Found, task: Task, asked: argparse.Namespace) -> TaskData:
 
 def _given(found: Found, task: Task, config: Mapping[str, Any]) -> TaskData:
     """The rows of the files that a sweep was given."""
-    columns = (config.get(name) for name in ("text_column", "pair_column", "label_column"))
     if not task.own:
-        return given_files.load(task, config["task_file"], config["dev_file"], *columns)
+        columns = {name: config.get(name) for name in ("text_column", "pair_column", "label_column")}
+        return given_files.load(task, config["task_file"], config["dev_file"], named=True, **columns)
     options = own.Options(task.first_column, task.second_column, task.label_column, task.kind, config.get("dev_split"))
     hub = found.plan["data"].get("hub")
     named, revision = (f"{hub['id']}:{hub['config']}", hub["revision"]) if hub else (config["task_file"], None)
-    data = own.read(named, config.get("dev_file"), options, revision=revision, name=task.name)
+    data = own.read(named, config.get("dev_file"), options, revision=revision, name=task.name, named=True)
     if data.task.labels != task.labels:
         raise UserError(f"The labels of {config['task_file']} have changed since the sweep; name the rows with --file.")
     return data

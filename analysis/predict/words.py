@@ -11,8 +11,9 @@ from analysis.predict.place import Found
 from analysis.predict.rows import Split
 from analysis.predict.said import Answers, Texts
 from distill.models.student import parameter_count
-from distill.tasks.base import Task
+from distill.tasks.base import Task, Windows
 from distill.tasks.metrics import get
+from distill.tasks.windows import usual_stride
 from distill.training.predictions import scored
 
 # Apart by no more than what another device's rounding may move.
@@ -38,7 +39,7 @@ def _score(found: Found) -> str:
     return f"{found.plan['metric']} {found.trial.reported:.4f}"
 
 
-def answered(found: Found, task: Task, split: Split, made: Answers | Texts) -> list[str]:
+def answered(found: Found, task: Task, split: Split, made: Answers | Texts, student: Student) -> list[str]:
     """How many rows got which answer, and how good the answers are where that is known."""
     lines = [f"Rows: {len(split.examples)} of {split.name} ({split.source}), {made.seconds:.0f} s."]
     if isinstance(made, Texts):
@@ -52,11 +53,11 @@ def answered(found: Found, task: Task, split: Split, made: Answers | Texts) -> l
         told = ", ".join(f"{word} {count}" for word, count in zip(task.labels, counts, strict=True))
         lines.append(f"Answers: {told}.")
     if split.labelled:
-        lines += _judged(found, task, split, made)
+        lines += _judged(found, task, split, made, student)
     return lines
 
 
-def _judged(found: Found, task: Task, split: Split, made: Answers | Texts) -> list[str]:
+def _judged(found: Found, task: Task, split: Split, made: Answers | Texts, student: Student) -> list[str]:
     logits = made.judged(split.examples) if isinstance(made, Texts) else made.logits
     values = scored(task, logits, split.examples.labels)
     told = ", ".join(f"{get(name).title} {value:.4f}" for name, value in values.items())
@@ -64,6 +65,25 @@ def _judged(found: Found, task: Task, split: Split, made: Answers | Texts) -> li
     recorded = None if found.trial is None or found.plan["task"] != task.name else found.trial.reported
     if split.name == "dev" and recorded is not None:
         same = math.isclose(values[task.metric], recorded, rel_tol=0.0, abs_tol=_SAME)
-        other = f"The record has {recorded:.4f}: the rows, their lengths or the device are others."
-        lines.append("That is what the record has." if same else other)
+        other = otherwise(found, task, student.length, student.windows)
+        why = f"the sweep has {' and '.join(other)}" if other else "the rows or the device are others"
+        lines.append("That is what the record has." if same else f"The record has {recorded:.4f}: {why}.")
     return lines
+
+
+def otherwise(found: Found, task: Task, length: int, windows: Windows) -> list[str]:
+    """Options of the sweep that were given otherwise now, as the sweep has them.
+
+    Args:
+        length: Tokens of the longest row.
+        windows: How contexts are read, of a span task.
+    """
+    data = found.plan.get("data") or {}
+    planned = (found.plan.get("training") or {}).get("max_length", length)
+    told = [] if planned == length else [f"--max-length {planned}"]
+    if task.kind == "span" and (stride := data.get("doc_stride")) != windows.doc_stride:
+        stride = usual_stride(planned) if stride is None else stride
+        told += [] if stride == windows.doc_stride else [f"--doc-stride {stride}"]
+    if task.unanswerable and (threshold := data.get("null_threshold") or 0.0) != windows.null_threshold:
+        told.append(f"--null-threshold {threshold:g}")
+    return told

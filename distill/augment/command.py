@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from distill.augment.partial import Partial, check_out
 from distill.command_line import Parser, refuse_empty
-from distill.errors import UserError
+from distill.errors import UserError, error_line
 from distill.output import say
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _check(asked)
         return _run(asked)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(error_line(error), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("Interrupted; the same command goes on where it stopped.", file=sys.stderr)

@@ -11,7 +11,7 @@ from typing import Any
 
 from distill import methods
 from distill.command_line import Parser
-from distill.errors import UserError
+from distill.errors import UserError, error_line
 from distill.methods.base import Hyperparameter, Method
 from distill.output import show
 
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         found = [methods.get(name) for name in (methods.names() if asked.method is None else [asked.method])]
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(error_line(error), file=sys.stderr)
         return 2
     show("\n\n".join("\n".join(lines(method, width)) for method in found))
     return 0

@@ -22,8 +22,11 @@ def columns(task: Task, form: Form | None) -> tuple[str, ...]:
     return (task.label_column, task.first_column, *([task.second_column] if task.second_column else []))
 
 
-def read(task: Task, form: Form, path: Path) -> tuple[Examples, tuple[str, ...]]:
+def read(task: Task, form: Form, path: Path, named: bool = False) -> tuple[Examples, tuple[str, ...]]:
     """The labelled rows of one file, and what a person should know about the reading.
+
+    Args:
+        named: Whether rows get the names of `table.row_names`, which predictions carry and nothing is trained on.
 
     Raises:
         UserError: As `glue.load`.
@@ -33,7 +36,7 @@ def read(task: Task, form: Form, path: Path) -> tuple[Examples, tuple[str, ...]]
     wanted = columns(task, form)
     found = table(form, path, wanted, form.positions)
     options = [f"{option} beside --task-file" for option in OPTIONS[: len(wanted)]]
-    return labelled.examples(task, found, list(zip(wanted, options, strict=True)))
+    return labelled.examples(task, found, list(zip(wanted, options, strict=True)), named)
 
 
 def table(

@@ -20,6 +20,7 @@ def load(
     text_column: str | None = None,
     pair_column: str | None = None,
     label_column: str | None = None,
+    named: bool = False,
 ) -> TaskData:
     """The rows of a known task from two files.
 
@@ -28,13 +29,14 @@ def load(
 
     Args:
         text_column, pair_column, label_column: What the columns are called; None as in the task's own files.
+        named: Whether rows get the names of `table.row_names`, which predictions carry and nothing is trained on.
 
     Raises:
         UserError: As `glue.load`, or a column is named where files have none.
     """
     if task.kind == "span":
         squad.refuse_columns(task, text_column, pair_column, label_column)
-    named = any((text_column, pair_column, label_column))
+    columns = any((text_column, pair_column, label_column))
     task = replace(
         task,
         first_column=text_column or task.first_column,
@@ -42,26 +44,26 @@ def load(
         label_column=label_column or task.label_column,
     )
     both = ((train, "--task-file"), (dev, "--dev-file"))
-    (first, told), (second, also) = (_read(task, Path(file).expanduser(), flag, named) for file, flag in both)
+    (first, told), (second, also) = (_read(task, Path(file).expanduser(), flag, columns, named) for file, flag in both)
     return TaskData(task, first, second, f"{train}, {dev}", told + also)
 
 
-def _read(task: Task, path: Path, flag: str, named: bool) -> tuple[Examples, tuple[str, ...]]:
+def _read(task: Task, path: Path, flag: str, columns: bool, named: bool) -> tuple[Examples, tuple[str, ...]]:
     if not path.is_file():
         raise UserError(f"{flag} {path}: there is no such file.")
     if task.kind == "span":
         return squad.training(path, task) if flag == "--task-file" else (squad.read(path, task), ())
     # A published form has columns of its own, in whose place a person may name others.
-    for form in () if named else task.forms:
+    for form in () if columns else task.forms:
         if path.name in (form.train, form.dev, form.test, *dict(form.beside).values()):
-            return glue.read_file(task, form, path)
+            return glue.read_file(task, form, path, named)
     if path.suffix.lower() in (".tsv", ".txt"):
         header = [cell.strip().lower() for cell in tables.lines_of(path)[0].split("\t")]
-        return glue.read_split(task if named else _as_on_hub(task, header), path)
+        return glue.read_split(task if columns else _as_on_hub(task, header), path, named)
     table = tables.read(path, flag)
-    task = task if named else _as_on_hub(task, table.names)
-    columns = Options(task.first_column, task.second_column, task.label_column).columns
-    return labelled.examples(task, table, columns)
+    task = task if columns else _as_on_hub(task, table.names)
+    called = Options(task.first_column, task.second_column, task.label_column).columns
+    return labelled.examples(task, table, called, named)
 
 
 def _as_on_hub(task: Task, names: Sequence[str]) -> Task:

@@ -14,17 +14,20 @@ from distill.tasks import folders, forms
 from distill.tasks.base import Examples, Form, Positions, Task, TaskData
 from distill.tasks.label_words import settled, without
 from distill.tasks.labelled import array_of, check_split, label_of
-from distill.tasks.table import NO_LABEL
+from distill.tasks.table import NAMING, NO_LABEL
 from distill.tasks.tables import lines_of
 from distill.tasks.texts import LONGEST, fault
 
 
-def load(task: Task, data_dir: str | os.PathLike[str]) -> TaskData:
+def load(task: Task, data_dir: str | os.PathLike[str], named: bool = False) -> TaskData:
     """Reads the training and development files of `task`.
 
     Accepted: ``data_dir/<folder>`` (case and hyphens don't matter) or the task's own folder; UTF-8 with or
     without a byte-order mark; LF or CRLF; a header, or none where the task's layout knows the positions.
     Quotes are plain text. Texts are stripped of white space at both ends.
+
+    Args:
+        named: Whether rows get the names of `table.row_names`, which predictions carry and nothing is trained on.
 
     Raises:
         UserError: anything missing or malformed; one sentence naming the file and, if there is one, the line.
@@ -34,12 +37,14 @@ def load(task: Task, data_dir: str | os.PathLike[str]) -> TaskData:
     folder = folders.find_folder(task, Path(data_dir))
     form = form_in(task, folder)
     names = (task.train_file, task.dev_file) if form is None else (form.train, form.dev)
-    (train, train_notes), (dev, dev_notes) = (read_file(task, form, _find_file(task, folder, name)) for name in names)
+    (train, train_notes), (dev, dev_notes) = (
+        read_file(task, form, _find_file(task, folder, name), named) for name in names
+    )
     beside = []
     for split, name in task.beside if form is None else form.beside:
         # Nothing is trained on it or chosen by it, so that a folder without it serves as well.
         if (folder / name).is_file():
-            rows, notes = read_file(task, form, folder / name)
+            rows, notes = read_file(task, form, folder / name, named)
             beside.append((split, rows))
             dev_notes += notes
     own = (form.note,) if form is not None and form.note else ()
@@ -54,17 +59,17 @@ def form_in(task: Task, folder: Path) -> Form | None:
     return next((form for form in task.forms if (folder / form.train).is_file()), None)
 
 
-def read_file(task: Task, form: Form | None, path: Path) -> tuple[Examples, tuple[str, ...]]:
+def read_file(task: Task, form: Form | None, path: Path, named: bool = False) -> tuple[Examples, tuple[str, ...]]:
     """The labelled rows of one file of a form (None is GLUE's), and what a person should know about the reading.
 
     Raises:
         UserError: As `load`.
     """
     if form is None:
-        return read_split(task, path)
+        return read_split(task, path, named)
     if form.reader == "tabs" and form.unlabelled is None:
-        return read_split(replace(task, positions=form.positions), path)
-    return forms.read(task, form, path)
+        return read_split(replace(task, positions=form.positions), path, named)
+    return forms.read(task, form, path, named)
 
 
 def load_made_up(task: Task, seed: int = 0) -> TaskData:
@@ -89,7 +94,7 @@ def _find_file(task: Task, folder: Path, name: str) -> Path:
     return path
 
 
-def read_split(task: Task, path: Path) -> tuple[Examples, tuple[str, ...]]:
+def read_split(task: Task, path: Path, named: bool = False) -> tuple[Examples, tuple[str, ...]]:
     """The rows of one file in the task's layout, and what a person should know about the reading.
 
     Rows that have no label (`label_words.settled`) are left out.
@@ -126,7 +131,17 @@ def read_split(task: Task, path: Path) -> tuple[Examples, tuple[str, ...]]:
     notes += without(str(path), stands, words)
     if torn:
         notes.append(f"{path}: {len(torn)} torn lines left out ({_some(torn)})")
-    return Examples(first, second[0] if second else None, array_of(task, labels)), tuple(notes)
+    ids = _names(lines, has_header, [number for number, _, _ in kept]) if named else None
+    return Examples(first, second[0] if second else None, array_of(task, labels), ids=ids), tuple(notes)
+
+
+def _names(lines: Sequence[str], has_header: bool, kept: Sequence[int]) -> tuple[str, ...]:
+    """What the rows on these lines (from 1) are called, as by `table.row_names`."""
+    header = [cell.strip().lower() for cell in lines[0].split("\t")] if has_header else []
+    place = next((header.index(name) for name in NAMING if name in header), None)
+    if place is None:
+        return tuple(str(number - 1 - has_header) for number in kept)
+    return tuple(lines[number - 1].split("\t")[place].strip() for number in kept)
 
 
 def _rows(lines: Sequence[str], has_header: bool) -> Iterator[tuple[int, list[str]]]:

@@ -12,7 +12,7 @@ import numpy as np
 from distill.errors import UserError
 from distill.tasks.base import Examples, Task
 from distill.tasks.label_words import column, place_of, settled, without, word_of
-from distill.tasks.table import NO_LABEL, Table
+from distill.tasks.table import NO_LABEL, Table, row_names
 from distill.tasks.texts import fault
 
 _LARGEST = float(np.finfo(np.float32).max)
@@ -68,13 +68,16 @@ def array_of(task: Task, labels: Sequence[float]) -> np.ndarray:
     return np.asarray(labels, dtype=np.int64 if task.kind == "classification" else np.float32)
 
 
-def examples(task: Task, table: Table, columns: Sequence[tuple[str, str]]) -> tuple[Examples, tuple[str, ...]]:
+def examples(
+    task: Task, table: Table, columns: Sequence[tuple[str, str]], named: bool = False
+) -> tuple[Examples, tuple[str, ...]]:
     """The labelled rows of a table, texts stripped, and what a person should know about the reading.
 
     Rows that have no label (`label_words.settled`) are left out.
 
     Args:
         columns: Name of label, first and, of a pair, second text, each with the option that names it.
+        named: Whether rows get the names of `table.row_names`, which predictions carry and nothing is trained on.
 
     Raises:
         UserError: A column is missing, a text is empty, no text or far too long, or a label is wrong; one sentence with
@@ -107,7 +110,9 @@ def examples(task: Task, table: Table, columns: Sequence[tuple[str, str]]) -> tu
     if torn:
         notes.append(f"{table.shown}: {len(torn)} rows with an empty text left out (first: {table.place(torn[0])})")
     first, *second = (tuple(side[row].strip() for row in kept) for side in sides)
-    return Examples(first, second[0] if second else None, array_of(task, found)), tuple(notes)
+    names = row_names(table) if named else []
+    ids = tuple(names[row] for row in kept) if named else None
+    return Examples(first, second[0] if second else None, array_of(task, found), ids=ids), tuple(notes)
 
 
 def _problem(table: Table, sides: Sequence[Sequence[Any]], columns: Sequence[tuple[str, str]], row: int) -> str | None:

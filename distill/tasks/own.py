@@ -67,6 +67,7 @@ def read(
     *,
     revision: str | None = None,
     name: str | None = None,
+    named: bool = False,
 ) -> TaskData:
     """The task and its rows.
 
@@ -80,6 +81,7 @@ def read(
         revision: Commit of a data set on the hub, which goes before the one that `train` names.
         name: What the task is called, in small letters, digits and hyphens; None takes it from the file. One that a
             known task has gets `-own` behind it.
+        named: Whether rows get the names of `table.row_names`, which predictions carry and nothing is trained on.
 
     Raises:
         UserError: Something is missing or malformed; one sentence that names the file and, where there is one, the row.
@@ -88,8 +90,8 @@ def read(
     options = options or Options()
     if options.kind not in (None, *KINDS):
         raise UserError(f"--label-kind {options.kind} is unknown; choose {' or '.join(KINDS)}.")
-    named = [column for column, _ in options.columns]
-    if doubled := [column for column in dict.fromkeys(named) if named.count(column) > 1]:
+    columns = [column for column, _ in options.columns]
+    if doubled := [column for column in dict.fromkeys(columns) if columns.count(column) > 1]:
         raise UserError(f"The column {doubled[0]!r} is named twice: each of text, pair and label needs one of its own.")
     if dev is not None and options.dev_split:
         raise UserError(
@@ -119,7 +121,9 @@ def read(
     if hub is not None:
         rows = HubRows(hub.config or "", options.text, options.pair, task.labels, hub.dev, hub.repository)
         task = replace(task, hub=rows)
-    (first, told), (second, also) = (labelled.examples(task, table, options.columns) for table in (trained, chosen))
+    (first, told), (second, also) = (
+        labelled.examples(task, table, options.columns, named) for table in (trained, chosen)
+    )
     if task.kind == "regression":
         task, steps = _in_steps(task, first.labels)
         note += steps

@@ -9,7 +9,11 @@ from distill.tasks.base import Task, TaskData
 
 
 def read(
-    task: Task, origin: str, data_dir: str | os.PathLike[str] | None = None, revision: str | None = None
+    task: Task,
+    origin: str,
+    data_dir: str | os.PathLike[str] | None = None,
+    revision: str | None = None,
+    named: bool = False,
 ) -> TaskData:
     """All rows of a task.
 
@@ -17,6 +21,7 @@ def read(
         origin: "hub", "local" or "embedded".
         data_dir: The folder, where the origin is "local".
         revision: Commit, where it is "hub"; None is the newest.
+        named: Whether rows of files get the names of `table.row_names`, which predictions carry.
 
     Raises:
         HubUnreachable: The hub does not answer, and its cache does not have them.
@@ -30,4 +35,4 @@ def read(
         return hub.load(task, revision)
     if origin != "local" or data_dir is None:
         raise ValueError(f"no rows come from {origin!r} without a folder")
-    return squad.load(task, data_dir) if task.kind == "span" else glue.load(task, data_dir)
+    return squad.load(task, data_dir) if task.kind == "span" else glue.load(task, data_dir, named)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from distill.errors import UserError
+from distill.tasks.texts import fault
 
 
 class _ClassId(int):
@@ -15,6 +16,8 @@ class _ClassId(int):
 
 # What the library `datasets` puts in place of a class label that is missing.
 NO_LABEL = _ClassId(-1)
+# Columns that name a row, in the order in which they are looked for.
+NAMING = ("index", "id", "idx")
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +60,21 @@ class Table:
     def place(self, row: int) -> str:
         """Where row `row` (from 0) stands, for people: file and line, or file and row from 1."""
         return f"{self.shown}, row {row + 1}" if self.lines is None else f"{self.shown}, line {self.lines[row]}"
+
+
+def row_names(table: Table) -> list[str]:
+    """What each row is called: as the column index, id or idx says; where there is none, the number of the row from 0.
+
+    Raises:
+        UserError: A name is far too long, or holds what no text does.
+    """
+    spelled = {name.lower(): name for name in table.names}
+    column = next((spelled[name] for name in NAMING if name in spelled), None)
+    named = [str(value).strip() for value in (range(table.length) if column is None else table.content(column))]
+    for row, name in enumerate(named):
+        if problem := fault(name):
+            raise UserError(f"{table.place(row)}: the name in column {column!r} {problem}.")
+    return named
 
 
 def refuse_doubled(what: str, names: Sequence[str]) -> None:

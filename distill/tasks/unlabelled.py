@@ -11,14 +11,12 @@ import numpy as np
 from distill.errors import UserError
 from distill.tasks import folders, forms, tables
 from distill.tasks.base import Examples, Form, Task
-from distill.tasks.table import Table
+from distill.tasks.table import Table, row_names
 from distill.tasks.texts import fault
 
 DIAGNOSTIC = "diagnostic"
 # As GLUE's own script stores it, and as it is called where it is downloaded from.
 _DIAGNOSTIC = ("diagnostic.tsv", "diagnostic/diagnostic.tsv", "AX.tsv", "diagnostic/AX.tsv")
-# Columns that name a row, in the order in which they are looked for.
-_IDS = ("index", "id", "idx")
 
 
 def read(task: Task, source: str | os.PathLike[str], split: str = "test") -> Examples:
@@ -90,14 +88,7 @@ def _read(task: Task, form: Form | None, path: Path) -> Examples:
     positions = form.positions if form is not None else task.positions
     table = forms.table(form, path, wanted, positions, blank=True)
     sides = [_texts(table, name) for name in wanted]
-    names = {name.lower(): name for name in table.names}
-    column = next((names[name] for name in _IDS if name in names), None)
-    ids = range(table.length) if column is None else table.content(column)
-    named = [str(value).strip() for value in ids]
-    for row, name in enumerate(named):
-        if problem := fault(name):
-            raise UserError(f"{table.place(row)}: the name in column {column!r} {problem}.")
-    return _examples(task, sides, named)
+    return _examples(task, sides, row_names(table))
 
 
 def _texts(table: Table, name: str) -> list[str]:

@@ -84,7 +84,7 @@ def stride(windows: Windows, max_length: int, special: int) -> int:
         UserError: Beside the longest question a window would not move.
     """
     limit = max_length - special - question_limit(max_length, special) - 1
-    found = _usual(max_length) if windows.doc_stride is None else windows.doc_stride
+    found = usual_stride(max_length) if windows.doc_stride is None else windows.doc_stride
     if windows.doc_stride is None:
         found = max(0, min(found, limit))
     if limit < 0 or found > limit:
@@ -99,12 +99,13 @@ def stride(windows: Windows, max_length: int, special: int) -> int:
 
 def as_hashed(data: TaskData, max_length: int) -> TaskData:
     """The same rows with None for a stride that is the usual one, however it was asked for."""
-    if data.windows.doc_stride != _usual(max_length):
+    if data.windows.doc_stride != usual_stride(max_length):
         return data
     return replace(data, windows=replace(data.windows, doc_stride=None))
 
 
-def _usual(max_length: int) -> int:
+def usual_stride(max_length: int) -> int:
+    """Tokens that two windows over one context share where nobody says how many."""
     return min(_STRIDE, max_length // 3)
 
 

@@ -169,8 +169,8 @@ def sweep(tmp_path_factory: pytest.TempPathFactory, students: dict[str, Path]) -
 def write_cola(folder: Path) -> None:
     for name, seed in (("train", 1), ("dev", 2)):
         made = tiny.examples(30, registry.get("cola"), seed)
-        rows = [f"{text}\t{label}" for text, label in zip(made.first, made.labels, strict=True)]
-        write(folder / f"{name}.tsv", "sentence\tlabel", rows)
+        rows = [f"{made.first[row]}\t{made.labels[row]}\t{90 - row}" for row in range(len(made))]
+        write(folder / f"{name}.tsv", "sentence\tlabel\tidx", rows)
 
 
 def sweep_of(folder: Path, exported: Path, glue: Path) -> Path:
@@ -205,8 +205,9 @@ def test_dev_predictions_give_the_recorded_score(
     assert "Student: p00 of sweep" in told
     assert "at most 32 tokens a row" in told
     with (sweep / "predictions" / "cola-dev.csv").open(newline="") as stream:
-        found = [int(row["label"]) for row in csv.DictReader(stream)]
-    assert found == said_by(students["cola"], tiny.examples(30, registry.get("cola"), 2)).argmax(1).tolist()
+        found = [(row["id"], int(row["label"])) for row in csv.DictReader(stream)]
+    expected = said_by(students["cola"], tiny.examples(30, registry.get("cola"), 2)).argmax(1)
+    assert found == [(str(90 - row), label) for row, label in enumerate(expected)]
 
 
 def test_another_score_than_the_recorded_one_is_said(
@@ -217,7 +218,10 @@ def test_another_score_than_the_recorded_one_is_said(
     shutil.rmtree(other / "student")
     student(other / "student", "cola", seed=3)
     assert run(other, "--split", "dev") == 0
-    assert f"The record has {score_on_dev(students['cola']):.4f}: the rows, " in capsys.readouterr().out
+    recorded = f"The record has {score_on_dev(students['cola']):.4f}"
+    assert f"{recorded}: the rows or the device are others.\n" in capsys.readouterr().out
+    assert run(other, "--split", "dev", "--max-length", "5") == 0
+    assert f"{recorded}: the sweep has --max-length 32.\n" in capsys.readouterr().out
 
 
 def test_of_several_sweeps_the_best_answers_or_the_one_of_a_method(
@@ -252,7 +256,12 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: Any) -> str:
 
 def test_what_is_no_student_is_refused(students: dict[str, Path], tmp_path: Path, capsys: Any) -> None:
     assert refused(capsys, tmp_path / "none").startswith(f"There is no folder {tmp_path / 'none'}; name a sweep's")
-    assert "is neither a sweep's folder (sweep.json) nor a student's (config.json)" in refused(capsys, tmp_path)
+    told = refused(capsys, tmp_path)
+    assert (
+        "neither a sweep's folder (sweep.json), nor the parent of the sweeps that one command made (family.json), "
+        in told
+    )
+    assert "nor a student's folder (config.json); name one of these." in told
     told = refused(capsys, students["cola"])
     assert "does not say which task its student was trained for; name it with --task, or for rows of your own" in told
     told = refused(capsys, students["cola"], "--task", "mnli", "--data-dir", tmp_path)
@@ -314,3 +323,19 @@ def test_an_archive_needs_files_for_the_server(students: dict[str, Path], tmp_pa
     write_cola(tmp_path / "CoLA")
     asked = (students["cola"], "--task", "cola", "--split", "dev", "--data-dir", tmp_path, "--out", tmp_path / "out")
     assert "has none of CoLA.tsv, SST-2.tsv" in refused(capsys, *asked, "--zip")
+    # Before anything is answered.
+    assert not (tmp_path / "out").exists()
+    write(tmp_path / "out" / "RTE.tsv", "index\tprediction", ["0\tentailment"])
+    write(tmp_path / "out" / "submission.zip", "mine", [])
+    assert "submission.zip is there and was not written by this command" in refused(capsys, *asked, "--zip")
+    assert not (tmp_path / "out" / "cola-dev.csv").exists()
+    (tmp_path / "out" / "submission.zip").unlink()
+    assert run(*asked, "--zip") == 0
+    with zipfile.ZipFile(tmp_path / "out" / "submission.zip") as archive:
+        assert archive.namelist() == ["RTE.tsv"]
+
+
+def test_an_error_ends_with_a_stop_wherever_it_is_from(students: dict[str, Path], tmp_path: Path, capsys: Any) -> None:
+    (tmp_path / "a.csv").write_bytes(b"sentence\n\xff\n")
+    told = refused(capsys, students["cola"], "--task", "cola", "--file", tmp_path / "a.csv")
+    assert told.endswith("not UTF-8; save the file as UTF-8.")

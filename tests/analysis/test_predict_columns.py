@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
-from analysis.predict import files, place, rows
+from analysis.predict import files, place, rows, words
+from analysis.predict.said import Answers
 from distill.tasks import registry
+from distill.tasks.base import Windows
 from tests.analysis.test_predict import student, sweep_of, write, write_cola
 
 COLA = registry.get("cola")
@@ -72,3 +77,41 @@ def test_columns_are_those_that_the_sweep_was_given(swept: Path, tmp_path: Path)
     # GLUE's own file has GLUE's columns.
     glue = write(tmp_path / "test.tsv", "index\tsentence", ["4\tthe cat"])
     assert rows.read(found, task, asked(glue))[0].examples.first == ("the cat",)
+
+
+@pytest.mark.parametrize(
+    ("labels", "header"),
+    [
+        (("no", "yes"), "id,label,no,yes"),
+        (("label", "yes"), "id,label,p_label,p_yes"),
+        (("p_id", "id"), "id,label,p_p_id,p_id"),
+    ],
+)
+def test_columns_of_probabilities_are_told_from_the_others(
+    swept: Path, tmp_path: Path, labels: tuple[str, str], header: str
+) -> None:
+    file = write(tmp_path / "new.csv", "words", ["a dog runs"])
+    found = place.find(swept)
+    (split,) = rows.read(found, place.task_of(found, None), asked(file))
+    task = replace(COLA, labels=labels)
+    made = Answers(np.zeros((1, 2), dtype=np.float32), 0.0)
+    (text,) = files.content(task, split, made).values()
+    assert text == f"{header}\n0,{labels[0]},0.500000,0.500000\n"
+
+
+@pytest.mark.parametrize(
+    ("task", "length", "windows", "told"),
+    [
+        ("squad2", 384, Windows(None, 0.5), []),
+        ("squad2", 384, Windows(128, 0.5), []),
+        ("squad2", 384, Windows(None, -1.0), ["--null-threshold 0.5"]),
+        ("squad2", 384, Windows(64, 0.5), ["--doc-stride 128"]),
+        ("squad2", 96, Windows(64, 0.0), ["--max-length 384", "--doc-stride 128", "--null-threshold 0.5"]),
+        ("cola", 384, Windows(), []),
+        ("cola", 96, Windows(), ["--max-length 384"]),
+    ],
+)
+def test_what_was_given_otherwise_than_in_the_sweep(task: str, length: int, windows: Windows, told: list[str]) -> None:
+    plan = {"training": {"max_length": 384}, "data": {"doc_stride": None, "null_threshold": 0.5}}
+    found: Any = SimpleNamespace(plan=plan)
+    assert words.otherwise(found, registry.get(task), length, windows) == told

@@ -30,8 +30,8 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("own")
     words = np.array(["bad", "good"])[TEXTS.labels]
     for name in ("reviews", "chosen"):
-        rows = [f"{text},{word}" for text, word in zip(TEXTS.first, words, strict=True)]
-        write(place / f"{name}.csv", "said,meant", rows)
+        rows = [f"{text},{word},n{row}" for row, (text, word) in enumerate(zip(TEXTS.first, words, strict=True))]
+        write(place / f"{name}.csv", "said,meant,ID", rows)
     folder = build(place / "sweep", points=1, epochs=1, fail=(), baseline=False, predictions=False, embedded=False)
     options = own.Options("said", None, "meant")
     data = own.read(place / "reviews.csv", place / "chosen.csv", options)
@@ -61,8 +61,9 @@ def table(file: Path) -> list[dict[str, str]]:
 def test_dev_rows_of_an_own_file_give_the_recorded_score(swept: Path, capsys: Any) -> None:
     assert run(swept, "--split", "dev") == 0
     assert "That is what the record has." in capsys.readouterr().out
-    found = [row["label"] for row in table(swept / "predictions" / "reviews-dev.csv")]
-    assert found == [("bad", "good")[label] for label in said_by(swept / "student", TEXTS).argmax(1)]
+    found = [(row["id"], row["label"]) for row in table(swept / "predictions" / "reviews-dev.csv")]
+    expected = said_by(swept / "student", TEXTS).argmax(1)
+    assert found == [(f"n{row}", ("bad", "good")[label]) for row, label in enumerate(expected)]
 
 
 def test_a_further_file_of_the_same_columns_or_of_others(swept: Path, tmp_path: Path) -> None:
