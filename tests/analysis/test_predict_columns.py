@@ -115,3 +115,14 @@ def test_what_was_given_otherwise_than_in_the_sweep(task: str, length: int, wind
     plan = {"training": {"max_length": 384}, "data": {"doc_stride": None, "null_threshold": 0.5}}
     found: Any = SimpleNamespace(plan=plan)
     assert words.otherwise(found, registry.get(task), length, windows) == told
+
+
+def test_names_of_dev_rows_of_a_known_task_in_a_file_of_ones_own(swept: Path, tmp_path: Path) -> None:
+    file = str(write(tmp_path / "a.csv", "id,words,label", ["r2,a dog runs,1", "r1,the cat,0"]))
+    found = place.find(swept)
+    assert found.record is not None
+    config = found.record.header["config"] | {"task_file": file, "dev_file": file}
+    named = replace(found, record=replace(found.record, header=found.record.header | {"config": config}))
+    given = argparse.Namespace(file=None, split="dev", data_dir=None)
+    (split,) = rows.read(named, place.task_of(named, None), given)
+    assert split.examples.ids == ("r2", "r1")
