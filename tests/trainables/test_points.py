@@ -23,7 +23,7 @@ from trainables.resources import Machine
 def made(tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Plans a sweep of any task on rows that nobody reads."""
 
-    def load(task: Task, data_dir: str) -> TaskData:
+    def load(task: Task, data_dir: str, named: bool = False) -> TaskData:
         labels = np.arange(12) % max(2, task.num_labels)
         kind = np.float32 if task.kind == "regression" else np.int64
         rows = Examples(tuple("ab" * 6), tuple("cd" * 6), labels.astype(kind))

@@ -81,7 +81,7 @@ def test_the_plan_counts_windows(folders: tuple[Path, Path]) -> None:
     assert planned["metric"] == "squad_f1"
     told = "\n".join(describe(header))
     assert f"40 training rows, 20 dev rows, {len(train)} training windows" in told
-    assert "no answer where it is ahead by more than 0" in told
+    assert "no answer where none is ahead of the best by more than 0" in told
     assert f"{3 * -(-len(train) // 8)} steps of 8" in told
 
 
